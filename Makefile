@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+# dora-probe. `make help` lists the targets; V=1 shows the commands.
+
+B       := build
+CC      ?= gcc
+CLANG   ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+ARCH    := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
+VERSION := $(shell cat VERSION)
+
+ifeq ($(V),1)
+Q   :=
+msg  =
+else
+Q   := @
+msg  = @printf '  %-8s %s\n' $(1) $(2)
+endif
+
+WARN    := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
+CFLAGS  ?= -O2 -g
+CFLAGS_ := -std=gnu17 $(WARN) -D_GNU_SOURCE -DDP_VERSION='"$(VERSION)"' -Iinclude -Iagent -I$(B)/gen \
+           -fstack-protector-strong -D_FORTIFY_SOURCE=2 $(SANITIZE)
+LIBS    := -lbpf -lelf -lz -lyaml -lcap -lmicrohttpd -lncursesw -ltinfo $(EXTRA_LIBS)
+TLIBS   := -lcmocka
+
+BPF_SRC := $(wildcard bpf/*.bpf.c)
+BPF_HDR := $(wildcard bpf/*.h) $(wildcard include/dora_probe/*.h)
+BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.bpf.o)
+SKEL    := $(B)/gen/dora_probe.skel.h
+
+AGENT_SRC := $(filter-out agent/main.c,$(wildcard agent/*/*.c))
+AGENT_OBJ := $(AGENT_SRC:%.c=$(B)/obj/%.o)
+MAIN_OBJ  := $(B)/obj/agent/main.o
+LIB       := $(B)/libdora_probe.a
+UNIT_SRC  := $(wildcard tests/unit/test_*.c)
+UNIT_BIN  := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
+BPFTEST_SRC := $(wildcard tests/bpf/test_*.c)
+BPFTEST_BIN := $(BPFTEST_SRC:tests/bpf/%.c=$(B)/bpftest/%)
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: all help clean test unit bpf-test e2e bench demo
+
+# The first `make` on a fresh machine installs what it needs; the stamp makes a second one do nothing.
+all: $(B)/dora-probe
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## all        build build/dora-probe (default)
+$(B)/dora-probe: $(MAIN_OBJ) $(LIB)
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $(MAIN_OBJ) $(LIB) $(LIBS)
+
+$(LIB): $(AGENT_OBJ)
+	$(call msg,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $(AGENT_OBJ)
+
+$(B)/obj/%.o: %.c Makefile VERSION | $(B)/deps.stamp
+	$(call msg,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(CFLAGS_) -MMD -MP -c -o $@ $<
+
+# Only this file includes the skeleton.
+$(B)/obj/agent/sense/bpf_source.o: $(SKEL)
+
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(BPF_HDR) Makefile | $(B)/deps.stamp
+	$(call msg,BPF,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) -g -O2 -Wall -Wextra -Werror -target bpf -D__TARGET_ARCH_$(ARCH) -mcpu=v3 \
+		-Iinclude -Ibpf -c -o $@ $<
+
+$(SKEL): $(BPF_OBJ)
+	$(call msg,SKEL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen object $(B)/bpf/dora_probe.o $(BPF_OBJ)
+	$(Q)$(BPFTOOL) gen skeleton $(B)/bpf/dora_probe.o name dora_probe_bpf > $@
+
+$(B)/deps.stamp: tests/setup/packages.sh
+	$(Q)mkdir -p $(B)
+	$(Q)tests/setup/packages.sh build
+	$(Q)touch $@
+
+## unit       unit tests (no privileges)
+$(B)/unit/%: tests/unit/%.c $(LIB)
+	$(call msg,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(CFLAGS_) -Itests/unit -MMD -MP -o $@ $< $(LIB) $(LIBS) $(TLIBS)
+
+$(B)/bpftest/%: tests/bpf/%.c $(LIB)
+	$(call msg,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(CFLAGS_) -Itests/unit -MMD -MP -o $@ $< $(LIB) $(LIBS) $(TLIBS)
+
+unit: $(UNIT_BIN)
+	$(Q)for t in $^; do $$t || exit 1; done
+
+## bpf-test   load and attach the real programs (root)
+bpf-test: $(BPFTEST_BIN)
+	$(Q)for t in $^; do $$t || exit 1; done
+
+clean:
+	$(Q)rm -rf $(B)
+
+-include $(wildcard mk/*.mk)
+-include $(AGENT_OBJ:.o=.d) $(MAIN_OBJ:.o=.d) $(UNIT_BIN:=.d) $(BPFTEST_BIN:=.d)

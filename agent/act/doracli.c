@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+/* `dora stop`; see doracli.h. */
+#include "act/doracli.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "act/child.h"
+#include "act/sentence.h"
+
+/* `dora stop` returns when the dataflow has ended, at 1.5 D at the latest, and starts Python. */
+#define MORE_NS      10000000000ULL
+#define GRACE_MIN_NS 1000000ULL
+#define GRACE_MAX_NS (24 * 3600 * 1000000000ULL)
+#define ENV_MAX      32
+
+struct running {
+	struct dp_child child;
+	uint32_t pid;
+	uint32_t attempt;
+	char dataflow[DP_UUID_MAX];
+};
+
+struct dp_doracli {
+	const char *command;
+	char *const *environment;
+	struct running running[DP_DORACLI_RUNNING_MAX];
+};
+
+static int runnable(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
+int dp_doracli_find(const char *given, const char *path, char *ret, size_t len)
+{
+	char candidate[PATH_MAX], real[PATH_MAX];
+	const char *dir, *end;
+
+	if (given) {
+		if (!runnable(given) || !realpath(given, real))
+			return -ENOENT;
+		/*
+		 * The name as given, only made absolute: a script of a virtual environment may be a
+		 * link, and finds its Python by where it is called.
+		 */
+		if (given[0] == '/')
+			snprintf(candidate, sizeof(candidate), "%s", given);
+		else
+			snprintf(candidate, sizeof(candidate), "%s", real);
+		goto found;
+	}
+	for (dir = path; dir && *dir; dir = *end ? end + 1 : end) {
+		end = strchrnul(dir, ':');
+		/* An empty or relative entry means the current directory: anybody's. */
+		if (*dir != '/' || end - dir > PATH_MAX - 8)
+			continue;
+		snprintf(candidate, sizeof(candidate), "%.*s/dora", (int)(end - dir), dir);
+		if (runnable(candidate))
+			goto found;
+	}
+	return -ENOENT;
+found:
+	if (strlen(candidate) >= len)
+		return -ENAMETOOLONG;
+	strcpy(ret, candidate);
+	return 0;
+}
+
+int dp_doracli_new(const char *command, char *const *environment, struct dp_doracli **ret)
+{
+	struct dp_doracli *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->command = command;
+	c->environment = environment;
+	*ret = c;
+	return 0;
+}
+
+void dp_doracli_free(struct dp_doracli *c)
+{
+	size_t i;
+
+	if (!c)
+		return;
+	for (i = 0; i < DP_DORACLI_RUNNING_MAX; i++)
+		dp_child_kill(&c->running[i].child);
+	free(c);
+}
+
+/* A uuid as text: the only thing of a target's that becomes an argument. */
+static int is_uuid(const char *s)
+{
+	size_t i;
+
+	for (i = 0; i < 36; i++) {
+		int dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+		if (dash ? s[i] != '-' : !s[i] || !strchr("0123456789abcdefABCDEF", s[i]))
+			return 0;
+	}
+	return s[36] == '\0';
+}
+
+static void answer_begin(struct dp_rec_action *ret, struct dp_sentence *s, uint32_t attempt,
+			 enum dp_action_result result)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->action = DP_ACTION_STOP_DATAFLOW;
+	ret->result = (uint8_t)result;
+	ret->attempt = attempt;
+	dp_sentence_begin(s, ret->reason, sizeof(ret->reason));
+}
+
+static void fail(struct dp_rec_action *ret, const struct dp_request *q,
+		 enum dp_action_result result, const char *text)
+{
+	struct dp_sentence s;
+
+	answer_begin(ret, &s, q->attempt, result);
+	ret->dry_run = q->dry_run ? 1 : 0;
+	dp_say(&s, text);
+}
+
+static int handed_on(const char *e)
+{
+	return !strncmp(e, "LANG=", 5) || !strncmp(e, "LC_", 3) || !strncmp(e, "TZ=", 3) ||
+	       (!strncmp(e, "DORA_", 5) && strncmp(e, "DORA_PROBE_", 11) != 0);
+}
+
+/* User, group, groups and home from the user database; a uid that has none runs without. */
+static void as_user(struct dp_child_options *o, uid_t uid, char *home, size_t home_len, char *name,
+		    size_t name_len)
+{
+	struct passwd pw, *found = NULL;
+	char buf[4096];
+	int n = DP_CHILD_GROUPS_MAX;
+
+	o->change_user = uid != geteuid();
+	o->uid = uid;
+	o->gid = (gid_t)uid;
+	o->group_count = 0;
+	snprintf(home, home_len, "HOME=/");
+	snprintf(name, name_len, "USER=%u", (unsigned int)uid);
+	if (getpwuid_r(uid, &pw, buf, sizeof(buf), &found) || !found)
+		return;
+	o->gid = found->pw_gid;
+	snprintf(home, home_len, "HOME=%s", found->pw_dir);
+	snprintf(name, name_len, "USER=%s", found->pw_name);
+	if (getgrouplist(found->pw_name, found->pw_gid, o->groups, &n) < 0)
+		n = DP_CHILD_GROUPS_MAX;
+	o->group_count = n;
+}
+
+int dp_doracli_stop(struct dp_doracli *c, const struct dp_request *q, uid_t uid, uint64_t now_ns,
+		    struct dp_rec_action *ret)
+{
+	struct dp_child_options o = {0};
+	char uuid[DP_UUID_MAX], grace[32], home[PATH_MAX + 8], name[64];
+	char *argv[] = {(char *)c->command, "stop", uuid, "--grace-duration", grace, NULL};
+	char *env[ENV_MAX + 4];
+	struct running *r = NULL;
+	struct dp_sentence s;
+	size_t i, n = 0;
+	int err;
+
+	if (!memchr(q->dataflow, 0, sizeof(q->dataflow)) || !is_uuid(q->dataflow)) {
+		fail(ret, q, DP_RESULT_REFUSED, "dora stop: the dataflow's uuid is not known");
+		return 1;
+	}
+	if (q->grace_ns < GRACE_MIN_NS || q->grace_ns > GRACE_MAX_NS) {
+		fail(ret, q, DP_RESULT_REFUSED, "dora stop: no sensible grace period");
+		return 1;
+	}
+	if (!c->command[0]) {
+		fail(ret, q, DP_RESULT_FAILED,
+		     "no `dora` command in PATH; name it with --dora-cli PATH");
+		return 1;
+	}
+	snprintf(uuid, sizeof(uuid), "%s", q->dataflow);
+	/* Whole milliseconds: dora's duration syntax has no fractions. */
+	snprintf(grace, sizeof(grace), "%" PRIu64 "ms", q->grace_ns / 1000000);
+	if (q->dry_run) {
+		answer_begin(ret, &s, q->attempt, DP_RESULT_WOULD_SEND);
+		ret->dry_run = 1;
+		dp_say(&s, "dora stop ");
+		dp_say(&s, uuid);
+		dp_say(&s, " --grace-duration ");
+		dp_say(&s, grace);
+		return 1;
+	}
+	for (i = 0; i < DP_DORACLI_RUNNING_MAX; i++) {
+		if (!c->running[i].child.pid) {
+			r = r ? r : &c->running[i];
+		} else if (!strcmp(c->running[i].dataflow, uuid)) {
+			fail(ret, q, DP_RESULT_REFUSED,
+			     "dora stop: runs already for this dataflow");
+			return 1;
+		}
+	}
+	if (!r) {
+		fail(ret, q, DP_RESULT_REFUSED, "dora stop: too many are running");
+		return 1;
+	}
+	as_user(&o, uid, home, sizeof(home), name, sizeof(name));
+	env[n++] = home;
+	env[n++] = name;
+	env[n++] = "PATH=/usr/local/bin:/usr/bin:/bin";
+	for (i = 0; c->environment && c->environment[i] && n < ENV_MAX; i++)
+		if (handed_on(c->environment[i]))
+			env[n++] = c->environment[i];
+	env[n] = NULL;
+	o.path = c->command;
+	o.argv = argv;
+	o.envp = env;
+	o.limit_ns = q->grace_ns + q->grace_ns / 2 + MORE_NS;
+	err = dp_child_start(&o, now_ns, &r->child);
+	if (err) {
+		fail(ret, q, DP_RESULT_FAILED, strerror(-err));
+		return 1;
+	}
+	r->pid = q->pid;
+	r->attempt = q->attempt;
+	snprintf(r->dataflow, sizeof(r->dataflow), "%s", uuid);
+	return 0;
+}
+
+unsigned int dp_doracli_poll(struct dp_doracli *c, uint64_t now_ns, dp_doracli_done done, void *ctx)
+{
+	struct dp_rec_action ret;
+	struct dp_child_end end;
+	struct dp_sentence s;
+	unsigned int i, running = 0;
+
+	for (i = 0; i < DP_DORACLI_RUNNING_MAX; i++) {
+		struct running *r = &c->running[i];
+
+		if (!r->child.pid)
+			continue;
+		if (!dp_child_poll(&r->child, now_ns, &end)) {
+			running++;
+			continue;
+		}
+		answer_begin(&ret, &s, r->attempt,
+			     end.code == 0 ? DP_RESULT_SENT : DP_RESULT_FAILED);
+		dp_say(&s, "dora stop ");
+		dp_say(&s, r->dataflow);
+		if (end.timed_out)
+			dp_say(&s, " killed at its time limit, after ");
+		else
+			dp_say(&s, end.code == 0 ? " done after " : " failed after ");
+		dp_say_duration(&s, end.took_ns);
+		if (end.code != 0 && r->child.text_len) {
+			dp_say(&s, ": ");
+			dp_say(&s, r->child.text);
+		}
+		done(ctx, r->pid, &ret);
+	}
+	return running;
+}

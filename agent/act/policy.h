@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The shutdown guard's decisions, as a pure function of what is known, what was asked for and the
+ * time: no clock, no I/O, no allocation. README, "Shutdown guard", has the rules in words.
+ *
+ * Times are CLOCK_MONOTONIC nanoseconds of the model, 0 unknown, unless a field says otherwise.
+ */
+#ifndef DORA_PROBE_POLICY_H
+#define DORA_PROBE_POLICY_H
+
+#include "dora_probe/finding.h"
+#include "dora_probe/names.h"
+#include "dora_probe/record.h"
+
+/* The default wait: 40 % of the grace, so that four tries with back-off fit before the deadline. */
+#define DP_POLICY_NUDGE_PER_CENT 40u
+/* Tokens are given up from Stop + 0.1 s on, those that arrived over 1 s ago (dora 0.3.8-0.5.0). */
+#define DP_POLICY_SAVE_AFTER_NS     300000000ULL
+#define DP_POLICY_TOKEN_GIVEN_UP_NS 1000000000ULL
+#define DP_POLICY_INTERVAL_NS       500000000ULL
+#define DP_POLICY_TERMINATE_NS      1000000000ULL
+/* dora's shortest default grace (0.4 and later), where none is known. */
+#define DP_POLICY_GRACE_NS 10000000000ULL
+#define DP_POLICY_TRIES    6u
+#define DP_POLICY_MEMORY   16u
+
+struct dp_policy_config {
+	uint64_t nudge_after_ns;         /* 0: by default, see above */
+	uint64_t nudge_interval_ns;      /* 0: 500 ms; doubles from try to try */
+	uint64_t stop_dataflow_after_ns; /* 0: off */
+	uint32_t nudge_signal;           /* 0: SIGINT */
+	uint8_t mode;                    /* enum dp_shutdown_mode */
+	uint8_t save_tokens;
+	uint8_t dry_run;
+};
+
+/* What the thread in question is doing. A thread that wants the CPU counts as on it. */
+enum dp_activity {
+	DP_ACTIVITY_UNKNOWN,
+	DP_ACTIVITY_ON_CPU,
+	DP_ACTIVITY_SYSCALL, /* asleep in state S in a system call: a signal ends that with EINTR */
+	DP_ACTIVITY_DISK_SLEEP, /* state D: no signal is looked at */
+};
+
+/* The thread that holds the GIL now. */
+struct dp_policy_hold {
+	uint64_t id;       /* another one for each hold; 0: the GIL is free, or nobody knows */
+	uint64_t start_ns; /* proven since */
+	uint64_t start_lo_ns;
+	uint64_t expected_end_ns; /* from earlier holds of the same function; 0 unknown */
+	uint32_t tid;
+	int32_t syscall_nr; /* -1 none */
+	uint8_t confirmed;  /* 0: a candidate that nothing has proven yet */
+	uint8_t is_main;
+	uint8_t activity; /* enum dp_activity */
+	int8_t native;    /* 1 in one native call, 0 running bytecode, -1 unknown */
+	struct dp_place place;
+};
+
+/* The GIL is free, and the main thread has been asleep in one system call. */
+struct dp_policy_blocked {
+	uint64_t since_ns; /* 0: it is not */
+	uint64_t expected_end_ns;
+	uint32_t tid;
+	int32_t syscall_nr;
+	struct dp_place place;
+};
+
+struct dp_policy_view {
+	uint64_t stop_ns;     /* Stop seen at the node, or the daemon's SIGTERM; 0 neither */
+	uint64_t deadline_ns; /* the first signal of the daemon that ends this very process */
+	uint64_t sigkill_ns;
+	uint64_t grace_ns; /* that this Stop gave */
+	/*
+	 * The node has moved by itself: OutputsDone, an array freed and its token reported, the end
+	 * of the hold that was there at Stop. What dora's own thread does at Stop without Python (a
+	 * NextEvent, tokens freed earlier) is no move.
+	 */
+	uint64_t moved_ns;
+	uint64_t pending_tokens;
+	uint64_t oldest_delivered_ns; /* of the pending tokens */
+	uint64_t need_ns;             /* its clean-up as measured; DP_NULL unknown */
+	uint64_t dataflow_grace_ns;   /* recommended for the whole dataflow; DP_NULL unknown */
+	uint64_t signals_caught, signals_ignored; /* bit N-1 for signal N, as SigCgt and SigIgn */
+	uint32_t first_signal;                    /* that the daemon will send first; 0 unknown */
+	uint8_t stop_reason;                      /* enum dp_stop_reason */
+	int8_t pending_cause;                     /* enum dp_cause of the oldest token, -1 none */
+	uint8_t masks_known;
+	uint8_t outputs_done;
+	uint8_t gone;
+	uint8_t lost;              /* the probe lost records since Stop */
+	uint8_t dataflow_stopping; /* another node's tokens have already stopped the dataflow */
+	struct dp_policy_hold hold;
+	struct dp_policy_blocked blocked;
+};
+
+enum dp_decision {
+	DP_DECIDE_NOTHING,
+	DP_DECIDE_NUDGE,
+	DP_DECIDE_TERMINATE,
+	DP_DECIDE_STOP_DATAFLOW,
+	DP_DECIDE_REFUSE, /* an audit line: `action` is what is not done */
+};
+
+/* Why nothing is done. One audit line for each in a stop. */
+enum dp_refusal {
+	DP_REFUSE_NONE,
+	DP_REFUSE_NOTHING_HELD,
+	DP_REFUSE_UNCONFIRMED,
+	DP_REFUSE_AFTER_STOP,
+	DP_REFUSE_START_UNPROVEN,
+	DP_REFUSE_MOVED,
+	DP_REFUSE_ENDS_IN_TIME,
+	DP_REFUSE_IGNORED,
+	DP_REFUSE_DEFAULT_KILLS,
+	DP_REFUSE_MASKS_UNKNOWN,
+	DP_REFUSE_FORBIDDEN_SIGNAL,
+	DP_REFUSE_NON_MAIN_ON_CPU,
+	DP_REFUSE_STATE_UNKNOWN,
+	DP_REFUSE_DISK_SLEEP,
+	DP_REFUSE_NOT_POLLING,
+	DP_REFUSE_NOT_POLLING_BEFORE,
+	DP_REFUSE_TRIES_SPENT,
+	DP_REFUSE_CANNOT_SEND,
+	DP_REFUSE_RECORDS_LOST,
+	DP_REFUSE_DEADLINE_PASSED,
+	DP_REFUSE_TERM_IGNORED,
+	DP_REFUSE_TERM_MASKS_UNKNOWN,
+	DP_REFUSE_COUNT
+};
+
+struct dp_policy_decision {
+	uint8_t kind;    /* enum dp_decision */
+	uint8_t action;  /* enum dp_action, also of a refusal */
+	uint8_t refusal; /* enum dp_refusal */
+	uint8_t pretend; /* observe or dry run: to be logged as would_send, nothing to be sent */
+	uint32_t tid;    /* 0: the process */
+	uint32_t signal;
+	uint32_t attempt;
+	uint64_t grace_ns; /* STOP_DATAFLOW */
+	char reason[DP_REASON_MAX];
+};
+
+/* Does a signal end a call of this function? Learned from nudges that were sent. */
+struct dp_policy_learned {
+	uint64_t place; /* hash of function, file and line; 0 free */
+	uint64_t used_ns;
+	uint32_t helped, in_vain;
+};
+
+/* One per node; zeroed before its first use. */
+struct dp_policy_state {
+	uint64_t stop_ns;
+	uint64_t refused; /* bit per enum dp_refusal, this stop */
+	uint64_t subject; /* the hold or the sleep that is being nudged; 0 none */
+	uint64_t subject_place;
+	uint64_t sent_ns;  /* when the last nudge was decided */
+	uint64_t next_ns;  /* no other before */
+	uint32_t tries;    /* at this subject */
+	uint32_t attempts; /* in this stop */
+	uint8_t subject_blocked;
+	uint8_t answer; /* to the last nudge: 0 awaited, else 1 + enum dp_action_result */
+	uint8_t terminated;
+	uint8_t dataflow_stopped;
+	struct dp_policy_learned learned[DP_POLICY_MEMORY];
+};
+
+/* The options as the policy reads them. */
+void dp_policy_configure(struct dp_policy_config *ret, const struct dp_rec_options *o);
+
+/*
+ * What to do for this node now: to be called at every tick (10 ms). At most one decision a call;
+ * the state counts it as done, whatever the mode. *ret is filled always.
+ */
+void dp_policy_decide(struct dp_policy_state *st, const struct dp_policy_config *cfg,
+		      const struct dp_policy_view *v, uint64_t now_ns,
+		      struct dp_policy_decision *ret);
+
+/* The answer to a decision (record ACTION_RESULT). Without it no second nudge follows at once. */
+void dp_policy_answer(struct dp_policy_state *st, unsigned int action, unsigned int result);
+
+/* When the first nudge of this stop is due; 0 without a Stop that counts. */
+uint64_t dp_policy_due(const struct dp_policy_config *cfg, const struct dp_policy_view *v);
+
+/* Readiness, before any Stop: what `sig` would do to a process with these masks. */
+enum dp_signal_disposition dp_policy_disposition(uint64_t caught, uint64_t ignored, uint32_t sig);
+/* A signal that the process catches and that can serve as a nudge instead; 0 none. */
+uint32_t dp_policy_other_signal(uint64_t caught, uint32_t sig);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sentences for people, put together without stdio so that the pure functions of this room can
+ * explain themselves: bounded, always NUL-terminated, cut between characters and never inside one.
+ */
+#ifndef DORA_PROBE_SENTENCE_H
+#define DORA_PROBE_SENTENCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dora_probe/finding.h"
+
+struct dp_sentence {
+	char *buf;
+	size_t cap; /* with the NUL; at least 1 */
+	size_t len;
+};
+
+void dp_sentence_begin(struct dp_sentence *s, char *buf, size_t cap);
+void dp_say(struct dp_sentence *s, const char *text);
+void dp_say_u64(struct dp_sentence *s, uint64_t v);
+/* "2.5 s", "300 ms", "40 us", "2 min 5 s": rounded to what a person needs. */
+void dp_say_duration(struct dp_sentence *s, uint64_t ns);
+/* "SIGINT", "SIGRTMIN+3"; a number outside 1..64 as "signal N". */
+void dp_say_signal(struct dp_sentence *s, uint32_t sig);
+/* "f (x.py:12)"; "native code of libfoo.so"; "code that could not be read". */
+void dp_say_place(struct dp_sentence *s, const struct dp_place *p);
+
+#endif

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The dora Python package of a running process (nodeconfig.h), found by what it has mapped and read
+ * from the metadata that the installer left beside it. Everything here may be forged by the target:
+ * it is read as data, within limits, in the target's own file system, and believed for display and
+ * for the choice of a codec only.
+ */
+#include "dora/nodeconfig.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "dora/procfile.h"
+
+#define MAPS_MAX     (8u * 1024 * 1024)
+#define METADATA_MAX (64u * 1024)
+#define ENTRIES_MAX  65536u
+
+/*
+ * Opens a path as the target sees it: absolute links resolve inside its root, magic links not at
+ * all. Only what `type` says (S_IFREG, S_IFDIR) is opened for reading, so that no device or FIFO is
+ * touched. Returns a descriptor or -errno.
+ */
+static int open_inside(int root, const char *path, mode_t type)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+	};
+	char self[64];
+	struct stat st;
+	int fd, out;
+
+	fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) || (st.st_mode & S_IFMT) != type) {
+		close(fd);
+		return -ENOENT;
+	}
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	out = open(self, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (out < 0)
+		out = -errno;
+	close(fd);
+	return out;
+}
+
+/*
+ * The directory that holds the package, when a line of maps names its extension module:
+ * ".../site-packages/dora/dora.abi3.so" gives ".../site-packages". dora_cli's own module, which the
+ * `dora` command maps, is another one. 1 or 0.
+ */
+static int package_dir(const char *line, size_t len, char *ret, size_t cap)
+{
+	static const char dir[] = "/dora/";
+	const char *path = memchr(line, '/', len);
+	const char *name;
+	size_t path_len, name_len;
+
+	if (!path)
+		return 0;
+	path_len = len - (size_t)(path - line);
+	name = memrchr(path, '/', path_len);
+	name_len = path_len - (size_t)(name + 1 - path);
+	/* "dora.abi3.so", "dora.cpython-311-x86_64-linux-gnu.so"; not "… (deleted)" */
+	if (name_len < 8 || memcmp(name + 1, "dora.", 5) != 0 ||
+	    memcmp(path + path_len - 3, ".so", 3) != 0)
+		return 0;
+	if ((size_t)(name - path) < sizeof(dir) - 1 ||
+	    memcmp(name + 1 - (sizeof(dir) - 1), dir, sizeof(dir) - 1) != 0)
+		return 0;
+	path_len = (size_t)(name - path) - (sizeof(dir) - 2);
+	if (path_len == 0 || path_len >= cap)
+		return 0;
+	memcpy(ret, path, path_len);
+	ret[path_len] = '\0';
+	return 1;
+}
+
+static int is_version_text(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (!((s[i] >= '0' && s[i] <= '9') || (s[i] >= 'a' && s[i] <= 'z') ||
+		      (s[i] >= 'A' && s[i] <= 'Z') || strchr(".+-_!", s[i])))
+			return 0;
+	return len > 0;
+}
+
+/* Version of a METADATA file whose Name is dora-rs (core metadata: RFC 822 headers). 0, -ENOENT. */
+static int metadata_version(const char *text, char *ret, size_t cap)
+{
+	const char *version = NULL;
+	size_t version_len = 0;
+	int is_dora = 0;
+
+	while (*text && *text != '\n' && *text != '\r') { /* headers end at an empty line */
+		size_t line = strcspn(text, "\r\n");
+
+		if (line > 6 && strncmp(text, "Name: ", 6) == 0) {
+			is_dora = line - 6 == 7 && (strncmp(text + 6, "dora-rs", 7) == 0 ||
+						    strncmp(text + 6, "dora_rs", 7) == 0);
+		} else if (line > 9 && strncmp(text, "Version: ", 9) == 0) {
+			version = text + 9;
+			version_len = line - 9;
+		}
+		text += line;
+		if (*text == '\r')
+			text++;
+		if (*text == '\n')
+			text++;
+	}
+	if (!is_dora || !version || version_len >= cap || !is_version_text(version, version_len))
+		return -ENOENT;
+	memcpy(ret, version, version_len);
+	ret[version_len] = '\0';
+	return 0;
+}
+
+/* Reads dir/entry/METADATA. 0 or -errno. */
+static int read_metadata(int root, const char *dir, const char *entry, char *ret, size_t cap)
+{
+	char path[4096 + 300], *text = NULL;
+	size_t len;
+	int fd, err, n;
+
+	n = snprintf(path, sizeof(path), "%s/%s/METADATA", dir, entry);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return -ENOENT;
+	fd = open_inside(root, path, S_IFREG);
+	if (fd < 0)
+		return fd;
+	err = dp_procfile_read_fd(fd, METADATA_MAX, &text, &len);
+	close(fd);
+	if (err)
+		return err;
+	err = metadata_version(text, ret, cap);
+	free(text);
+	return err;
+}
+
+/*
+ * Looks for dora_rs-*.dist-info in the package's directory. Two that disagree (left by a broken
+ * upgrade) tell nothing. 0; -ENOENT; -EPERM.
+ */
+static int version_in(int root, const char *dir, char *ret, size_t cap)
+{
+	static const char prefix[] = "dora_rs-", suffix[] = ".dist-info";
+	char found[24] = "";
+	struct dirent *entry;
+	DIR *d;
+	int fd = open_inside(root, dir, S_IFDIR);
+
+	if (fd < 0)
+		return fd == -EACCES || fd == -EPERM ? -EPERM : -ENOENT;
+	d = fdopendir(fd);
+	if (!d) {
+		close(fd);
+		return -ENOENT;
+	}
+	for (unsigned int i = 0; i < ENTRIES_MAX && (entry = readdir(d)); i++) {
+		size_t n = strlen(entry->d_name);
+		char one[24];
+
+		if (n < sizeof(prefix) + sizeof(suffix) ||
+		    strncmp(entry->d_name, prefix, sizeof(prefix) - 1) != 0 ||
+		    strcmp(entry->d_name + n - (sizeof(suffix) - 1), suffix) != 0)
+			continue;
+		if (read_metadata(root, dir, entry->d_name, one, sizeof(one)))
+			continue;
+		if (found[0] && strcmp(found, one) != 0) {
+			found[0] = '\0';
+			break;
+		}
+		memcpy(found, one, sizeof(found));
+	}
+	closedir(d);
+	if (!found[0] || strlen(found) >= cap)
+		return -ENOENT;
+	memcpy(ret, found, strlen(found) + 1);
+	return 0;
+}
+
+int dp_dora_version_read(const char *proc, pid_t pid, char *ret, size_t len)
+{
+	char path[4096], dir[4096], *maps = NULL;
+	size_t maps_len;
+	int root, err, n, found = 0;
+
+	err = dp_procfile_read(proc, pid, "maps", MAPS_MAX, &maps, &maps_len);
+	if (err)
+		return err;
+	for (size_t at = 0; at < maps_len && !found;) {
+		const char *end = memchr(maps + at, '\n', maps_len - at);
+		size_t line = end ? (size_t)(end - maps) - at : maps_len - at;
+
+		found = package_dir(maps + at, line, dir, sizeof(dir));
+		at += line + 1;
+	}
+	free(maps);
+	if (!found)
+		return -ENOENT;
+	n = snprintf(path, sizeof(path), "%s/%d/root", proc, (int)pid);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return -EIO;
+	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return dp_procfile_error(errno);
+	err = version_in(root, dir, ret, len);
+	close(root);
+	return err;
+}

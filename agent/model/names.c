@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+/* The printed names of names.h's lists. */
+#include "dora_probe/names.h"
+
+#define DP_NAME_FUNCTION(fn, LIST)                                                                 \
+	const char *fn(unsigned int v)                                                             \
+	{                                                                                          \
+		static const char *const names[] = {LIST(DP_X_STRING)};                            \
+                                                                                                   \
+		return v < sizeof(names) / sizeof(names[0]) ? names[v] : "?";                      \
+	}
+#define DP_X_STRING(e, s) s,
+
+DP_NAME_FUNCTION(dp_cause_name, DP_CAUSES)
+DP_NAME_FUNCTION(dp_warning_name, DP_WARNING_KINDS)
+DP_NAME_FUNCTION(dp_severity_name, DP_SEVERITIES)
+DP_NAME_FUNCTION(dp_precision_name, DP_PRECISIONS)
+DP_NAME_FUNCTION(dp_token_state_name, DP_TOKEN_STATES)
+DP_NAME_FUNCTION(dp_transport_name, DP_TRANSPORTS)
+DP_NAME_FUNCTION(dp_stop_reason_name, DP_STOP_REASONS)
+DP_NAME_FUNCTION(dp_action_name, DP_ACTIONS)
+DP_NAME_FUNCTION(dp_action_result_name, DP_ACTION_RESULTS)
+DP_NAME_FUNCTION(dp_exit_reason_name, DP_EXIT_REASONS)
+DP_NAME_FUNCTION(dp_shutdown_mode_name, DP_SHUTDOWN_MODES)
+DP_NAME_FUNCTION(dp_source_name, DP_SOURCES)
+DP_NAME_FUNCTION(dp_loss_name, DP_LOSSES)
+
+const char *dp_record_name(unsigned int v)
+{
+#define DP_X_RECORD_NAME(e, b) [DP_REC_##e] = #e,
+	static const char *const names[] = {[DP_REC_NONE] = "NONE",
+					    DP_RECORD_TYPES(DP_X_RECORD_NAME)};
+
+	return v < DP_REC_COUNT ? names[v] : "?";
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where CPython keeps things, per minor version.
+ *
+ * 3.8–3.12: computed by compiling each release's own headers with Py_BUILD_CORE (3.8.18, 3.9.18,
+ * 3.10.13, 3.11.2 and 3.11.7, 3.12.1), equal on x86_64 and aarch64 but for the mutex size, and
+ * unchanged over the patch releases of a minor version. 3.13–3.15: _Py_DebugOffsets at the start of
+ * _PyRuntime (Include/internal/pycore_debug_offsets.h; pycore_runtime.h in 3.13), and from the
+ * headers what that structure does not tell.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "python/internal.h"
+
+#define NO DP_NO_OFFSET
+
+/* struct _gil_runtime_state, the same 3.8–3.15; free-threaded builds put `int enabled` in front. */
+static void gil_layout(struct dp_layout *l, bool musl, uint32_t shift)
+{
+	uint32_t mutex = 40;
+
+#ifdef __aarch64__
+	mutex = musl ? 40 : 48;
+#else
+	(void)musl;
+#endif
+	l->gil_interval = shift;
+	l->gil_last_holder = shift + 8;
+	l->gil_locked = shift + 16;
+	l->gil_switch_number = shift + 24;
+	l->gil_cond = shift + 32;
+	l->gil_mutex = l->gil_cond + 48;
+	l->gil_switch_cond = l->gil_mutex + mutex;
+	l->gil_size = l->gil_switch_cond + 48 + mutex;
+	l->gil_enabled = shift == 0 ? NO : 0;
+}
+
+/* What the versions below share; the version's own entry replaces what differs. */
+#define COMMON                                                                                     \
+	.rt_gil = NO, .rt_interp_head = NO, .rt_interp_main = NO, .rt_main_thread = NO,            \
+	.rt_signals_pending = NO, .rt_drop_request = NO, .rt_main_tstate = NO, .is_gil = NO,       \
+	.is_own_gil = NO, .is_drop_request = NO, .ts_prev = 0, .ts_next = 8, .ts_interp = 16,      \
+	.ts_frame = NO, .ts_cframe = NO, .cframe_frame = NO, .ts_native_id = NO,                   \
+	.ts_eval_breaker = NO, .fr_lasti = NO, .fr_ip = NO, .fr_owner = NO, .fr_tlbc = NO,         \
+	.co_qualname = NO, .co_bytecode = NO, .co_tlbc = NO, .ob_type = 8, .bytes_size = 16,       \
+	.bytes_data = 32, .str_length = 16, .str_state = 32
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverride-init"
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Winitializer-overrides"
+#endif
+static const struct dp_layout by_minor[] = {
+	{COMMON,
+	 .minor = 8,
+	 .line_format = DP_LINES_LNOTAB,
+	 .rt_gil = 1152,
+	 .rt_interp_head = 32,
+	 .rt_interp_main = 40,
+	 .rt_main_thread = 72,
+	 .rt_signals_pending = 1144,
+	 .rt_drop_request = 596,
+	 .is_next = 0,
+	 .is_threads_head = 8,
+	 .ts_frame = 24,
+	 .ts_thread_id = 176,
+	 .fr_back = 24,
+	 .fr_code = 32,
+	 .fr_lasti = 104,
+	 .co_filename = 104,
+	 .co_name = 112,
+	 .co_firstlineno = 40,
+	 .co_lines = 120,
+	 .str_ascii_data = 48,
+	 .str_compact_data = 72},
+	{COMMON,
+	 .minor = 9,
+	 .line_format = DP_LINES_LNOTAB,
+	 .rt_gil = 352,
+	 .rt_interp_head = 32,
+	 .rt_interp_main = 40,
+	 .rt_main_thread = 72,
+	 .rt_signals_pending = 344,
+	 .is_next = 0,
+	 .is_threads_head = 8,
+	 .is_drop_request = 76,
+	 .ts_frame = 24,
+	 .ts_thread_id = 176,
+	 .fr_back = 24,
+	 .fr_code = 32,
+	 .fr_lasti = 104,
+	 .co_filename = 104,
+	 .co_name = 112,
+	 .co_firstlineno = 40,
+	 .co_lines = 120,
+	 .str_ascii_data = 48,
+	 .str_compact_data = 72},
+	{COMMON,
+	 .minor = 10,
+	 .line_format = DP_LINES_310,
+	 .rt_gil = 352,
+	 .rt_interp_head = 32,
+	 .rt_interp_main = 40,
+	 .rt_main_thread = 72,
+	 .rt_signals_pending = 344,
+	 .is_next = 0,
+	 .is_threads_head = 8,
+	 .is_drop_request = 72,
+	 .ts_frame = 24,
+	 .ts_thread_id = 176,
+	 .fr_back = 24,
+	 .fr_code = 32,
+	 .fr_lasti = 96,
+	 .co_filename = 104,
+	 .co_name = 112,
+	 .co_firstlineno = 40,
+	 .co_lines = 120,
+	 .str_ascii_data = 48,
+	 .str_compact_data = 72},
+	{COMMON,
+	 .minor = 11,
+	 .line_format = DP_LINES_LOCATIONS,
+	 .rt_gil = 360,
+	 .rt_interp_head = 40,
+	 .rt_interp_main = 48,
+	 .rt_main_thread = 80,
+	 .rt_signals_pending = 352,
+	 .is_next = 0,
+	 .is_threads_head = 16,
+	 .is_drop_request = 104,
+	 .ts_cframe = 56,
+	 .cframe_frame = 8,
+	 .ts_native_id = 160,
+	 .ts_thread_id = 152,
+	 .fr_back = 48,
+	 .fr_code = 32,
+	 .fr_ip = 56,
+	 .fr_owner = 69,
+	 .co_filename = 112,
+	 .co_name = 120,
+	 .co_qualname = 128,
+	 .co_firstlineno = 72,
+	 .co_lines = 136,
+	 .co_bytecode = 184,
+	 .str_ascii_data = 48,
+	 .str_compact_data = 72},
+	{COMMON,
+	 .minor = 12,
+	 .line_format = DP_LINES_LOCATIONS,
+	 .rt_interp_head = 40,
+	 .rt_interp_main = 48,
+	 .rt_main_thread = 64,
+	 .rt_signals_pending = 2008,
+	 .is_next = 0,
+	 .is_threads_head = 72,
+	 .is_gil = 384,
+	 .is_own_gil = 392,
+	 .is_drop_request = 372,
+	 .ts_cframe = 56,
+	 .cframe_frame = 0,
+	 .ts_native_id = 144,
+	 .ts_thread_id = 136,
+	 .fr_back = 8,
+	 .fr_code = 0,
+	 .fr_ip = 56,
+	 .fr_owner = 70,
+	 .co_filename = 112,
+	 .co_name = 120,
+	 .co_qualname = 128,
+	 .co_firstlineno = 68,
+	 .co_lines = 136,
+	 .co_bytecode = 192,
+	 .str_ascii_data = 40,
+	 .str_compact_data = 56},
+	/* From here on only what _Py_DebugOffsets does not tell; the rest is read from it. */
+	{COMMON, .minor = 13, .line_format = DP_LINES_LOCATIONS, .rt_main_thread = 656,
+	 .rt_main_tstate = 664, .ts_eval_breaker = 24},
+	{COMMON, .minor = 14, .line_format = DP_LINES_LOCATIONS, .rt_main_thread = 832,
+	 .rt_main_tstate = 840, .ts_eval_breaker = 24},
+	{COMMON, .minor = 15, .line_format = DP_LINES_LOCATIONS, .rt_main_thread = 960,
+	 .rt_main_tstate = 968, .ts_eval_breaker = 24},
+};
+#pragma GCC diagnostic pop
+
+static const struct dp_layout *find(unsigned int minor)
+{
+	for (size_t i = 0; i < sizeof(by_minor) / sizeof(by_minor[0]); i++)
+		if (by_minor[i].minor == minor)
+			return &by_minor[i];
+	return NULL;
+}
+
+int dp_layout_for(unsigned int minor, bool musl, struct dp_layout *ret)
+{
+	const struct dp_layout *l = find(minor);
+
+	if (!l || minor > 12)
+		return -ENOTSUP;
+	*ret = *l;
+	gil_layout(ret, musl, 0);
+	return 0;
+}
+
+/* Byte offsets of the fields within _Py_DebugOffsets, 3.13 to 3.15; 0: the version has none. */
+struct debug_field {
+	uint16_t at[3];
+	uint16_t to; /* offset in struct dp_layout */
+	uint32_t limit;
+};
+
+#define RT   (1u << 20)
+#define IS   (1u << 20)
+#define TINY DP_FIELD_MAX
+/* clang-format off: one field a line, to be compared with the headers */
+#define F(a, b, c, field, limit)                                                                   \
+	{                                                                                          \
+		{a, b, c}, offsetof(struct dp_layout, field), limit                                \
+	}
+
+static const struct debug_field debug_fields[] = {
+	F(40, 40, 40, rt_interp_head, RT),     F(64, 64, 64, is_next, IS),
+	F(72, 72, 72, is_threads_head, IS),    F(112, 120, 120, is_gil, IS),
+	F(160, 184, 184, ts_prev, TINY),       F(168, 192, 192, ts_next, TINY),
+	F(176, 200, 200, ts_interp, TINY),     F(184, 208, 208, ts_frame, TINY),
+	F(192, 216, 240, ts_thread_id, TINY),  F(200, 224, 248, ts_native_id, TINY),
+	F(232, 256, 320, fr_back, TINY),       F(240, 264, 328, fr_code, TINY),
+	F(248, 272, 336, fr_ip, TINY),         F(264, 288, 352, fr_owner, TINY),
+	F(0, 304, 368, fr_tlbc, TINY),         F(280, 320, 384, co_filename, TINY),
+	F(288, 328, 392, co_name, TINY),       F(296, 336, 400, co_qualname, TINY),
+	F(304, 344, 408, co_lines, TINY),      F(312, 352, 416, co_firstlineno, TINY),
+	F(344, 384, 448, co_bytecode, TINY),   F(0, 392, 456, co_tlbc, TINY),
+	F(360, 408, 472, ob_type, TINY),       F(520, 600, 696, bytes_size, TINY),
+	F(528, 608, 704, bytes_data, TINY),    F(544, 624, 720, str_state, TINY),
+	F(552, 632, 728, str_length, TINY),    F(560, 640, 736, str_ascii_data, TINY),
+	F(0, 712, 840, ts_eval_breaker, TINY),
+};
+/* clang-format on */
+
+/* The inline GIL of an interpreter and its fields, all counted from the interpreter. */
+static const uint16_t gil_inline[3] = {120, 128, 128};
+static const uint16_t gil_inline_locked[3] = {136, 144, 144};
+static const uint16_t gil_inline_holder[3] = {144, 152, 152};
+
+static uint64_t word(const uint8_t *buf, size_t at)
+{
+	uint64_t v;
+
+	memcpy(&v, buf + at, sizeof(v));
+	return v;
+}
+
+int dp_layout_from_debug_offsets(const uint8_t *buf, bool musl, struct dp_layout *ret,
+				 uint32_t *ret_hexversion, uint8_t *ret_free_threaded)
+{
+	const struct dp_layout *base;
+	struct dp_layout l;
+	uint64_t version = word(buf, 8), free_threaded = word(buf, 16), gil, locked, holder;
+	unsigned int minor = (version >> 16) & 0xff, k;
+
+	if (memcmp(buf, "xdebugpy", 8) != 0)
+		return -ENOENT;
+	base = find(minor);
+	if (version >> 24 != 3 || version > UINT32_MAX || !base || minor < 13 || free_threaded > 1)
+		return -ENOTSUP;
+	k = minor - 13;
+	l = *base;
+	for (size_t i = 0; i < sizeof(debug_fields) / sizeof(debug_fields[0]); i++) {
+		const struct debug_field *f = &debug_fields[i];
+		uint64_t v;
+		uint32_t narrow;
+
+		if (f->at[k] == 0)
+			continue;
+		v = word(buf, f->at[k]);
+		if (v >= f->limit)
+			return -ENOTSUP;
+		narrow = (uint32_t)v;
+		memcpy((uint8_t *)&l + f->to, &narrow, sizeof(narrow));
+	}
+	/* interpreters.main follows interpreters.head, ceval.own_gil follows ceval.gil. */
+	l.rt_interp_main = l.rt_interp_head + 8;
+	l.is_own_gil = l.is_gil + 8;
+	/* PyCompactUnicodeObject adds utf8_length and utf8 to PyASCIIObject. */
+	l.str_compact_data = l.str_ascii_data + 16;
+	if (!free_threaded) {
+		l.fr_tlbc = NO;
+		l.co_tlbc = NO;
+	}
+	gil_layout(&l, musl, free_threaded ? 8 : 0);
+	gil = word(buf, gil_inline[k]);
+	locked = word(buf, gil_inline_locked[k]);
+	holder = word(buf, gil_inline_holder[k]);
+	if (locked - gil != l.gil_locked || holder - gil != l.gil_last_holder)
+		return -ENOTSUP;
+	*ret = l;
+	*ret_hexversion = (uint32_t)version;
+	*ret_free_threaded = (uint8_t)free_threaded;
+	return 0;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A CPython process seen from outside: where its runtime and its GILs are, who holds one, what a
+ * thread is executing. Reads only (process_vm_readv, /proc); never stops or writes to the target.
+ * Nothing that the target supplies is trusted: every pointer is read with a bounded copy, every
+ * chain is bounded, every string is made printable.
+ *
+ * Sources of all offsets: CPython's own headers 3.8–3.14 and _Py_DebugOffsets (3.13+); the table
+ * in layout.c names each.
+ */
+#ifndef DORA_PROBE_PYPROCESS_H
+#define DORA_PROBE_PYPROCESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "dora_probe/capture.h"
+#include "dora_probe/record.h"
+
+struct dp_py;
+
+struct dp_py_info {
+	char version[24];        /* "3.11.7" */
+	char implementation[16]; /* "cpython" */
+	uint32_t hexversion;     /* PY_VERSION_HEX */
+	uint8_t free_threaded;   /* built with --disable-gil */
+	uint8_t gil_enabled;     /* 0: free-threaded and running without a GIL */
+	uint8_t musl;            /* libc is musl: futex words are not in the GIL */
+	uint64_t runtime_addr;   /* &_PyRuntime */
+};
+
+/*
+ * Looks at a process. On failure a sentence for the user is left in `why` (what it is, and what to
+ * do next).
+ * 0 and *ret (owned by the caller); -ENOENT no CPython in it (PyPy and others: `why` says which);
+ * -ENOTSUP a CPython whose layout is not known, or that fails validation; -EAGAIN still starting,
+ * try again in 50 ms; -EPERM missing right; -ESRCH gone.
+ */
+int dp_py_open(pid_t pid, struct dp_py **ret, char *why, size_t why_len);
+void dp_py_close(struct dp_py *py);
+const struct dp_py_info *dp_py_info(const struct dp_py *py);
+
+/*
+ * The GILs, main interpreter first, for the kernel map (dp_target.gils and the tid rule of the same
+ * struct are filled; the rest is left). Rescans the interpreter list: call once a second on 3.12+.
+ * Returns their number (0: free-threaded without GIL, or finalized), -errno otherwise.
+ */
+int dp_py_fill_target(struct dp_py *py, struct dp_target *target);
+
+/*
+ * One look at GIL `index`: fills before_ns, switch_number, locked, gil, drop_request, and, where
+ * locked, *ret_tid (0 unknown), frame and ip of the holder. t_ns of the look is when it returned.
+ * Two to four process_vm_readv. 0; -EFAULT unreadable (locked = 2); -ESRCH gone.
+ */
+int dp_py_look(struct dp_py *py, unsigned int index, struct dp_rec_look *ret, uint32_t *ret_tid);
+
+/*
+ * What thread `tid` is doing: Python frames innermost first, system call, state, library and symbol
+ * of the native pc where it can be had (blocked threads). Fills the whole record body; status 0 or
+ * -errno in ret->status as well as returned. Works (without frames) for non-Python threads.
+ */
+int dp_py_stack(struct dp_py *py, pid_t tid, struct dp_rec_stack *ret);
+
+/* The same for a process that is no CPython: system call, state, library; no frames. */
+int dp_native_stack(pid_t pid, pid_t tid, struct dp_rec_stack *ret);
+
+/*
+ * Is a signal waiting for its Python handler? 1, 0, or -errno (-ENOTSUP unknown version).
+ * (signals_pending of the main thread's eval loop.)
+ */
+int dp_py_signal_pending(struct dp_py *py);
+
+/*
+ * Where pthread_cond_signal is, for the uprobe: a path that opens the target's own libc (through
+ * /proc/PID/map_files or root) and the file offset of the default version of the symbol.
+ * 0; -ENOENT not found (static binary without symbols).
+ */
+int dp_py_cond_signal_site(struct dp_py *py, char *path, size_t path_len, uint64_t *ret_offset);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* Bounded copies out of another process's memory. */
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "python/internal.h"
+
+#define PAGE 4096u
+
+static int remote_errno(int err)
+{
+	return err == EPERM || err == EACCES ? -EPERM : err == ESRCH ? -ESRCH : -EFAULT;
+}
+
+int dp_remote_gather(pid_t pid, const struct dp_span *spans, unsigned int count)
+{
+	struct iovec local[DP_SPANS_MAX] = {0}, remote[DP_SPANS_MAX] = {0};
+	unsigned int whole = 0;
+	ssize_t n;
+
+	if (count == 0 || count > DP_SPANS_MAX)
+		return -EINVAL;
+	for (unsigned int i = 0; i < count; i++) {
+		local[i] = (struct iovec){spans[i].buf, spans[i].len};
+		remote[i] = (struct iovec){(void *)(uintptr_t)spans[i].addr, spans[i].len};
+	}
+	n = process_vm_readv(pid, local, count, remote, count, 0);
+	if (n < 0) {
+		int rc = remote_errno(errno);
+
+		return rc == -EFAULT ? 0 : rc;
+	}
+	while (whole < count && (size_t)n >= spans[whole].len)
+		n -= (ssize_t)spans[whole++].len;
+	return (int)whole;
+}
+
+int dp_remote_read(pid_t pid, uint64_t addr, void *buf, size_t len)
+{
+	struct dp_span span = {addr, buf, len};
+	int rc = dp_remote_gather(pid, &span, 1);
+
+	return rc < 0 ? rc : rc == 1 ? 0 : -EFAULT;
+}
+
+int dp_remote_u64(pid_t pid, uint64_t addr, uint64_t *ret)
+{
+	uint64_t v;
+	int rc = dp_remote_read(pid, addr, &v, sizeof(v));
+
+	if (rc == 0)
+		*ret = v;
+	return rc;
+}
+
+int dp_remote_u32(pid_t pid, uint64_t addr, uint32_t *ret)
+{
+	uint32_t v;
+	int rc = dp_remote_read(pid, addr, &v, sizeof(v));
+
+	if (rc == 0)
+		*ret = v;
+	return rc;
+}
+
+/*
+ * process_vm_readv(2) only promises partial transfers at the borders of remote elements, so each
+ * element ends at a page.
+ */
+ssize_t dp_remote_read_some(pid_t pid, uint64_t addr, void *buf, size_t len)
+{
+	struct iovec local, remote[9];
+	unsigned int count = 0;
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < len && count < 9) {
+		size_t piece = PAGE - (size_t)((addr + done) % PAGE);
+
+		if (piece > len - done)
+			piece = len - done;
+		remote[count++] = (struct iovec){(void *)(uintptr_t)(addr + done), piece};
+		done += piece;
+	}
+	local = (struct iovec){buf, done};
+	n = process_vm_readv(pid, &local, 1, remote, count, 0);
+	if (n < 0) {
+		int rc = remote_errno(errno);
+
+		return rc == -EFAULT ? 0 : rc;
+	}
+	return n;
+}

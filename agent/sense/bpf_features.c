@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+#include "sense/bpf_features.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <unistd.h>
+
+#define LOCKDOWN "/sys/kernel/security/lockdown"
+#define BTF      "/sys/kernel/btf/vmlinux"
+
+static bool has_capability(cap_t caps, cap_value_t cap)
+{
+	cap_flag_value_t on = CAP_CLEAR;
+
+	return !cap_get_flag(caps, cap, CAP_EFFECTIVE, &on) && on == CAP_SET;
+}
+
+/* Confidentiality lockdown forbids programs to read memory (security/lockdown, 5.4). */
+static bool locked_down(void)
+{
+	FILE *f = fopen(LOCKDOWN, "re");
+	char line[128] = "";
+	bool ret;
+
+	if (!f)
+		return false;
+	ret = fgets(line, sizeof(line), f) && strstr(line, "[confidentiality]");
+	fclose(f);
+	return ret;
+}
+
+int dp_bpf_can_load(char *why, size_t why_len)
+{
+	cap_t caps = cap_get_proc();
+	bool admin, bpf;
+
+	if (!caps)
+		return -errno;
+	admin = has_capability(caps, CAP_SYS_ADMIN);
+	bpf = has_capability(caps, CAP_BPF) && has_capability(caps, CAP_PERFMON);
+	cap_free(caps);
+	if (!admin && !bpf) {
+		snprintf(why, why_len,
+			 "loading BPF programs needs CAP_BPF and CAP_PERFMON; run it as root: "
+			 "sudo dora-probe");
+		return -EPERM;
+	}
+	if (locked_down()) {
+		snprintf(why, why_len,
+			 "the kernel is in confidentiality lockdown, in which BPF programs may not "
+			 "read memory; boot with lockdown=integrity, see: cat " LOCKDOWN);
+		return -EPERM;
+	}
+	if (access(BTF, R_OK)) {
+		snprintf(why, why_len,
+			 "the kernel has no type information (" BTF
+			 "); install a kernel built with CONFIG_DEBUG_INFO_BTF=y: "
+			 "sudo apt-get install linux-image-%s",
+#if defined(__aarch64__)
+			 "arm64"
+#else
+			 "amd64"
+#endif
+		);
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
+static int try_load(enum bpf_prog_type type, const struct bpf_insn *insns, size_t count)
+{
+	int fd = bpf_prog_load(type, NULL, "Dual MIT/GPL", insns, count, NULL);
+
+	if (fd < 0)
+		return 0;
+	close(fd);
+	return 1;
+}
+
+int dp_bpf_has_fetch(void)
+{
+	static const struct bpf_insn insns[] = {
+		/* *(u64 *)(r10 - 8) = 1; r0 = 1; r0 = fetch_add(r10 - 8, r0); r0 = 0; exit */
+		{.code = BPF_ST | BPF_MEM | BPF_DW, .dst_reg = 10, .off = -8, .imm = 1},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 1},
+		{.code = BPF_STX | BPF_ATOMIC | BPF_DW,
+		 .dst_reg = 10,
+		 .src_reg = 0,
+		 .off = -8,
+		 .imm = BPF_ADD | BPF_FETCH},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+
+	return try_load(BPF_PROG_TYPE_TRACEPOINT, insns, sizeof(insns) / sizeof(insns[0]));
+}
+
+int dp_bpf_has_lazy_hash(void)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
+	int map = bpf_map_create(BPF_MAP_TYPE_HASH, "dp_try", 4, 4, 1, &opts);
+	struct bpf_insn insns[] = {
+		{.code = BPF_LD | BPF_IMM | BPF_DW,
+		 .dst_reg = 1,
+		 .src_reg = BPF_PSEUDO_MAP_FD,
+		 .imm = map},
+		{0},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int ret;
+
+	if (map < 0)
+		return 0;
+	/* The strictest of the types in use here. */
+	ret = try_load(BPF_PROG_TYPE_PERF_EVENT, insns, sizeof(insns) / sizeof(insns[0]));
+	close(map);
+	return ret;
+}

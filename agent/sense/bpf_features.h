@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* What the running kernel and the process' rights allow, found out by trying, not by version. */
+#ifndef DORA_PROBE_BPF_FEATURES_H
+#define DORA_PROBE_BPF_FEATURES_H
+
+#include <stddef.h>
+
+/*
+ * Can programs be loaded at all? 0; -EPERM or -ENOTSUP with a sentence in `why` that ends in the
+ * command that mends it.
+ */
+int dp_bpf_can_load(char *why, size_t why_len);
+
+/* Atomic add that returns the old value; 5.12, commit 5ca419f2864a. 1 or 0. */
+int dp_bpf_has_fetch(void);
+
+/* Hash maps without preallocation in tracing programs; 6.1, commit 34dd3bad1a6f. 1 or 0. */
+int dp_bpf_has_lazy_hash(void);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kernel side as an object: loads bpf/, attaches it, hands its captures over, holds its maps.
+ */
+#ifndef DORA_PROBE_BPF_SOURCE_H
+#define DORA_PROBE_BPF_SOURCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "dora_probe/capture.h"
+#include "dora_probe/names.h"
+
+struct dp_bpf;
+
+struct dp_bpf_options {
+	size_t ring_bytes;       /* 0: 8 MiB; a power of two of pages */
+	unsigned int sample_hz;  /* cpu-clock; 0: 49 */
+	uint64_t run_min_ns;     /* 0: DP_RUN_MIN_NS */
+	int trace_all_exec;      /* EXEC captures of every process, for --all/--node/--dataflow */
+	int verbose;             /* libbpf's own messages on standard error */
+	int as_before_5_12;      /* tests: do without BPF_FETCH, as kernels before 5.12 */
+};
+
+/*
+ * Opens and loads. On failure `why` has a sentence that ends in the command that mends it.
+ * 0; -EPERM missing right; -ENOTSUP missing kernel feature; other -errno.
+ */
+int dp_bpf_open(const struct dp_bpf_options *o, struct dp_bpf **ret, char *why, size_t why_len);
+/* Attaches all programs but the edge uprobes. As above. Which sources are on: dp_bpf_sources. */
+int dp_bpf_attach(struct dp_bpf *b, char *why, size_t why_len);
+void dp_bpf_close(struct dp_bpf *b);
+uint32_t dp_bpf_sources(const struct dp_bpf *b); /* bit per enum dp_source */
+
+/* Begins or updates the watch of a process. gil_count 0 is valid: sockets and regions only. */
+int dp_bpf_watch(struct dp_bpf *b, pid_t pid, const struct dp_target *t);
+/* Ends it: target, sockets, threads and edges of the process leave the maps. */
+void dp_bpf_unwatch(struct dp_bpf *b, pid_t pid);
+
+/* An id for a connection found open in /proc, from the space that connect uses too. */
+uint64_t dp_bpf_new_conn(struct dp_bpf *b);
+int dp_bpf_mark_socket(struct dp_bpf *b, pid_t pid, int fd, uint64_t conn);
+/* A mapping found in /proc/PID/maps at attach: its munmap is to be seen. */
+int dp_bpf_mark_region(struct dp_bpf *b, pid_t pid, uint64_t addr, const char *name);
+
+/* 0; -ENOENT nothing known. */
+int dp_bpf_thread(struct dp_bpf *b, pid_t tid, struct dp_thread_state *ret);
+int dp_bpf_edge(struct dp_bpf *b, pid_t pid, unsigned int gil, struct dp_edge_state *ret);
+
+/*
+ * Attaches the pthread_cond_signal uprobe to one process (path and offset from
+ * dp_py_cond_signal_site), sets armed_ns in the edge states of its GILs. 0 or -errno; -EALREADY.
+ * Returns before the kernel is through (5 to 30 ms, on a busy machine 200): until then armed_ns is
+ * 0. Disarming returns at once too, and no edge counts any more (the kernel takes 100 ms).
+ */
+int dp_bpf_arm(struct dp_bpf *b, pid_t pid, const char *path, uint64_t offset);
+/* 1 in force; 0 under way; -ENOENT not asked for; other -errno why it failed, until disarmed. */
+int dp_bpf_armed(struct dp_bpf *b, pid_t pid);
+void dp_bpf_disarm(struct dp_bpf *b, pid_t pid);
+
+/* fd for epoll: readable when an eighth of the ring is full. Below that nobody is woken: drain at
+ * least every 10 ms. */
+int dp_bpf_fd(const struct dp_bpf *b);
+#define DP_DRAIN_MAX 8192
+/*
+ * Hands waiting captures to fn (valid during the call), DP_DRAIN_MAX at most. Returns their number
+ * or -errno.
+ */
+int dp_bpf_drain(struct dp_bpf *b,
+		 void (*fn)(void *ctx, const struct dp_capture *h, size_t len), void *ctx);
+
+/*
+ * Kernel-side losses since start, by enum dp_loss up to DP_LAST_KERNEL_LOSS, PROGRAM_SKIPPED, and
+ * SAMPLE_SKIPPED: cpu-clock samples that were due and not taken.
+ */
+void dp_bpf_losses(struct dp_bpf *b, uint64_t ret[DP_LOSS_COUNT]);
+
+struct dp_bpf_program {
+	const char *name;
+	uint64_t run_ns, run_count, recursion_misses;
+};
+/* Run time counts only while dp_bpf_stats(b, 1) is in force, which taxes every BPF program. */
+int dp_bpf_stats(struct dp_bpf *b, int on);
+/* Fills up to max entries; returns how many there are. */
+int dp_bpf_programs(struct dp_bpf *b, struct dp_bpf_program *ret, int max);
+
+#endif

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: MIT
+/* /proc, read as data (procfs.h). */
+#include "sense/procfs.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* A process with more descriptors or mappings than this is read up to here. */
+#define FDS_MAX  65536
+#define LINE_LEN 4096
+
+ssize_t dp_proc_read(const char *proc, pid_t pid, const char *name, char *buf, size_t len)
+{
+	char path[256];
+	size_t have = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%d/%s", proc, (int)pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : errno == EACCES ? -EPERM : -errno;
+	while (have + 1 < len) {
+		ssize_t n = read(fd, buf + have, len - 1 - have);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			int err = errno;
+
+			close(fd);
+			return err == EACCES ? -EPERM : -err;
+		}
+		if (n == 0)
+			break;
+		have += (size_t)n;
+	}
+	close(fd);
+	buf[have] = '\0';
+	return (ssize_t)have;
+}
+
+static uint64_t status_hex(const char *status, const char *key)
+{
+	const char *at = strstr(status, key);
+
+	return at ? strtoull(at + strlen(key), NULL, 16) : 0;
+}
+
+int dp_proc_status(const char *proc, pid_t pid, struct dp_proc_status *ret)
+{
+	struct dp_proc_status s = {0};
+	char stat[1024], status[4096];
+	char *p, *open_paren;
+	const char *at;
+	ssize_t n = dp_proc_read(proc, pid, "stat", stat, sizeof(stat));
+
+	if (n < 0)
+		return (int)n;
+	n = dp_proc_read(proc, pid, "status", status, sizeof(status));
+	if (n < 0)
+		return (int)n;
+	/* The name may hold anything, ')' too: fields begin after the last one. */
+	p = strrchr(stat, ')');
+	open_paren = strchr(stat, '(');
+	if (!p || !open_paren || p < open_paren)
+		return -EBADMSG;
+	snprintf(s.comm, sizeof(s.comm), "%.*s", (int)(p - open_paren - 1), open_paren + 1);
+	p++;
+	for (int field = 3; *p; field++) {
+		while (*p == ' ')
+			p++;
+		if (field == 3)
+			s.state = *p;
+		else if (field == 4)
+			s.ppid = (pid_t)strtol(p, NULL, 10);
+		else if (field == 22)
+			s.start_time = strtoull(p, NULL, 10);
+		p += strcspn(p, " ");
+	}
+	s.sig_caught = status_hex(status, "\nSigCgt:");
+	s.sig_ignored = status_hex(status, "\nSigIgn:");
+	at = strstr(status, "\nUid:");
+	if (at)
+		s.uid = (uint32_t)strtoul(at + 5, NULL, 10);
+	*ret = s;
+	return 0;
+}
+
+/* Inode of a socket descriptor, 0 when it is something else. */
+static uint64_t socket_inode(const char *proc, pid_t pid, const char *fd)
+{
+	char path[300], link[64];
+	unsigned long long inode;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%s/%d/fd/%s", proc, (int)pid, fd);
+	n = readlink(path, link, sizeof(link) - 1);
+	if (n <= 0)
+		return 0;
+	link[n] = '\0';
+	return sscanf(link, "socket:[%llu]", &inode) == 1 ? inode : 0;
+}
+
+struct peers {
+	uint64_t inode[256];
+	int count;
+};
+
+static void add_peer(struct peers *p, uint64_t inode)
+{
+	if (inode && p->count < (int)(sizeof(p->inode) / sizeof(p->inode[0])))
+		p->inode[p->count++] = inode;
+}
+
+/* Address of /proc/net/tcp: 32-bit words in host order, as hex; port as hex. */
+static int address_matches(const char *hex, size_t hex_len, const struct dp_node_config *c,
+			   unsigned int port)
+{
+	uint8_t bytes[16];
+	size_t len = hex_len / 2;
+
+	if (port != c->port || len > sizeof(bytes) || len % 4)
+		return 0;
+	for (size_t w = 0; w < len / 4; w++) {
+		char word[9];
+		uint32_t v;
+
+		memcpy(word, hex + w * 8, 8);
+		word[8] = '\0';
+		v = (uint32_t)strtoul(word, NULL, 16);
+		memcpy(bytes + w * 4, &v, 4);
+	}
+	if (len == 4)
+		return c->family == AF_INET && memcmp(bytes, c->addr, 4) == 0;
+	if (c->family == AF_INET6)
+		return memcmp(bytes, c->addr, 16) == 0;
+	/* An IPv4 connection of an IPv6 socket: ::ffff:a.b.c.d */
+	return memcmp(bytes, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12) == 0 &&
+	       memcmp(bytes + 12, c->addr, 4) == 0;
+}
+
+/*
+ * Collects inodes from a table of the process' network namespace: connections to the listener
+ * (`listening` 0) or the listener itself.
+ */
+static void read_tcp(const char *proc, pid_t pid, const char *table, const struct dp_node_config *c,
+		     int listening, struct peers *ret)
+{
+	char path[128], line[LINE_LEN];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%d/net/%s", proc, (int)pid, table);
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	while (fgets(line, sizeof(line), f)) {
+		char local[40], remote[40];
+		unsigned int lport, rport, state;
+		unsigned long long inode;
+
+		if (sscanf(line,
+			   " %*d: %32[0-9A-Fa-f]:%x %32[0-9A-Fa-f]:%x %x %*s %*s %*s %*u %*d %llu",
+			   local, &lport, remote, &rport, &state, &inode) != 6)
+			continue;
+		/* 0A is LISTEN (include/net/tcp_states.h). */
+		if (listening ? state == 0x0a && address_matches(local, strlen(local), c, lport)
+			      : state != 0x0a && address_matches(remote, strlen(remote), c, rport))
+			add_peer(ret, inode);
+	}
+	fclose(f);
+}
+
+/* Unix: the client's end has no path; its peer's inode is not in /proc/net/unix. */
+static void read_unix(const char *proc, pid_t pid, const struct dp_node_config *c, int listening,
+		      struct peers *ret)
+{
+	char path[128], line[LINE_LEN];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%d/net/unix", proc, (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	while (fgets(line, sizeof(line), f)) {
+		unsigned int flags, type, state;
+		unsigned long long inode;
+		char name[256] = "";
+		int n = sscanf(line, "%*x: %*x %*x %x %x %x %llu %255[^\n]", &flags, &type, &state,
+			       &inode, name);
+
+		/* type 1 stream; state 3 connected; the flag __SO_ACCEPTCON marks a listener. */
+		if (n < 4 || type != 1)
+			continue;
+		if (listening ? n == 5 && (flags & 0x10000) && strcmp(name, c->socket_path) == 0
+			      : n == 4 && state == 3)
+			add_peer(ret, inode);
+	}
+	fclose(f);
+}
+
+static int by_number(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static int is_peer(const struct peers *p, uint64_t inode)
+{
+	for (int i = 0; i < p->count; i++)
+		if (p->inode[i] == inode)
+			return 1;
+	return 0;
+}
+
+int dp_proc_daemon_sockets(const char *proc, pid_t pid, const struct dp_node_config *config,
+			   int *ret_fds, int max)
+{
+	struct peers peers = {.count = 0};
+	char path[64];
+	struct dirent *e;
+	int count = 0, seen = 0;
+	DIR *d;
+
+	if (config->family == AF_INET || config->family == AF_INET6) {
+		read_tcp(proc, pid, "tcp", config, 0, &peers);
+		read_tcp(proc, pid, "tcp6", config, 0, &peers);
+	} else if (config->family == AF_UNIX) {
+		read_unix(proc, pid, config, 0, &peers);
+	}
+	if (peers.count == 0)
+		return 0;
+	snprintf(path, sizeof(path), "%s/%d/fd", proc, (int)pid);
+	d = opendir(path);
+	if (!d)
+		return errno == ENOENT ? -ESRCH : errno == EACCES ? -EPERM : -errno;
+	while ((e = readdir(d)) && count < max && seen++ < FDS_MAX) {
+		uint64_t inode;
+
+		if (!isdigit((unsigned char)e->d_name[0]))
+			continue;
+		inode = socket_inode(proc, pid, e->d_name);
+		if (inode && is_peer(&peers, inode))
+			ret_fds[count++] = (int)strtol(e->d_name, NULL, 10);
+	}
+	closedir(d);
+	qsort(ret_fds, (size_t)count, sizeof(ret_fds[0]), by_number);
+	return count;
+}
+
+int dp_proc_regions(const char *proc, pid_t pid,
+		    void (*fn)(void *ctx, uint64_t addr, const char *name), void *ctx)
+{
+	char path[64], line[LINE_LEN];
+	int count = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%d/maps", proc, (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return errno == ENOENT ? -ESRCH : errno == EACCES ? -EPERM : -errno;
+	while (fgets(line, sizeof(line), f) && count < 65536) {
+		char *at = strstr(line, " /dev/shm/shmem_");
+		char name[DP_REGION_NAME_MAX];
+		size_t n;
+
+		if (!at)
+			continue;
+		at += strlen(" /dev/shm/");
+		n = strcspn(at, " \n");
+		if (n >= sizeof(name))
+			continue;
+		memcpy(name, at, n);
+		name[n] = '\0';
+		fn(ctx, strtoull(line, NULL, 16), name);
+		count++;
+	}
+	fclose(f);
+	return count;
+}
+
+static int has_socket(const char *proc, pid_t pid, const struct peers *peers)
+{
+	char path[64];
+	struct dirent *e;
+	int found = 0, seen = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/%d/fd", proc, (int)pid);
+	d = opendir(path);
+	if (!d)
+		return 0;
+	while (!found && (e = readdir(d)) && seen++ < FDS_MAX)
+		if (isdigit((unsigned char)e->d_name[0])) {
+			uint64_t inode = socket_inode(proc, pid, e->d_name);
+
+			found = inode && is_peer(peers, inode);
+		}
+	closedir(d);
+	return found;
+}
+
+struct daemon_search {
+	const char *proc;
+	const struct peers *peers;
+	pid_t found;
+};
+
+static void try_daemon(void *ctx, pid_t pid)
+{
+	struct daemon_search *s = ctx;
+
+	if (!s->found && has_socket(s->proc, pid, s->peers))
+		s->found = pid;
+}
+
+pid_t dp_proc_daemon(const char *proc, pid_t pid, const struct dp_node_config *config)
+{
+	struct peers peers = {.count = 0};
+	struct daemon_search s = {.proc = proc, .peers = &peers};
+	struct dp_proc_status st;
+
+	if (config->family == AF_UNIX) {
+		read_unix(proc, pid, config, 1, &peers);
+	} else if (config->family) {
+		read_tcp(proc, pid, "tcp", config, 1, &peers);
+		read_tcp(proc, pid, "tcp6", config, 1, &peers);
+	}
+	if (peers.count == 0)
+		return 0;
+	/* Nearly always its parent, or the parent's parent (uv run). */
+	for (pid_t p = pid; p > 1 && dp_proc_status(proc, p, &st) == 0; p = st.ppid)
+		if (st.ppid > 0 && has_socket(proc, st.ppid, &peers))
+			return st.ppid;
+	dp_proc_each(proc, try_daemon, &s);
+	return s.found;
+}
+
+int dp_proc_each(const char *proc, void (*fn)(void *ctx, pid_t pid), void *ctx)
+{
+	struct dirent *e;
+	DIR *d = opendir(proc);
+
+	if (!d)
+		return -errno;
+	while ((e = readdir(d)))
+		if (isdigit((unsigned char)e->d_name[0]))
+			fn(ctx, (pid_t)strtol(e->d_name, NULL, 10));
+	closedir(d);
+	return 0;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What /proc says of a process, read as data with bounded buffers. `proc` is "/proc" or a test's
+ * own tree.
+ */
+#ifndef DORA_PROBE_PROCFS_H
+#define DORA_PROBE_PROCFS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "dora/nodeconfig.h"
+
+/*
+ * Reads a whole small file of /proc/PID into buf, NUL-terminated. Returns the bytes (at most
+ * len - 1, the rest is left out), or -errno.
+ */
+ssize_t dp_proc_read(const char *proc, pid_t pid, const char *name, char *buf, size_t len);
+
+struct dp_proc_status {
+	uint64_t start_time; /* clock ticks since boot: with the pid, the identity */
+	uint64_t sig_caught, sig_ignored;
+	pid_t ppid;
+	uint32_t uid;
+	char comm[16];
+	char state;
+};
+/* 0; -ESRCH gone; -EPERM; -EBADMSG. */
+int dp_proc_status(const char *proc, pid_t pid, struct dp_proc_status *ret);
+
+/*
+ * The daemon connections that a process has open: sockets whose peer is the listener of its node
+ * configuration. fds ascending (dora opens events, events-close, drop, control in this order).
+ * Returns their number (at most max) or -errno.
+ */
+int dp_proc_daemon_sockets(const char *proc, pid_t pid, const struct dp_node_config *config,
+			   int *ret_fds, int max);
+
+/* Calls fn for each mapping of a dora region ("shmem_…"). Returns how many, or -errno. */
+int dp_proc_regions(const char *proc, pid_t pid,
+		    void (*fn)(void *ctx, uint64_t addr, const char *name), void *ctx);
+
+/* The process that listens at the node configuration's address: its pid, or 0 when not found. */
+pid_t dp_proc_daemon(const char *proc, pid_t pid, const struct dp_node_config *config);
+
+/* Calls fn for every process. 0 or -errno. */
+int dp_proc_each(const char *proc, void (*fn)(void *ctx, pid_t pid), void *ctx);
+
+#endif

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: MIT
+/* Writes and reads recordings (recording.h). A recording is as untrusted as anything from outside.
+ */
+#include "sense/recording.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BUFFER_BYTES (64 * 1024)
+
+struct file_header {
+	char magic[8];
+	uint32_t version;
+	uint32_t order;
+};
+_Static_assert(sizeof(struct file_header) == 16, "16-byte header");
+_Static_assert(sizeof(struct dp_record) <= BUFFER_BYTES, "a record fits into the buffer");
+
+static const struct file_header expected = {
+	.magic = DP_RECORDING_MAGIC, .version = DP_RECORD_VERSION, .order = DP_RECORDING_ORDER};
+
+/* ---- writing ----------------------------------------------------------------------------- */
+
+struct dp_recorder {
+	int fd;
+	int error;
+	size_t used;
+	unsigned char buffer[BUFFER_BYTES];
+};
+
+int dp_recorder_flush(struct dp_recorder *r)
+{
+	size_t done = 0;
+
+	while (!r->error && done < r->used) {
+		ssize_t n = write(r->fd, r->buffer + done, r->used - done);
+
+		if (n >= 0)
+			done += (size_t)n;
+		else if (errno != EINTR)
+			r->error = -errno;
+	}
+	r->used = 0;
+	return r->error;
+}
+
+/* A file that is there is taken over only if it is a recording, a plain file, and the caller's. */
+static int take_over(int fd)
+{
+	struct file_header h;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1)
+		return -EEXIST;
+	if (pread(fd, &h, sizeof(h), 0) != sizeof(h) ||
+	    memcmp(h.magic, expected.magic, sizeof(h.magic)) != 0)
+		return -EEXIST;
+	return 0;
+}
+
+int dp_recorder_open(const char *path, struct dp_recorder **ret)
+{
+	const int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	struct dp_recorder *r = calloc(1, sizeof(*r));
+	int found = 0, err = 0;
+
+	if (!r)
+		return -ENOMEM;
+	r->fd = open(path, flags | O_CREAT | O_EXCL, 0600);
+	if (r->fd < 0 && errno == EEXIST) {
+		found = 1;
+		r->fd = open(path, flags);
+		/* A symbolic link or a FIFO without reader is somebody else's business too. */
+		if (r->fd < 0 && (errno == ELOOP || errno == ENXIO || errno == EISDIR))
+			errno = EEXIST;
+	}
+	if (r->fd < 0) {
+		err = -errno;
+		goto cleanup;
+	}
+	if (found && (err = take_over(r->fd)) < 0)
+		goto cleanup;
+	/* Two probes told to record into one file: the second has to know. */
+	if (flock(r->fd, LOCK_EX | LOCK_NB) < 0) {
+		err = errno == EWOULDBLOCK ? -EBUSY : -errno;
+		goto cleanup;
+	}
+	if (found && (ftruncate(r->fd, 0) < 0 || fchmod(r->fd, 0600) < 0)) {
+		err = -errno;
+		goto cleanup;
+	}
+	memcpy(r->buffer, &expected, sizeof(expected));
+	r->used = sizeof(expected);
+	err = dp_recorder_flush(r);
+cleanup:
+	if (err < 0) {
+		if (r->fd >= 0)
+			close(r->fd);
+		free(r);
+		return err;
+	}
+	*ret = r;
+	return 0;
+}
+
+/* The caller has checked that there is a NUL. */
+static void clear_tail(char *s, size_t size)
+{
+	size_t len = strnlen(s, size);
+
+	memset(s + len, 0, size - len);
+}
+
+#define CLEAR(field) clear_tail((field), sizeof(field))
+
+/*
+ * What stands behind a string's NUL is whatever the memory held before, and that may have been a
+ * dataflow's payload. A recording must hold none, so each string is cleared to its end.
+ */
+static void clear_strings(struct dp_record *r)
+{
+	switch ((enum dp_record_type)r->h.type) {
+	case DP_REC_SESSION:
+		CLEAR(r->u.session.version);
+		CLEAR(r->u.session.kernel);
+		CLEAR(r->u.session.targets);
+		break;
+	case DP_REC_NODE_FACTS:
+		CLEAR(r->u.node.dataflow);
+		CLEAR(r->u.node.dataflow_name);
+		CLEAR(r->u.node.node);
+		CLEAR(r->u.node.python);
+		CLEAR(r->u.node.implementation);
+		CLEAR(r->u.node.dora);
+		CLEAR(r->u.node.reason);
+		break;
+	case DP_REC_NODE_GONE:
+		CLEAR(r->u.gone.reason);
+		break;
+	case DP_REC_STACK:
+		CLEAR(r->u.stack.comm);
+		CLEAR(r->u.stack.library);
+		CLEAR(r->u.stack.symbol);
+		for (uint32_t i = 0; i < DP_FRAMES_MAX; i++) {
+			if (i >= r->u.stack.frame_count)
+				memset(&r->u.stack.frames[i], 0, sizeof(r->u.stack.frames[i]));
+			CLEAR(r->u.stack.frames[i].function);
+			CLEAR(r->u.stack.frames[i].file);
+		}
+		break;
+	case DP_REC_SOURCE_STATE:
+		CLEAR(r->u.source.detail);
+		break;
+	case DP_REC_TOKEN_SENT:
+	case DP_REC_TOKEN_DELIVERED:
+	case DP_REC_TOKEN_REPORTED:
+	case DP_REC_TOKEN_RETURNED:
+		CLEAR(r->u.token.region);
+		CLEAR(r->u.token.id);
+		break;
+	case DP_REC_WIRE_EVENT:
+	case DP_REC_WIRE_REQUEST:
+		CLEAR(r->u.wire.id);
+		break;
+	case DP_REC_WIRE_REGISTER:
+		CLEAR(r->u.reg.dataflow);
+		CLEAR(r->u.reg.node);
+		CLEAR(r->u.reg.message_version);
+		break;
+	case DP_REC_REGION:
+		CLEAR(r->u.region.name);
+		break;
+	case DP_REC_STOP_COMMAND:
+		CLEAR(r->u.stop_command.target);
+		break;
+	case DP_REC_ACTION_RESULT:
+		CLEAR(r->u.action.reason);
+		break;
+	case DP_REC_NONE:
+	case DP_REC_OPTIONS:
+	case DP_REC_WALL_CLOCK:
+	case DP_REC_TICK:
+	case DP_REC_GIL_LOOK:
+	case DP_REC_GIL_WAIT_BEGIN:
+	case DP_REC_GIL_WAIT_END:
+	case DP_REC_GIL_RELEASE:
+	case DP_REC_GIL_EDGE_HOLD:
+	case DP_REC_GIL_OFFCPU:
+	case DP_REC_GIL_RUN:
+	case DP_REC_CONN_OPENED:
+	case DP_REC_CONN_CLOSED:
+	case DP_REC_SIGNAL:
+	case DP_REC_PROC_EXEC:
+	case DP_REC_PROC_FORK:
+	case DP_REC_PROC_EXIT:
+	case DP_REC_SELF_COST:
+	case DP_REC_LOSS:
+	case DP_REC_END:
+	case DP_REC_COUNT:
+		break;
+	}
+}
+
+int dp_recorder_write(struct dp_recorder *r, const struct dp_record *rec)
+{
+	struct dp_record copy;
+
+	if (r->error)
+		return r->error;
+	if (dp_record_check(rec, sizeof(*rec)) < 0)
+		return -EINVAL;
+	if (sizeof(r->buffer) - r->used < rec->h.size && dp_recorder_flush(r) < 0)
+		return r->error;
+	memcpy(&copy, rec, rec->h.size);
+	clear_strings(&copy);
+	memcpy(r->buffer + r->used, &copy, rec->h.size);
+	r->used += rec->h.size;
+	return 0;
+}
+
+int dp_recorder_close(struct dp_recorder *r)
+{
+	int err;
+
+	if (!r)
+		return 0;
+	err = dp_recorder_flush(r);
+	if (close(r->fd) < 0 && err == 0)
+		err = -errno;
+	free(r);
+	return err;
+}
+
+/* ---- reading ----------------------------------------------------------------------------- */
+
+struct dp_replay {
+	int fd;
+	int result;        /* sticks: 0 go on, -EBADMSG, other -errno, 1 end */
+	size_t start, end; /* of what is in the buffer */
+	uint64_t offset;
+	unsigned char buffer[BUFFER_BYTES];
+};
+
+/* At least `want` bytes in the buffer: 1; 0 the file ended before; -errno. */
+static int fill(struct dp_replay *r, size_t want)
+{
+	if (r->end - r->start >= want)
+		return 1;
+	memmove(r->buffer, r->buffer + r->start, r->end - r->start);
+	r->end -= r->start;
+	r->start = 0;
+	while (r->end < want) {
+		ssize_t n = read(r->fd, r->buffer + r->end, sizeof(r->buffer) - r->end);
+
+		if (n == 0)
+			return 0;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		r->end += (size_t)n;
+	}
+	return 1;
+}
+
+int dp_replay_open(const char *path, struct dp_replay **ret, char *why, size_t why_len)
+{
+	struct dp_replay *r = calloc(1, sizeof(*r));
+	struct file_header h;
+	int err, got;
+
+	if (!r) {
+		snprintf(why, why_len, "no memory to read the recording");
+		return -ENOMEM;
+	}
+	r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (r->fd < 0) {
+		err = -errno;
+		snprintf(why, why_len, "cannot open the recording: %s", strerror(-err));
+		goto cleanup;
+	}
+	got = fill(r, sizeof(h));
+	if (got < 0) {
+		err = got;
+		snprintf(why, why_len, "cannot read the recording: %s", strerror(-err));
+		goto cleanup;
+	}
+	err = -EBADMSG;
+	if (got == 0) {
+		snprintf(why, why_len, "the file is too short to be a recording");
+		goto cleanup;
+	}
+	memcpy(&h, r->buffer, sizeof(h));
+	if (memcmp(h.magic, expected.magic, sizeof(h.magic)) != 0) {
+		snprintf(why, why_len, "the file is not a recording of dora-probe");
+		goto cleanup;
+	}
+	if (h.order != expected.order) {
+		snprintf(why, why_len,
+			 "the recording was made on a machine of the other byte order");
+		goto cleanup;
+	}
+	if (h.version != expected.version) {
+		snprintf(why, why_len,
+			 "the recording has format version %u, this dora-probe reads version %u",
+			 h.version, expected.version);
+		goto cleanup;
+	}
+	r->start = sizeof(h);
+	r->offset = sizeof(h);
+	*ret = r;
+	return 0;
+cleanup:
+	if (r->fd >= 0)
+		close(r->fd);
+	free(r);
+	return err;
+}
+
+int dp_replay_next(struct dp_replay *r, struct dp_record *ret)
+{
+	struct dp_record rec;
+	struct dp_rec_hdr h;
+	int got;
+
+	if (r->result)
+		return r->result < 0 ? r->result : 0;
+	got = fill(r, sizeof(h));
+	if (got <= 0) {
+		/* The end is an end only between two records. */
+		r->result = got < 0 ? got : r->end == r->start ? 1 : -EBADMSG;
+		return r->result < 0 ? r->result : 0;
+	}
+	memcpy(&h, r->buffer + r->start, sizeof(h));
+	r->result = -EBADMSG;
+	if (h.size < sizeof(h) || h.size > sizeof(*ret) || h.size != dp_record_size(h.type))
+		return r->result;
+	got = fill(r, h.size);
+	if (got <= 0) {
+		if (got < 0)
+			r->result = got;
+		return r->result;
+	}
+	memcpy(&rec, r->buffer + r->start, h.size);
+	if (dp_record_check(&rec, h.size) < 0)
+		return r->result;
+	memcpy(ret, &rec, h.size);
+	r->start += h.size;
+	r->offset += h.size;
+	r->result = 0;
+	return 1;
+}
+
+uint64_t dp_replay_offset(const struct dp_replay *r)
+{
+	return r->offset;
+}
+
+void dp_replay_close(struct dp_replay *r)
+{
+	if (!r)
+		return;
+	close(r->fd);
+	free(r);
+}

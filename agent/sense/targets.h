@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The watched processes: finds them (by pid, node, dataflow, or all), keeps the kernel maps and the
+ * wire decoder told, samples their GILs, answers the model's questions about them. All that it
+ * learns goes out as records.
+ */
+#ifndef DORA_PROBE_TARGETS_H
+#define DORA_PROBE_TARGETS_H
+
+#include "cli/options.h"
+#include "dora/wire.h"
+#include "dora_probe/request.h"
+#include "sense/bpf_source.h"
+
+struct dp_targets;
+
+struct dp_targets_sink {
+	void (*record)(void *ctx, const struct dp_record *r);
+	void *ctx;
+};
+
+struct dp_targets *dp_targets_new(const struct dp_options *o, struct dp_bpf *b, struct dp_wire *w,
+				  const struct dp_targets_sink *sink);
+void dp_targets_free(struct dp_targets *t);
+
+/*
+ * Takes up what matches now. Returns how many are watched; for --pid -ESRCH, -ENOENT (neither
+ * Python nor a dora node), -EPERM … when none of them can be, with a sentence per refused process
+ * on standard error.
+ */
+int dp_targets_scan(struct dp_targets *t);
+
+/* A process has execed, forked or exited; `t_ns` of the event. */
+void dp_targets_exec(struct dp_targets *t, pid_t pid, uint64_t t_ns);
+void dp_targets_exit(struct dp_targets *t, pid_t pid, uint64_t t_ns);
+
+/* A watched process has connected to its daemon, or a connection has ended. */
+void dp_targets_connected(struct dp_targets *t, pid_t pid, uint64_t conn, uint64_t t_ns);
+void dp_targets_closed(struct dp_targets *t, pid_t pid, uint32_t tid, uint64_t conn, uint64_t t_ns);
+/* The version that a Register frame told. */
+void dp_targets_registered(struct dp_targets *t, pid_t pid, const struct dp_rec_register *r);
+/* A caught signal was delivered to a Python process: its handler is to be watched for. */
+void dp_targets_signalled(struct dp_targets *t, pid_t pid, uint32_t tid, uint8_t signal,
+			  uint64_t t_ns);
+/* Captures were lost: all streams resynchronise. */
+void dp_targets_lost(struct dp_targets *t, uint64_t t_ns);
+
+/* One sampler round: looks, retries, rescans. */
+void dp_targets_tick(struct dp_targets *t, uint64_t now_ns);
+
+/* READ_STACK, READ_FACTS, ARM_EDGE, DISARM_EDGE: answered by a record before it returns. */
+void dp_targets_request(struct dp_targets *t, const struct dp_request *r);
+
+unsigned int dp_targets_alive(const struct dp_targets *t);
+/* 1 while nothing that could still come is expected: --pid only, and all of them have left. */
+int dp_targets_finished(const struct dp_targets *t);
+/*
+ * The look immediately before a signal: does `tid` still hold the process' main GIL, or, the GIL
+ * being free, still sleep in a system call? 1; 0 and why not.
+ */
+int dp_targets_still(struct dp_targets *t, pid_t pid, pid_t tid, char *why, size_t why_len);
+/* Facts as last told; NULL when it is not watched. */
+const struct dp_rec_node *dp_targets_facts(const struct dp_targets *t, pid_t pid);
+/* Is a `dora stop` by this user to be believed: root's, or that of a watched node's own user? */
+int dp_targets_trusts(const struct dp_targets *t, uid_t uid);
+
+#endif

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+/* Prints findings: renders each into one buffer and writes it without being held up (show.h). */
+#include "show/show.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "show/render.h"
+
+/* A finding's strings are bounded (record.h), so one line stays far below this. */
+#define LINE_MAX_BYTES (64 * 1024)
+/* Summary of some 500 nodes; what does not fit is counted in the line itself. */
+#define SUMMARY_MAX_BYTES (512 * 1024)
+/* A pipe that poll() calls writable takes PIPE_BUF bytes without blocking (pipe(7)). */
+#define PIECE        4096
+#define LAST_WAIT_MS 2000
+
+struct dp_show {
+	struct dp_show_options o;
+	struct dp_line line;
+	struct dp_json_state json;
+	struct dp_text_state text;
+	struct dp_line
+		backlog; /* whole lines not yet taken by the reader, but for the first's head */
+	size_t done;     /* bytes of the backlog that are written */
+	int error;       /* of an earlier write: nothing more is tried */
+	int whole;       /* a regular file never blocks: no need for pieces */
+};
+
+struct dp_show *dp_show_new(const struct dp_show_options *o)
+{
+	struct dp_show *s = calloc(1, sizeof(*s));
+	struct stat st;
+
+	if (!s)
+		return NULL;
+	s->o = *o;
+	s->line.limit = SUMMARY_MAX_BYTES + LINE_MAX_BYTES;
+	s->json.summary.limit = SUMMARY_MAX_BYTES;
+	s->text.table.limit = SUMMARY_MAX_BYTES;
+	s->backlog.limit = DP_SHOW_BACKLOG_MAX;
+	s->whole = fstat(o->fd, &st) == 0 && S_ISREG(st.st_mode);
+	return s;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/*
+ * Writes the backlog. A blocking descriptor is asked by poll() first, so that a paused terminal or
+ * pager does not stop the probe. 0 when all is written, -EAGAIN when the reader was too slow.
+ */
+static int drain(struct dp_show *s, int wait_ms)
+{
+	int64_t end = now_ms() + wait_ms;
+
+	while (s->done < s->backlog.len) {
+		size_t left = s->backlog.len - s->done;
+		struct pollfd p = {.fd = s->o.fd, .events = POLLOUT};
+		int64_t rest = end - now_ms();
+		ssize_t n;
+		int r = poll(&p, 1, rest > 0 ? (int)rest : 0);
+
+		if (r == 0)
+			return -EAGAIN;
+		if (r < 0) {
+			if (errno == EINTR && now_ms() < end)
+				continue;
+			return errno == EINTR ? -EAGAIN : -errno;
+		}
+		n = write(s->o.fd, s->backlog.data + s->done,
+			  s->whole || left < PIECE ? left : PIECE);
+		if (n >= 0) {
+			s->done += (size_t)n;
+		} else if (errno == EAGAIN || errno == EINTR) {
+			/* A reader that takes a few bytes at a time may leave room that is too
+			 * small. */
+			if (now_ms() >= end)
+				return -EAGAIN;
+			if (errno == EAGAIN)
+				nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+		} else {
+			return -errno;
+		}
+	}
+	dp_line_reset(&s->backlog);
+	s->done = 0;
+	return 0;
+}
+
+/* Queues the finished line behind what is still unwritten, whole or not at all. */
+static int queue(struct dp_show *s)
+{
+	if (s->done) {
+		memmove(s->backlog.data, s->backlog.data + s->done, s->backlog.len - s->done);
+		s->backlog.len -= s->done;
+		s->done = 0;
+	}
+	dp_line_add(&s->backlog, s->line.data, s->line.len);
+	if (s->backlog.error) {
+		int r = s->backlog.error == -E2BIG ? -ENOBUFS : s->backlog.error;
+
+		s->backlog.error = 0;
+		return r;
+	}
+	return 0;
+}
+
+int dp_show_finding(struct dp_show *s, const struct dp_finding *f)
+{
+	int queued, r;
+
+	if (s->error)
+		return s->error;
+	if (s->o.format == DP_SHOW_NOTHING || f->type >= DP_FIND_COUNT ||
+	    !dp_finding_passes(f, &s->o))
+		return 0;
+	dp_line_reset(&s->line);
+	if (s->o.format == DP_SHOW_JSON)
+		dp_render_json(&s->line, &s->json, f);
+	else
+		dp_render_text(&s->line, &s->text, &s->o, f);
+	if (s->line.error)
+		return s->line.error;
+	if (s->line.len == 0)
+		return 0;
+	queued = queue(s);
+	r = drain(s, DP_SHOW_WAIT_MS);
+	if (queued == -ENOBUFS && (r == 0 || r == -EAGAIN)) {
+		queued = queue(s);
+		r = drain(s, 0);
+	}
+	if (r < 0 && r != -EAGAIN) {
+		s->error = r;
+		return r;
+	}
+	return queued;
+}
+
+void dp_show_free(struct dp_show *s)
+{
+	if (!s)
+		return;
+	if (!s->error)
+		(void)drain(s, LAST_WAIT_MS);
+	dp_line_free(&s->line);
+	dp_line_free(&s->json.summary);
+	dp_line_free(&s->text.table);
+	dp_line_free(&s->backlog);
+	free(s);
+}
+
+void dp_show_set_hold_threshold(struct dp_show *s, uint64_t ns)
+{
+	s->o.hold_threshold_ns = ns;
+}
+
+int dp_show_colour_wanted(int fd)
+{
+	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return isatty(fd) && !(no && *no) && term && *term && strcmp(term, "dumb") != 0;
+}
+
+uint64_t dp_hold_duration(const struct dp_find_hold *h)
+{
+	return h->start_ns == DP_NULL || h->end_ns == DP_NULL || h->end_ns < h->start_ns
+		       ? 0
+		       : h->end_ns - h->start_ns;
+}
+
+int dp_finding_passes(const struct dp_finding *f, const struct dp_show_options *o)
+{
+	if (f->type == DP_FIND_TOKEN)
+		return f->u.token.print;
+	if (f->type == DP_FIND_GIL_HOLD)
+		return dp_hold_duration(&f->u.hold) >= o->hold_threshold_ns;
+	return 1;
+}
+
+const char *dp_event_name(unsigned int type)
+{
+	/* The three parts of the summary are one event. */
+	static const char *const names[DP_FIND_COUNT] = {
+		[DP_FIND_START] = "start",         [DP_FIND_NODE] = "node",
+		[DP_FIND_GIL_HOLD] = "gil_hold",   [DP_FIND_GIL_WAIT] = "gil_wait",
+		[DP_FIND_TOKEN] = "token",         [DP_FIND_WARNING] = "warning",
+		[DP_FIND_SIGNAL] = "signal",       [DP_FIND_STOP] = "stop",
+		[DP_FIND_ACTION] = "action",       [DP_FIND_EXIT] = "exit",
+		[DP_FIND_LOSS] = "loss",           [DP_FIND_FORECAST] = "forecast",
+		[DP_FIND_SUMMARY] = "summary",     [DP_FIND_SUMMARY_NODE] = "summary",
+		[DP_FIND_SUMMARY_END] = "summary",
+	};
+
+	return type < DP_FIND_COUNT ? names[type] : "?";
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Maps and settings that the programs share. Every file carries them as weak symbols, so that the
+ * static linker keeps one of each; the agent resizes and fills them.
+ */
+#ifndef DORA_PROBE_MAPS_BPF_H
+#define DORA_PROBE_MAPS_BPF_H
+
+#include "kernel.bpf.h"
+#include "dora_probe/capture.h"
+#include "dora_probe/names.h"
+
+#define DP_WATCH_HINTS 1024
+
+/* Slots of the prog arrays in syscall.bpf.h; the agent fills them (bpf_source.c, families). */
+enum dp_family { DP_FAMILY_GIL, DP_FAMILY_SOCKET, DP_FAMILY_REGION, DP_FAMILY_COUNT };
+
+/*
+ * A call that moves bytes on a marked socket: when a send was entered, and where the copy is. The
+ * latter is kept in a map, because the verifier would follow each of these values through every
+ * round of the loop if they were on the stack.
+ */
+struct dp_copy_state {
+	__u64 t_ns;
+	struct dp_sock_data piece;
+	__u64 from;      /* address of the piece in the target */
+	__u64 base, len; /* rest of the current buffer */
+	__u64 vec;       /* next element of the iovec array */
+	__u32 vecs;      /* elements still to come */
+	__u32 left;      /* bytes of the call still to come */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 * 1024 * 1024);
+} events SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct dp_cpu_state);
+} cpu_state SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, DP_MAX_TARGETS);
+	__type(key, __u32);
+	__type(value, struct dp_target);
+} targets SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, DP_MAX_THREADS);
+	__type(key, __u32);
+	__type(value, struct dp_thread_state);
+} thread_state SEC(".maps") __weak;
+
+/* Threads of targets in other PID namespaces: tgid << 32 | tid there -> tid here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, DP_MAX_THREADS);
+	__type(key, __u64);
+	__type(value, __u32);
+} ns_tids SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, DP_MAX_TARGETS *DP_MAX_GILS);
+	__type(key, __u64);
+	__type(value, struct dp_edge_state);
+} edges SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, DP_MAX_SOCKETS);
+	__type(key, struct dp_sock_key);
+	__type(value, struct dp_sock_state);
+} sockets SEC(".maps") __weak;
+
+/* Connections with more than one descriptor (dup): how many. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, DP_MAX_SOCKETS);
+	__type(key, __u64);
+	__type(value, __u32);
+} conn_fds SEC(".maps") __weak;
+
+/* Regions that are open and not mapped yet, by descriptor; the mapping takes the entry over. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, DP_MAX_SOCKETS);
+	__type(key, struct dp_sock_key);
+	__type(value, struct dp_region_state);
+} region_fds SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, DP_MAX_REGIONS);
+	__type(key, struct dp_region_key);
+	__type(value, struct dp_region_state);
+} regions SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, DP_MAX_THREADS);
+	__type(key, __u32);
+	__type(value, struct dp_copy_state);
+} copies SEC(".maps") __weak;
+
+const volatile __u64 run_min_ns __weak = DP_RUN_MIN_NS;
+/* Bytes that may wait in the ring before the agent is woken. */
+const volatile __u64 wake_bytes __weak = 1 << 20;
+const volatile __u32 trace_all_exec __weak = 0;
+
+/*
+ * How many watched processes fall on tgid modulo DP_WATCH_HINTS: one load that spares the
+ * strangers' system calls and context switches the hash lookup. Written by the agent.
+ */
+__u16 watch_hints[DP_WATCH_HINTS] __weak = {};
+
+static __always_inline bool maybe_watched(__u32 tgid)
+{
+	return watch_hints[tgid % DP_WATCH_HINTS];
+}
+
+static __always_inline struct dp_target *target_of(__u32 tgid)
+{
+	if (!maybe_watched(tgid))
+		return 0;
+	return bpf_map_lookup_elem(&targets, &tgid);
+}
+
+#endif

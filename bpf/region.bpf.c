@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * dora's shared-memory regions, /dev/shm/shmem_HEX: made by the sender, mapped by the receiver when
+ * a message is taken, unmapped when the last reference to its array is gone.
+ */
+#include "emit.bpf.h"
+#include "syscall.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+#define O_CREAT    00000100
+#define PREFIX     "/dev/shm/shmem_"
+#define PREFIX_LEN (sizeof(PREFIX) - 1)
+#define DIR_LEN    9 /* "/dev/shm/" */
+
+/* Is it a path of a region? Then its name, zero-padded, is in `name`. */
+static __always_inline bool region_name(const char *path, char name[DP_REGION_NAME_MAX])
+{
+	char s[DIR_LEN + DP_REGION_NAME_MAX] = {};
+	long n = bpf_probe_read_user_str(s, sizeof(s), path);
+
+	/* Longer than a region's name can be: n counts the NUL, and fills s only when cut. */
+	if (n <= (long)PREFIX_LEN + 1 || n >= (long)sizeof(s))
+		return 0;
+#pragma unroll
+	for (unsigned int i = 0; i < PREFIX_LEN; i++)
+		if (s[i] != PREFIX[i])
+			return 0;
+	__builtin_memcpy(name, s + DIR_LEN, DP_REGION_NAME_MAX);
+	return 1;
+}
+
+static __always_inline void emit_region(enum dp_region_kind kind, __u64 id, __u64 addr,
+					const char *name)
+{
+	struct {
+		struct dp_capture h;
+		struct dp_region_op b;
+	} *c = capture_reserve(DP_CAP_REGION, sizeof(*c), bpf_ktime_get_ns(), id >> 32, (__u32)id);
+
+	if (!c)
+		return;
+	__builtin_memset(&c->b, 0, sizeof(c->b));
+	c->b.kind = kind;
+	c->b.addr = addr;
+	__builtin_memcpy(c->b.name, name, DP_REGION_NAME_MAX);
+	capture_submit(c);
+}
+
+static __always_inline void on_open(__u64 id, const char *path, __u64 flags, int fd)
+{
+	struct dp_sock_key key = {.pid = id >> 32, .fd = fd};
+	struct dp_region_state r = {};
+
+	if (fd < 0 || !region_name(path, r.name))
+		return;
+	r.created = !!(flags & O_CREAT);
+	if (r.created)
+		emit_region(DP_REGION_CREATED, id, 0, r.name);
+	if (bpf_map_update_elem(&region_fds, &key, &r, BPF_ANY))
+		count_loss(DP_LOSS_MAP_FULL);
+}
+
+static __always_inline void on_mmap(__u64 id, int fd, __u64 addr)
+{
+	struct dp_sock_key fd_key = {.pid = id >> 32, .fd = fd};
+	struct dp_region_key key = {.pid = id >> 32, .addr = addr};
+	struct dp_region_state *found, r;
+
+	/* IS_ERR_VALUE: the last page of the address space holds errors. */
+	if (fd < 0 || addr >= (__u64)-4095)
+		return;
+	found = bpf_map_lookup_elem(&region_fds, &fd_key);
+	if (!found)
+		return;
+	r = *found;
+	/* The fd stays open while the region is mapped, but it is mapped once. */
+	bpf_map_delete_elem(&region_fds, &fd_key);
+	if (!r.created)
+		emit_region(DP_REGION_MAPPED, id, addr, r.name);
+	if (bpf_map_update_elem(&regions, &key, &r, BPF_ANY))
+		count_loss(DP_LOSS_MAP_FULL);
+}
+
+static __always_inline void on_unlink(__u64 id, const char *path, long ret)
+{
+	char name[DP_REGION_NAME_MAX];
+
+	if (!ret && region_name(path, name))
+		emit_region(DP_REGION_UNLINKED, id, 0, name);
+}
+
+/*
+ * munmap, before it is done: afterwards another thread may already have got the same address. That
+ * of a whole existing mapping cannot fail.
+ */
+SEC("tp_btf/sys_enter")
+int BPF_PROG(dp_region_enter, struct pt_regs *regs, long nr)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	struct dp_region_key key = {.pid = id >> 32, .addr = arg(regs, 0)};
+	struct dp_region_state *found, r;
+
+	found = bpf_map_lookup_elem(&regions, &key);
+	if (!found)
+		return 0;
+	r = *found;
+	bpf_map_delete_elem(&regions, &key);
+	emit_region(DP_REGION_UNMAPPED, id, key.addr, r.name);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(dp_region_exit, struct pt_regs *regs, long ret)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	const char *first = (const char *)arg(regs, 0), *second = (const char *)arg(regs, 1);
+	__u64 flags = 0; /* first member of struct open_how, too */
+
+	if (!target_of(id >> 32))
+		return 0;
+	switch (syscall_nr(regs)) {
+	case NR_OPEN:
+		on_open(id, first, (__u64)second, (int)ret);
+		break;
+	case NR_OPENAT:
+		on_open(id, second, arg(regs, 2), (int)ret);
+		break;
+	case NR_OPENAT2:
+		bpf_probe_read_user(&flags, sizeof(flags), (void *)arg(regs, 2));
+		on_open(id, second, flags, (int)ret);
+		break;
+	case NR_MMAP:
+		on_mmap(id, (int)arg(regs, 4), (__u64)ret);
+		break;
+	case NR_UNLINK:
+		on_unlink(id, first, ret);
+		break;
+	case NR_UNLINKAT:
+		on_unlink(id, second, ret);
+		break;
+	}
+	return 0;
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The bytes between a node and its daemon. A socket is marked at connect (or by the agent, when it
+ * was open before), its bytes are copied when the call has returned: only then is it known how many
+ * there are, and both a received and a sent buffer are still in place.
+ *
+ * Time of a capture: of a receive, when the call returned; of a send, when it was entered, because
+ * the daemon may have read the frame and answered before the sender is back from the kernel.
+ *
+ * Not seen: sendmmsg, recvmmsg, splice, sendfile, io_uring, and close_range. dora's node library
+ * (Rust std::net) uses none of them.
+ */
+#include "socket.bpf.h"
+#include "syscall.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+#define AF_UNIX         1
+#define AF_INET         2
+#define AF_INET6        10
+#define MSG_OOB         1
+#define MSG_PEEK        2
+#define EINPROGRESS     115
+#define F_DUPFD         0
+#define F_DUPFD_CLOEXEC 1030
+
+#define IOVECS_MAX 64 /* of one call; a frame of dora has one or two */
+/* Full pieces of the largest copy, and one more for each buffer's end. */
+#define PIECES_MAX (DP_SOCK_COPY_MAX / DP_SOCK_PIECE_MAX + 16)
+
+struct iovec {
+	__u64 base;
+	__u64 len;
+};
+
+/* struct user_msghdr, include/linux/socket.h, as far as it is read (64-bit). */
+struct user_msghdr {
+	__u64 name;
+	__u64 namelen;
+	struct iovec *iov;
+	__u64 iovlen;
+};
+
+/* Is this the address of the daemon's listener, as far as the target says? */
+static __always_inline bool is_daemon(const struct dp_target *t, const struct dp_sock_connect *b)
+{
+	/* The 16 bytes of an IPv6 address; `addr` is 8-aligned in struct dp_sock_connect. */
+	__u64 high = *(const __u64 *)b->addr, low = *(const __u64 *)(b->addr + 8);
+
+	if (t->daemon_family)
+		return b->family == t->daemon_family &&
+		       (!t->daemon_port || b->port == t->daemon_port);
+	if (b->family == AF_UNIX)
+		return 1;
+	if (b->family == AF_INET)
+		return b->addr[0] == 127;
+	if (b->family != AF_INET6 || high)
+		return 0;
+	/* ::1, or an IPv4 address mapped: ::ffff:127.x.x.x (little endian) */
+	return low == 1ULL << 56 || (low & 0xffffffffff) == 0x7fffff0000;
+}
+
+/* 0, or negative when the address could not be read. */
+static __always_inline long read_address(struct dp_sock_connect *b, __u64 addr, __u64 len)
+{
+	long err = bpf_probe_read_user(&b->family, sizeof(b->family), (void *)addr);
+
+	if (err)
+		return err;
+	if (b->family == AF_UNIX) {
+		/* The path need not end in a NUL; an abstract one begins with it. */
+		if (len <= 2)
+			return 0;
+		len -= 2;
+		if (len >= DP_SOCK_ADDR_MAX)
+			len = DP_SOCK_ADDR_MAX - 1;
+		asm volatile("" : "+r"(len));
+		if (len >= DP_SOCK_ADDR_MAX)
+			return 0;
+		return bpf_probe_read_user(b->addr, (__u32)len, (void *)(addr + 2));
+	}
+	err = bpf_probe_read_user(&b->port, sizeof(b->port), (void *)(addr + 2));
+	b->port = __builtin_bswap16(b->port);
+	if (!err && b->family == AF_INET)
+		err = bpf_probe_read_user(b->addr, 4, (void *)(addr + 4));
+	else if (!err && b->family == AF_INET6)
+		err = bpf_probe_read_user(b->addr, 16, (void *)(addr + 8));
+	return err;
+}
+
+static __always_inline void on_connect(__u64 id, int fd, __u64 addr, __u64 len, long ret)
+{
+	struct {
+		struct dp_capture h;
+		struct dp_sock_connect b;
+	} * c;
+	struct dp_sock_connect b = {.fd = fd};
+	struct dp_sock_key key = {.pid = id >> 32, .fd = fd};
+	struct dp_sock_state s = {};
+	struct dp_cpu_state *cpu = this_cpu();
+	struct dp_target *t = target_of(id >> 32);
+
+	/* A nonblocking connect is under way; what comes next on the socket is its data. */
+	if (!t || !cpu || !t->watch_sockets || (ret != 0 && ret != -EINPROGRESS))
+		return;
+	if (read_address(&b, addr, len)) {
+		count_loss(DP_LOSS_READ_FAULT);
+		return;
+	}
+	/* A mark that is still there is of a socket whose end was not seen. */
+	socket_unmark(id >> 32, (__u32)id, fd, CLOSE_REPLACED);
+	if (!is_daemon(t, &b))
+		return;
+	s.conn = (__u64)(bpf_get_smp_processor_id() + 1) << 48 | bump(&cpu->conns);
+	b.conn = s.conn;
+	if (bpf_map_update_elem(&sockets, &key, &s, BPF_ANY)) {
+		count_loss(DP_LOSS_MAP_FULL);
+		return;
+	}
+	c = capture_reserve(DP_CAP_SOCK_CONNECT, sizeof(*c), bpf_ktime_get_ns(), id >> 32,
+			    (__u32)id);
+	if (!c)
+		return;
+	c->b = b;
+	capture_submit(c);
+}
+
+/* Copies c->piece.copied bytes, at most `room`, into a capture of that size class. 0 or lost. */
+#define EMIT_PIECE(c, id, flags, room)                                                             \
+	({                                                                                         \
+		struct {                                                                           \
+			struct dp_capture h;                                                       \
+			struct dp_sock_data b;                                                     \
+			__u8 bytes[room];                                                          \
+		} *r_ = capture_reserve(DP_CAP_SOCK_DATA, sizeof(*r_), (c)->t_ns, (id) >> 32,      \
+					(__u32)(id));                                              \
+		int ret_ = -1;                                                                     \
+		if (r_) {                                                                          \
+			__u32 n_ = (c)->piece.copied;                                              \
+			r_->b = (c)->piece;                                                        \
+			r_->h.flags = (flags);                                                     \
+			ret_ = 0;                                                                  \
+			if (n_ > (room))                                                           \
+				n_ = (room);                                                       \
+			if (n_ && bpf_probe_read_user(r_->bytes, n_, (void *)(c)->from)) {         \
+				r_->b.copied = 0;                                                  \
+				r_->b.last = 1;                                                    \
+				r_->h.flags = DP_F_UNREADABLE | DP_F_CUT;                          \
+				count_loss(DP_LOSS_READ_FAULT);                                    \
+				n_ = 0;                                                            \
+				ret_ = -1;                                                         \
+			}                                                                          \
+			r_->h.size = (__u32)(sizeof(r_->h) + sizeof(r_->b)) + n_;                  \
+			capture_submit(r_);                                                     \
+		}                                                                                  \
+		ret_;                                                                              \
+	})
+
+/* Four size classes: a length of 8 bytes, requests, inline messages, whole pieces. */
+static __always_inline int emit_piece(const struct dp_copy_state *c, __u64 id, __u16 flags)
+{
+	__u32 n = c->piece.copied;
+
+	if (n <= 64)
+		return EMIT_PIECE(c, id, flags, 64);
+	if (n <= 256)
+		return EMIT_PIECE(c, id, flags, 256);
+	if (n <= 1024)
+		return EMIT_PIECE(c, id, flags, 1024);
+	return EMIT_PIECE(c, id, flags, DP_SOCK_PIECE_MAX);
+}
+
+/* Goes to the vector's next buffer. 0 when there is none or it cannot be read. */
+static __always_inline bool next_buffer(struct dp_copy_state *c)
+{
+	struct iovec v;
+
+	if (!c->vecs || bpf_probe_read_user(&v, sizeof(v), (void *)c->vec))
+		return 0;
+	c->vec += sizeof(v);
+	c->vecs--;
+	c->base = v.base;
+	c->len = v.len;
+	return 1;
+}
+
+/* Cuts the next piece off the current buffer; one of no bytes when there is no buffer. */
+static __always_inline void next_piece(struct dp_copy_state *c)
+{
+	__u32 n = c->len > DP_SOCK_PIECE_MAX ? DP_SOCK_PIECE_MAX : (__u32)c->len;
+
+	if (n > c->left)
+		n = c->left;
+	if (n > DP_SOCK_COPY_MAX - c->piece.offset)
+		n = DP_SOCK_COPY_MAX - c->piece.offset;
+	c->piece.copied = n;
+	c->from = c->base;
+	c->base += n;
+	c->len -= n;
+	c->left -= n;
+}
+
+/* Copies the `ret` bytes that a call on a marked socket has moved out of its buffers. */
+static __always_inline void on_data(__u64 id, __s32 fd, __u64 buffer, __u64 vecs, bool is_vec,
+				    __u8 direction, long ret)
+{
+	struct dp_sock_key key = {.pid = id >> 32, .fd = fd};
+	struct dp_copy_state *c, fresh = {};
+	struct dp_sock_state *s;
+	__u32 tid = (__u32)id;
+
+	s = bpf_map_lookup_elem(&sockets, &key);
+	c = bpf_map_lookup_elem(&copies, &tid);
+	if (!s || ret <= 0 || ret > 0x7fffffff)
+		goto done;
+	fresh.t_ns = c ? c->t_ns : bpf_ktime_get_ns();
+	fresh.piece.conn = s->conn;
+	fresh.piece.total = (__u32)ret;
+	fresh.piece.fd = fd;
+	fresh.piece.direction = direction;
+	fresh.left = (__u32)ret;
+	if (is_vec) {
+		fresh.vec = buffer;
+		fresh.vecs = vecs > IOVECS_MAX ? IOVECS_MAX : (__u32)vecs;
+	} else {
+		fresh.base = buffer;
+		fresh.len = (__u32)ret;
+	}
+	if (direction == DP_TO_DAEMON)
+		__sync_fetch_and_add(&s->bytes[DP_TO_DAEMON], (__u64)ret);
+	else
+		__sync_fetch_and_add(&s->bytes[DP_FROM_DAEMON], (__u64)ret);
+	if (bpf_map_update_elem(&copies, &tid, &fresh, BPF_ANY)) {
+		count_loss(DP_LOSS_MAP_FULL);
+		return;
+	}
+	c = bpf_map_lookup_elem(&copies, &tid);
+	if (!c)
+		return;
+	for (int i = 0; i < PIECES_MAX; i++) {
+		__u16 flags = 0;
+
+		if (!c->len && next_buffer(c))
+			continue;
+		next_piece(c);
+		/* The last piece: all is there, or the limit or an unreadable vector cuts here. */
+		if (!c->left || !c->piece.copied || i == PIECES_MAX - 1 ||
+		    c->piece.offset + c->piece.copied >= DP_SOCK_COPY_MAX) {
+			c->piece.last = 1;
+			if (c->left) {
+				flags = DP_F_CUT;
+				count_loss(DP_LOSS_PAYLOAD_CUT);
+			}
+		}
+		if (emit_piece(c, id, flags) || c->piece.last)
+			break;
+		c->piece.offset += c->piece.copied;
+	}
+done:
+	if (c)
+		bpf_map_delete_elem(&copies, &tid);
+}
+
+/* A duplicate of a marked descriptor is marked; what it replaced is gone. */
+static __always_inline void on_dup(__u64 id, __s32 from, __s32 to)
+{
+	struct dp_sock_key key = {.pid = id >> 32, .fd = from};
+	struct dp_sock_state *s, copy = {};
+	__u32 *fds, two = 2;
+
+	if (to < 0 || to == from)
+		return;
+	socket_unmark(key.pid, (__u32)id, to, CLOSE_REPLACED);
+	s = bpf_map_lookup_elem(&sockets, &key);
+	if (!s)
+		return;
+	copy.conn = s->conn;
+	key.fd = to;
+	if (bpf_map_update_elem(&sockets, &key, &copy, BPF_ANY)) {
+		count_loss(DP_LOSS_MAP_FULL);
+		return;
+	}
+	fds = bpf_map_lookup_elem(&conn_fds, &copy.conn);
+	if (fds)
+		*fds += 1;
+	else if (bpf_map_update_elem(&conn_fds, &copy.conn, &two, BPF_ANY))
+		count_loss(DP_LOSS_MAP_FULL);
+}
+
+/* The descriptor stays, and may still be read from: the mark stays too. */
+static __always_inline void on_shutdown(__u64 id, __s32 fd)
+{
+	struct dp_sock_key key = {.pid = id >> 32, .fd = fd};
+	struct dp_sock_state *s = bpf_map_lookup_elem(&sockets, &key);
+
+	if (s)
+		emit_close(s->conn, key.pid, (__u32)id, fd, CLOSE_SHUTDOWN);
+}
+
+/*
+ * close, before it is done: afterwards another thread may already have got the same descriptor. And
+ * the time at which a send is entered.
+ */
+SEC("tp_btf/sys_enter")
+int BPF_PROG(dp_socket_enter, struct pt_regs *regs, long nr)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	struct dp_sock_key key = {.pid = id >> 32, .fd = (__s32)arg(regs, 0)};
+	struct dp_copy_state c = {};
+	__u32 tid = (__u32)id;
+
+	if (nr == NR_CLOSE) {
+		socket_unmark(key.pid, tid, key.fd, CLOSE_CLOSE);
+		bpf_map_delete_elem(&region_fds, &key);
+		return 0;
+	}
+	if (!bpf_map_lookup_elem(&sockets, &key))
+		return 0;
+	c.t_ns = bpf_ktime_get_ns();
+	if (bpf_map_update_elem(&copies, &tid, &c, BPF_ANY))
+		count_loss(DP_LOSS_MAP_FULL);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(dp_socket_exit, struct pt_regs *regs, long ret)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	__s32 fd = (__s32)arg(regs, 0);
+	__u64 second = arg(regs, 1), third = arg(regs, 2), vecs = third;
+	struct dp_sock_key key = {.pid = id >> 32, .fd = fd};
+	__u8 direction = DP_TO_DAEMON;
+	bool is_vec = 0;
+	struct user_msghdr m = {};
+	long nr = syscall_nr(regs);
+
+	switch (nr) {
+	case NR_CONNECT:
+		on_connect(id, fd, second, third, ret);
+		return 0;
+	case NR_SHUTDOWN:
+		if (!ret)
+			on_shutdown(id, fd);
+		return 0;
+	case NR_FCNTL:
+		if (second != F_DUPFD && second != F_DUPFD_CLOEXEC)
+			return 0;
+		on_dup(id, fd, (__s32)ret);
+		return 0;
+	case NR_DUP:
+	case NR_DUP2:
+	case NR_DUP3:
+		on_dup(id, fd, (__s32)ret);
+		return 0;
+	}
+	if (!bpf_map_lookup_elem(&sockets, &key))
+		return 0;
+	switch (nr) {
+	case NR_READ:
+	case NR_READV:
+	case NR_RECVFROM:
+	case NR_RECVMSG:
+		direction = DP_FROM_DAEMON;
+	}
+	/* Peeked bytes are received again; urgent ones are not of the stream. */
+	if ((nr == NR_RECVFROM && arg(regs, 3) & (MSG_PEEK | MSG_OOB)) ||
+	    (nr == NR_RECVMSG && third & (MSG_PEEK | MSG_OOB)))
+		return 0;
+	if (nr == NR_SENDMSG || nr == NR_RECVMSG) {
+		if (bpf_probe_read_user(&m, sizeof(m), (void *)second))
+			count_loss(DP_LOSS_READ_FAULT);
+		second = (__u64)m.iov;
+		vecs = m.iovlen;
+		is_vec = 1;
+	}
+	if (nr == NR_WRITEV || nr == NR_READV)
+		is_vec = 1;
+	on_data(id, fd, second, vecs, is_vec, direction, ret);
+	return 0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the model needs from outside. The loop executes a request and feeds the answer back as a
+ * record, failure too; replay ignores requests and finds the answers in the file.
+ */
+#ifndef DORA_PROBE_REQUEST_H
+#define DORA_PROBE_REQUEST_H
+
+#include "dora_probe/names.h"
+
+#include <stdint.h>
+
+enum dp_request_type {
+	DP_REQ_READ_STACK, /* pid, tid            -> STACK */
+	DP_REQ_READ_FACTS, /* pid                 -> NODE_FACTS (signal masks re-read) */
+	DP_REQ_ARM_EDGE,   /* pid                 -> SOURCE_STATE (edge, on) */
+	DP_REQ_DISARM_EDGE,/* pid                 -> SOURCE_STATE (edge, off) */
+	DP_REQ_ACT,        /* pid, tid, action …  -> ACTION_RESULT */
+	DP_REQ_COUNT
+};
+
+struct dp_request {
+	uint8_t type;
+	uint8_t action;  /* ACT: enum dp_action */
+	uint8_t dry_run;
+	uint32_t signal; /* ACT */
+	uint32_t attempt;
+	uint32_t pid;
+	uint32_t tid;
+	uint64_t start_time; /* identity of pid, as in dp_rec_node */
+	uint64_t grace_ns;   /* STOP_DATAFLOW: to be given to dora stop */
+	char dataflow[40];   /* STOP_DATAFLOW */
+	char reason[192];
+};
+
+#endif

@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: MIT */
+/* What the kernel says of a real CPython's GIL, against what the script itself measured. */
+#include "bpf_test.h"
+
+/*
+ * Commands on standard input, answers in nanoseconds of CLOCK_MONOTONIC. `hold` sleeps with the GIL
+ * held (PyDLL does not release it), `spin` computes in one C call, `loop` releases it a thousand
+ * times a second for a moment.
+ */
+static const char script[] =
+	"import ctypes, os, sys, threading, time\n"
+	"now = time.monotonic_ns\n"
+	"held = ctypes.PyDLL(None)\n"
+	"held.usleep.argtypes = [ctypes.c_uint]\n"
+	"zero = os.open('/dev/zero', os.O_RDONLY)\n"
+	"def say(*a): sys.stdout.write(' '.join(map(str, a)) + '\\n'); sys.stdout.flush()\n"
+	"say(1)\n"
+	"for line in sys.stdin:\n"
+	"    cmd, *args = line.split()\n"
+	"    if cmd == 'hold':\n"
+	"        os.read(zero, 1); t = now(); held.usleep(int(args[0])); e = now()\n"
+	"        os.read(zero, 1); say(t, e)\n"
+	"    elif cmd == 'spin':\n"
+	"        n = int(args[0]); os.read(zero, 1); t = now(); sum(range(n)); e = now()\n"
+	"        os.read(zero, 1); say(t, e)\n"
+	"    elif cmd == 'loop':\n"
+	"        end = now() + int(args[0]) * 1000000; n = 0; longest = 0\n"
+	"        while True:\n"
+	"            t = now()\n"
+	"            if t >= end: break\n"
+	"            sum(range(2000)); os.read(zero, 1); n += 1\n"
+	"        say(n)\n"
+	"    elif cmd == 'wait':\n"
+	"        at = []\n"
+	"        def waiter():\n"
+	"            at.append(threading.get_native_id())\n"
+	"            time.sleep(0.05); at.append(now())\n"
+	"        th = threading.Thread(target=waiter); th.start(); time.sleep(0.02)\n"
+	"        t = now(); held.usleep(int(args[0])); e = now(); th.join()\n"
+	"        say(t, e, at[0], at[1], threading.get_native_id())\n"
+	"    elif cmd == 'hogs':\n"
+	"        end = now() + int(args[0]) * 1000000\n"
+	"        def hog():\n"
+	"            while now() < end: pass\n"
+	"        th = [threading.Thread(target=hog) for _ in range(2)]\n"
+	"        [x.start() for x in th]; [x.join() for x in th]; say(1)\n"
+	"    elif cmd == 'tid':\n"
+	"        say(threading.get_native_id())\n";
+
+struct fixture {
+	struct session *s;
+	struct child c;
+	struct dp_target t;
+};
+
+static void begin(struct fixture *f, void **state, const struct python *py)
+{
+	const char *argv[] = {py->path, "-u", "-c", script, NULL};
+	uint64_t v[8];
+
+	f->s = *state;
+	child_start(&f->c, argv);
+	child_numbers(&f->c, v);
+	assert_int_equal(gil_of(f->c.pid, py->version, &f->t), 0);
+	assert_int_equal(dp_bpf_watch(f->s->bpf, f->c.pid, &f->t), 0);
+	f->s->used = 0;
+}
+
+static void end(struct fixture *f)
+{
+	child_end(&f->c);
+	drain(f->s);
+	dp_bpf_unwatch(f->s->bpf, f->c.pid);
+}
+
+static int tell(struct fixture *f, const char *command, uint64_t v[8])
+{
+	child_tell(&f->c, command);
+	return child_numbers(&f->c, v);
+}
+
+static void near(const char *what, uint64_t a, uint64_t b, uint64_t tolerance)
+{
+	uint64_t d = a > b ? a - b : b - a;
+
+	if (d > tolerance)
+		fail_msg("%s: %llu is %llu us from %llu", what, (unsigned long long)a,
+			 (unsigned long long)d / 1000, (unsigned long long)b);
+}
+
+static void off_cpu_hold_is_proven(struct fixture *f)
+{
+	const struct dp_capture *h = NULL;
+	const struct dp_gil_span *span;
+	uint64_t v[8];
+	int found = 0;
+
+	tell(f, "hold 120000", v);
+	await(f->s, DP_CAP_GIL_OFFCPU, f->c.pid, 1, 1000);
+	while ((h = next_capture(f->s, h, DP_CAP_GIL_OFFCPU, f->c.pid))) {
+		span = body(h);
+		if (span->to_ns - span->from_ns < 100 * MS)
+			continue;
+		found++;
+		assert_int_equal(h->tid, f->c.pid);
+		assert_int_equal(span->preempted, 0);
+		/* Inside the truth, and missing little of it. */
+		assert_true(span->from_ns >= v[0] && span->to_ns <= v[1]);
+		near("sleep begins", span->from_ns, v[0], 2 * MS);
+		near("sleep ends", span->to_ns, v[1], 2 * MS);
+		assert_true(span->lo_ns <= v[0]);
+	}
+	assert_int_equal(found, 1);
+}
+
+static void run_on_cpu_is_seen(struct fixture *f)
+{
+	const struct dp_capture *h = NULL;
+	uint64_t v[8], longest = 0;
+
+	tell(f, "spin 12000000", v);
+	/* The next sleep of the thread (reading its next command) says "not held". */
+	await(f->s, DP_CAP_GIL_RUN, f->c.pid, 1, 1000);
+	drain(f->s);
+	while ((h = next_capture(f->s, h, DP_CAP_GIL_RUN, f->c.pid))) {
+		const struct dp_gil_span *span = body(h);
+		uint64_t from = span->from_ns > v[0] ? span->from_ns : v[0];
+		uint64_t to = span->to_ns < v[1] ? span->to_ns : v[1];
+
+		assert_true(span->from_ns <= span->to_ns && span->to_ns <= span->hi_ns);
+		assert_true(span->lo_ns < span->from_ns);
+		if (to <= from || to - from <= longest)
+			continue;
+		longest = to - from;
+		/* Bounded by looks at the system calls next to it that said "not held". */
+		assert_true(span->hi_ns >= v[1] && span->lo_ns <= v[0]);
+	}
+	/* 49 Hz: the first look up to 20.4 ms after the start, the last as long before the end. */
+	assert_true(v[1] - v[0] > 60 * MS);
+	assert_true(longest + 45 * MS > v[1] - v[0]);
+}
+
+static void contended_wait_is_exact(struct fixture *f)
+{
+	const struct dp_capture *h = NULL;
+	const struct dp_gil_wait *w = NULL;
+	int begins = 0, ends = 0, releases = 0;
+	uint64_t v[8], begin_ns = 0;
+	pid_t holder;
+
+	assert_int_equal(tell(f, "wait 200000", v), 5);
+	holder = (pid_t)v[4];
+	await(f->s, DP_CAP_GIL_WAIT_END, f->c.pid, 1, 1000);
+	while ((h = next_capture(f->s, h, DP_CAP_GIL_WAIT_BEGIN, f->c.pid))) {
+		if (h->tid != v[2])
+			continue;
+		w = body(h);
+		begins++;
+		begin_ns = w->begin_ns;
+		assert_int_equal(w->holder_tid, holder);
+		assert_true(begin_ns > v[0] && begin_ns < v[1]);
+		/* Said after one switch interval, not at the end. */
+		near("wait is said", h->t_ns, begin_ns + 5 * MS, 10 * MS);
+	}
+	assert_int_equal(begins, 1);
+	while ((h = next_capture(f->s, h, DP_CAP_GIL_WAIT_END, f->c.pid))) {
+		w = body(h);
+		if (h->tid != v[2] || w->begin_ns != begin_ns)
+			continue;
+		ends++;
+		assert_int_equal(w->acquired, 1);
+		assert_int_equal(w->holder_tid, h->tid);
+		near("wait ends", h->t_ns, v[1], 2 * MS);
+		assert_true(h->t_ns <= v[3]);
+	}
+	assert_int_equal(ends, 1);
+	while ((h = next_capture(f->s, h, DP_CAP_GIL_RELEASE, f->c.pid))) {
+		const struct dp_gil_span *span = body(h);
+
+		if (h->tid != (uint32_t)holder || span->to_ns < v[1] - MS ||
+		    span->to_ns > v[1] + 3 * MS)
+			continue;
+		releases++;
+		assert_true(!span->from_ns || span->from_ns <= v[0]);
+	}
+	assert_int_equal(releases, 1);
+}
+
+static void hand_over_between_hogs(struct fixture *f)
+{
+	const struct dp_capture *h = NULL;
+	uint64_t v[8];
+	int exact = 0, waits = 0;
+
+	tell(f, "hogs 300", v);
+	await(f->s, DP_CAP_GIL_WAIT_END, f->c.pid, 20, 1000);
+	while ((h = next_capture(f->s, h, DP_CAP_GIL_RELEASE, f->c.pid))) {
+		const struct dp_gil_span *span = body(h);
+
+		if (!span->from_ns)
+			continue;
+		exact++;
+		assert_true(span->to_ns - span->from_ns >= DP_RUN_MIN_NS);
+	}
+	while ((h = next_capture(f->s, h, DP_CAP_GIL_WAIT_END, f->c.pid)))
+		waits += ((const struct dp_gil_wait *)body(h))->acquired;
+	/* Every 5 ms and something: 60 at most, fewer on a busy machine. */
+	assert_in_range(exact, 15, 62);
+	assert_in_range(waits, 20, 66);
+}
+
+static void await_armed(struct fixture *f)
+{
+	uint64_t until = now_ns() + 5000 * MS;
+	int r;
+
+	while (!(r = dp_bpf_armed(f->s->bpf, f->c.pid)) && now_ns() < until)
+		poll(NULL, 0, 1);
+	assert_int_equal(r, 1);
+}
+
+static void edge_gives_exact_holds(struct fixture *f)
+{
+	struct dp_edge_state e;
+	char libc[512];
+	uint64_t offset = 0, v[8], t0, call, armed, disarmed;
+	const struct dp_capture *h = NULL;
+	int found = 0;
+
+	assert_true(symbol_in(f->c.pid, "pthread_cond_signal", "/libc.so", libc, &offset));
+	tell(f, "tid", v);
+	f->s->used = 0;
+	t0 = now_ns();
+	assert_int_equal(dp_bpf_arm(f->s->bpf, f->c.pid, libc, offset), 0);
+	call = now_ns() - t0;
+	await_armed(f);
+	armed = now_ns() - t0;
+	assert_int_equal(dp_bpf_arm(f->s->bpf, f->c.pid, libc, offset), -EALREADY);
+	assert_true(dp_bpf_sources(f->s->bpf) & 1u << DP_SOURCE_EDGE);
+	assert_int_equal(dp_bpf_edge(f->s->bpf, f->c.pid, 0, &e), 0);
+	assert_true(e.armed_ns >= t0);
+	tell(f, "hold 30000", v);
+	await(f->s, DP_CAP_GIL_EDGE_HOLD, f->c.pid, 1, 1000);
+	drain(f->s);
+	while ((h = next_capture(f->s, h, DP_CAP_GIL_EDGE_HOLD, f->c.pid))) {
+		const struct dp_gil_span *span = body(h);
+
+		if (!span->from_ns || span->to_ns < v[1])
+			continue;
+		found++;
+		assert_true(span->from_ns <= v[0]);
+		near("take", span->from_ns, v[0], MS);
+		near("release", span->to_ns, v[1], MS);
+		/* It slept; what a busy machine adds on either side is on the CPU. */
+		assert_true(span->off_ns > (span->to_ns - span->from_ns) / 2);
+		assert_true(span->off_ns <= span->to_ns - span->from_ns);
+	}
+	assert_int_equal(found, 1);
+
+	/* A thousand releases a second, each of a microsecond: every one is counted, none a hold.
+	 */
+	assert_int_equal(dp_bpf_edge(f->s->bpf, f->c.pid, 0, &e), 0);
+	t0 = e.releases;
+	f->s->used = 0;
+	tell(f, "loop 200", v);
+	drain(f->s);
+	assert_int_equal(dp_bpf_edge(f->s->bpf, f->c.pid, 0, &e), 0);
+	assert_true(e.releases - t0 >= v[0] && e.releases - t0 <= v[0] + 20);
+	while ((h = next_capture(f->s, h, DP_CAP_GIL_EDGE_HOLD, f->c.pid))) {
+		const struct dp_gil_span *span = body(h);
+
+		assert_true(span->to_ns - span->from_ns - span->off_ns < 20 * MS);
+	}
+
+	t0 = now_ns();
+	dp_bpf_disarm(f->s->bpf, f->c.pid);
+	disarmed = now_ns() - t0;
+	assert_int_equal(dp_bpf_edge(f->s->bpf, f->c.pid, 0, &e), -ENOENT);
+	assert_false(dp_bpf_sources(f->s->bpf) & 1u << DP_SOURCE_EDGE);
+	/* The loop must not stand still for what the kernel takes. */
+	assert_true(call < 5 * MS && disarmed < 5 * MS);
+	print_message("    arm: %.2f ms, in force after %.1f; disarm: %.2f ms\n",
+		      (double)call / 1e6, (double)armed / 1e6, (double)disarmed / 1e6);
+}
+
+/* Armed in the middle of a hold: the release is exact, the take is said to be older. */
+static void edge_armed_within_a_hold(struct fixture *f)
+{
+	const struct dp_capture *h;
+	const struct dp_gil_span *span;
+	struct timespec pause = {.tv_nsec = 60 * 1000 * 1000};
+	struct dp_thread_state ts;
+	char libc[512];
+	uint64_t offset = 0, v[8];
+
+	assert_true(symbol_in(f->c.pid, "pthread_cond_signal", "/libc.so", libc, &offset));
+	f->s->used = 0;
+	child_tell(&f->c, "hold 500000");
+	nanosleep(&pause, NULL);
+	assert_int_equal(dp_bpf_thread(f->s->bpf, f->c.pid, &ts), 0);
+	assert_true(ts.run_first_ns && ts.off_since_ns && !ts.off_runnable);
+	assert_int_equal(dp_bpf_arm(f->s->bpf, f->c.pid, libc, offset), 0);
+	await_armed(f);
+	child_numbers(&f->c, v);
+	await(f->s, DP_CAP_GIL_EDGE_HOLD, f->c.pid, 1, 1000);
+	h = next_capture(f->s, NULL, DP_CAP_GIL_EDGE_HOLD, f->c.pid);
+	assert_non_null(h);
+	span = body(h);
+	assert_int_equal(span->from_ns, 0);
+	near("release", span->to_ns, v[1], MS);
+	dp_bpf_disarm(f->s->bpf, f->c.pid);
+}
+
+static void on_each_python(void **state, void (*test)(struct fixture *f))
+{
+	struct python py[8];
+	int n = pythons(py, 8);
+
+	if (!n) {
+		print_message("    SKIP: no CPython found\n");
+		skip();
+	}
+	for (int i = 0; i < n; i++) {
+		struct fixture f;
+
+		print_message("    %s\n", py[i].path);
+		begin(&f, state, &py[i]);
+		test(&f);
+		end(&f);
+	}
+}
+
+static void test_off_cpu(void **state)
+{
+	on_each_python(state, off_cpu_hold_is_proven);
+}
+
+static void test_run(void **state)
+{
+	on_each_python(state, run_on_cpu_is_seen);
+}
+
+static void test_wait(void **state)
+{
+	on_each_python(state, contended_wait_is_exact);
+}
+
+static void test_hogs(void **state)
+{
+	on_each_python(state, hand_over_between_hogs);
+}
+
+static void test_edge(void **state)
+{
+	on_each_python(state, edge_gives_exact_holds);
+}
+
+static void test_edge_within(void **state)
+{
+	on_each_python(state, edge_armed_within_a_hold);
+}
+
+/* The only child of a process. */
+static pid_t child_of(pid_t pid)
+{
+	char path[64], line[64] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_non_null(fgets(line, sizeof(line), f));
+	fclose(f);
+	return atoi(line);
+}
+
+/* In a container CPython stores tids of its own PID namespace; captures speak of ours. */
+static void test_other_pid_namespace(void **state)
+{
+	const char *argv[] = {"/usr/bin/unshare",
+			      "--fork",
+			      "--pid",
+			      "/usr/bin/python3.11",
+			      "-u",
+			      "-c",
+			      script,
+			      NULL};
+	struct session *s = *state;
+	const struct dp_capture *h = NULL;
+	struct dp_target t;
+	struct child c;
+	uint64_t v[8];
+	pid_t pid;
+	int holds = 0, begins = 0, ends = 0;
+
+	if (access(argv[0], X_OK) || access(argv[3], X_OK)) {
+		print_message("    SKIP: no unshare or no python3.11\n");
+		skip();
+	}
+	child_start(&c, argv);
+	child_numbers(&c, v);
+	pid = child_of(c.pid);
+	assert_int_equal(gil_of(pid, "3.11", &t), 0);
+	t.other_pid_ns = 1;
+	assert_int_equal(dp_bpf_watch(s->bpf, pid, &t), 0);
+	s->used = 0;
+	child_tell(&c, "wait 100000");
+	assert_int_equal(child_numbers(&c, v), 5);
+	/* The main thread is number 1 there. */
+	assert_int_equal(v[4], 1);
+	await(s, DP_CAP_GIL_WAIT_END, pid, 1, 1000);
+	while ((h = next_capture(s, h, DP_CAP_GIL_OFFCPU, pid)))
+		holds += h->tid == (uint32_t)pid;
+	while ((h = next_capture(s, h, DP_CAP_GIL_WAIT_BEGIN, pid)))
+		begins += ((const struct dp_gil_wait *)body(h))->holder_tid == (uint32_t)pid;
+	while ((h = next_capture(s, h, DP_CAP_GIL_WAIT_END, pid)))
+		ends += ((const struct dp_gil_wait *)body(h))->holder_tid == h->tid &&
+			h->tid != (uint32_t)pid;
+	assert_int_equal(holds, 1);
+	assert_int_equal(begins, 1);
+	assert_int_equal(ends, 1);
+	child_end(&c);
+	drain(s);
+	dp_bpf_unwatch(s->bpf, pid);
+}
+
+/* Two interpreters with a GIL each: what is held is said of the right one. */
+static void test_two_gils(void **state)
+{
+	static const char two[] = "import sys, threading, time, _interpreters\n"
+				  "i = _interpreters.create()\n"
+				  "print(1); sys.stdin.readline()\n"
+				  "t = threading.Thread(target=_interpreters.exec,\n"
+				  "    args=(i, 'sum(range(30_000_000))'))\n"
+				  "t.start(); sum(range(30_000_000)); t.join()\n"
+				  "print(threading.get_native_id()); sys.stdin.readline()\n";
+	static const enum dp_capture_type kinds[] = {DP_CAP_GIL_RUN, DP_CAP_GIL_RELEASE};
+	const char *argv[] = {NULL, "-u", "-c", two, NULL};
+	unsigned int runs[2] = {0};
+	struct session *s = *state;
+	const struct dp_capture *h = NULL;
+	struct dp_target t;
+	struct python py[8];
+	struct child c;
+	uint64_t v[8], runtime, sub;
+	char path[512];
+
+	for (int n = pythons(py, 8); n--;)
+		if (!strncmp(py[n].version, "3.13", 4))
+			argv[0] = py[n].path;
+	if (!argv[0]) {
+		print_message("    SKIP: no CPython 3.13\n");
+		skip();
+	}
+	child_start(&c, argv);
+	child_numbers(&c, v);
+	assert_int_equal(gil_of(c.pid, "3.13", &t), 0);
+	/* The newest interpreter is the head of the list (cpython 3.13, _PyRuntime + 632). */
+	runtime = symbol_in(c.pid, "_PyRuntime", "python", path, NULL);
+	sub = peek(c.pid, runtime + 632);
+	t.gils[1] = t.gils[0];
+	t.gils[1].addr = peek(c.pid, sub + 16);
+	t.gil_count = 2;
+	assert_true(t.gils[1].addr != t.gils[0].addr);
+	assert_int_equal(dp_bpf_watch(s->bpf, c.pid, &t), 0);
+	s->used = 0;
+	child_tell(&c, "go");
+	child_numbers(&c, v);
+	child_end(&c);
+	drain(s);
+	/* The second thread ends in the main interpreter: where it comes there before the first is
+	 * through, the first one's release is told instead of its run. */
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		for (h = NULL; (h = next_capture(s, h, kinds[i], c.pid));) {
+			const struct dp_gil_span *span = body(h);
+
+			if (!span->from_ns || span->to_ns - span->from_ns < 50 * MS)
+				continue;
+			assert_in_range(span->gil, 0, 1);
+			assert_int_equal(h->tid == v[0], span->gil == 0);
+			runs[span->gil]++;
+		}
+	}
+	assert_true(runs[0] >= 1 && runs[1] >= 1);
+	dp_bpf_unwatch(s->bpf, c.pid);
+}
+
+/* Disarmed while the kernel is still attaching; failures are told; the slot is free again. */
+static void test_edge_in_a_hurry(void **state)
+{
+	struct session *s = *state;
+	struct dp_target t = {.gil_count = 1};
+	char libc[512];
+	uint64_t offset = 0;
+
+	assert_true(symbol_in(getpid(), "pthread_cond_signal", "/libc.so", libc, &offset));
+	assert_int_equal(dp_bpf_arm(s->bpf, getpid(), libc, offset), -ENOENT);
+	assert_int_equal(dp_bpf_watch(s->bpf, getpid(), &t), 0);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(dp_bpf_arm(s->bpf, getpid(), libc, offset), 0);
+		dp_bpf_disarm(s->bpf, getpid());
+		assert_int_equal(dp_bpf_armed(s->bpf, getpid()), -ENOENT);
+	}
+	assert_int_equal(dp_bpf_arm(s->bpf, getpid(), "/nowhere", offset), 0);
+	for (int i = 0; i < 1000 && !dp_bpf_armed(s->bpf, getpid()); i++)
+		poll(NULL, 0, 1);
+	assert_int_equal(dp_bpf_armed(s->bpf, getpid()), -ENOENT);
+	dp_bpf_unwatch(s->bpf, getpid());
+}
+
+static void test_nothing_of_strangers(void **state)
+{
+	struct session *s = *state;
+	const char *argv[] = {"/usr/bin/python3.11", "-u", "-c", script, NULL};
+	struct dp_target t;
+	struct child c;
+	uint64_t v[8];
+
+	if (access(argv[0], X_OK)) {
+		print_message("    SKIP: no %s\n", argv[0]);
+		skip();
+	}
+	child_start(&c, argv);
+	child_numbers(&c, v);
+	assert_int_equal(gil_of(c.pid, "3.11", &t), 0);
+	drain(s);
+	s->used = 0;
+	/* Watched and forgotten again: not a capture, not an entry. */
+	assert_int_equal(dp_bpf_watch(s->bpf, c.pid, &t), 0);
+	dp_bpf_unwatch(s->bpf, c.pid);
+	drain(s);
+	s->used = 0;
+	child_tell(&c, "hold 50000");
+	child_numbers(&c, v);
+	child_tell(&c, "wait 50000");
+	child_numbers(&c, v);
+	child_end(&c);
+	drain(s);
+	assert_int_equal(s->used, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_off_cpu),
+		cmocka_unit_test(test_run),
+		cmocka_unit_test(test_wait),
+		cmocka_unit_test(test_hogs),
+		cmocka_unit_test(test_edge),
+		cmocka_unit_test(test_edge_within),
+		cmocka_unit_test(test_edge_in_a_hurry),
+		cmocka_unit_test(test_nothing_of_strangers),
+		cmocka_unit_test(test_other_pid_namespace),
+		cmocka_unit_test(test_two_gils),
+	};
+
+	return cmocka_run_group_tests(tests, session_start, session_stop);
+}

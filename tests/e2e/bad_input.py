@@ -1,0 +1,666 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Wrong options, wrong targets, missing rights and features: each has its exit code of the README,
+its own clear sentence on standard error, and never a crash or a silent wrong answer."""
+
+import argparse
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from flow import DEFAULT_SIGNALS, start_time, wait_until  # noqa: E402
+from probe import BINARY, Probe, ProbeEnded, run  # noqa: E402
+
+MS = 1_000_000
+CASES = []
+OK, INTERNAL, USAGE, RIGHT, FEATURE, TARGET = 0, 1, 2, 3, 4, 5
+PYTHON = shutil.which("python3.11", path="/usr/bin") or os.path.realpath("/usr/bin/python3")
+
+
+class Skip(Exception):
+    pass
+
+
+class Wrong(Exception):
+    pass
+
+
+def case(f):
+    CASES.append(f)
+    return f
+
+
+class Target:
+    """A process to be watched, ended by pid."""
+
+    def __init__(self, *args, **kw):
+        self.proc = subprocess.Popen([*DEFAULT_SIGNALS, *args], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                     start_new_session=True, **kw)
+        self.pid = self.proc.pid
+
+    def __enter__(self):
+        return self
+
+    def said(self):
+        line = self.proc.stdout.readline().decode().strip()
+        if not line:
+            raise Wrong("the target did not start")
+        return line
+
+    def __exit__(self, *_):
+        if self.proc.poll() is None:
+            self.proc.kill()
+        self.proc.wait()
+        self.proc.stdin.close()
+        self.proc.stdout.close()
+
+
+def python(code, interpreter=None, **kw):
+    t = Target(interpreter or PYTHON, "-u", "-c", "print('up')\n" + code, **kw)
+    t.said()
+    return t
+
+
+IDLE = "import time\nwhile True: time.sleep(0.05)\n"
+
+
+def refuse(got, code, *words, what=""):
+    """The run ended with `code` and said why: short, one of the words in it, no crash."""
+    codes = code if isinstance(code, tuple) else (code,)
+    err = got.stderr.strip()
+    if got.returncode not in codes:
+        raise Wrong(f"{what} exit code {got.returncode}, want {codes}: {err[-300:]!r}")
+    if not err:
+        raise Wrong(f"{what} says nothing on standard error")
+    lines = err.splitlines()
+    if len(lines) > 3 or len(err) > 700:
+        raise Wrong(f"{what} is not one clear sentence: {err[:700]!r}")
+    if re.search(r"libbpf:|Assertion|Sanitizer|core dumped|Segmentation", err):
+        raise Wrong(f"{what} speaks of its inside: {err!r}")
+    if words and not any(re.search(w, err, re.I) for w in words):
+        raise Wrong(f"{what} does not say {' or '.join(words)}: {err!r}")
+
+
+def unused_pid():
+    with open("/proc/sys/kernel/pid_max") as f:
+        pid = int(f.read()) - 3
+    while os.path.exists(f"/proc/{pid}"):
+        pid -= 1
+    return pid
+
+
+def watched(pid, *args, seconds="700ms", directory=None):
+    """Watches a target for a moment; gives the objects of the lines, the code, standard error."""
+    got = run("--pid", pid, "--json", "--duration", seconds, *args)
+    lines = [json.loads(x) for x in got.stdout.splitlines()]
+    return lines, got
+
+
+# -- options
+
+def usage(name, *args):
+    def f(_):
+        refuse(run(*args), USAGE, what=" ".join(map(repr, args)))
+    f.__name__ = "usage_" + name
+    f.__doc__ = "usage: " + " ".join(args)
+    CASES.append(f)
+
+
+usage("no_target")
+usage("pid_with_letters", "--pid", "12abc")
+usage("pid_empty", "--pid", "")
+usage("pid_zero", "--pid", "0")
+usage("pid_negative", "--pid", "-5")
+usage("pid_plus", "--pid", "+5")
+usage("pid_space", "--pid", " 5")
+usage("pid_hex", "--pid", "0x10")
+usage("pid_huge", "--pid", "99999999999999999999")
+usage("pid_list_hole", "--pid", "1,,2")
+usage("pid_list_end", "--pid", "1,")
+usage("no_unit", "--pid", "1", "--hold-threshold", "50")
+usage("unknown_unit", "--pid", "1", "--hold-threshold", "50xs")
+usage("negative_duration", "--pid", "1", "--hold-threshold", "-5ms")
+usage("huge_duration", "--pid", "1", "--pending-threshold", "99999999999999999999s")
+usage("empty_duration", "--pid", "1", "--duration", "")
+usage("exact_no_duration", "--pid", "1", "--exact=soon")
+usage("shutdown_mode", "--pid", "1", "--shutdown", "kill")
+usage("nudge_sigkill", "--pid", "1", "--nudge-signal", "KILL")
+usage("nudge_sigstop", "--pid", "1", "--nudge-signal", "SIGSTOP")
+usage("nudge_unknown", "--pid", "1", "--nudge-signal", "NUDGE")
+usage("nudge_number", "--pid", "1", "--nudge-signal", "99")
+usage("listen_word", "--pid", "1", "--listen", "here")
+usage("listen_port", "--pid", "1", "--listen", "127.0.0.1:99999")
+usage("listen_address", "--pid", "1", "--listen", "999.0.0.1:9469")
+usage("overhead_negative", "--pid", "1", "--max-overhead", "-1")
+usage("overhead_word", "--pid", "1", "--max-overhead", "much")
+usage("view_without_terminal", "--pid", "1", "--view")
+usage("unknown_option", "--pid", "1", "--frobnicate")
+usage("unknown_command", "frobnicate")
+usage("stray_argument", "--pid", "1", "stray")
+usage("replay_without_file", "replay")
+usage("replay_two_files", "replay", "a", "b")
+
+
+@case
+def help_and_version(_):
+    """--help and --version: 0, on standard output, every option of the README named."""
+    got = run("--help")
+    if got.returncode != 0 or got.stderr:
+        raise Wrong(f"--help: {got.returncode} {got.stderr!r}")
+    for option in ("--pid", "--node", "--dataflow", "--all", "--json", "--view", "--listen",
+                   "--hold-threshold", "--warn-hold", "--token-threshold", "--pending-threshold",
+                   "--grace", "--shutdown", "--nudge-signal", "--nudge-after", "--nudge-interval",
+                   "--stop-dataflow-after", "--dora-cli", "--save-tokens", "--dry-run",
+                   "--fail-on-warning", "--on-warning", "--on-action", "--exact", "--max-overhead",
+                   "--record", "--duration"):
+        if option not in got.stdout:
+            raise Wrong(f"--help does not name {option}")
+    got = run("--version")
+    with open(os.path.join(os.path.dirname(os.path.dirname(BINARY)), "VERSION")) as f:
+        version = f.read().strip()
+    if got.returncode != 0 or version not in got.stdout:
+        raise Wrong(f"--version: {got.returncode} {got.stdout!r}, want {version}")
+
+
+# -- targets
+
+@case
+def no_such_pid(_):
+    pid = unused_pid()
+    refuse(run("--pid", pid), TARGET, str(pid))
+
+
+@case
+def not_python(_):
+    """A process that is neither Python nor a dora node."""
+    with Target("sleep", "60") as t:
+        wait_until(lambda: b"sleep" in open(f"/proc/{t.pid}/cmdline", "rb").read(), 5, "sleep")
+        refuse(run("--pid", t.pid), TARGET, "python", "dora")
+
+
+@case
+def kernel_thread(_):
+    if "kthreadd" not in open("/proc/2/comm").read():
+        raise Skip("no kernel threads are seen from here (own PID namespace)")
+    refuse(run("--pid", 2), TARGET)
+
+
+@case
+def zombie(_):
+    with Target("true") as t:
+        wait_until(lambda: open(f"/proc/{t.pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z",
+                   5, "zombie")
+        refuse(run("--pid", t.pid), TARGET)
+
+
+def refuse_or_wait(d, option, name):
+    """A name may come later: 5 at once, or the sentence that it is waited for, and 5 in the end."""
+    p = Probe([option, name], d, record=False).start()
+    try:
+        try:
+            code = p.proc.wait(3)
+        except subprocess.TimeoutExpired:
+            if name not in p.stderr():
+                raise Wrong(f"waits for {name} without a word: {p.stderr()!r}") from None
+            code = p.end(signal.SIGINT)
+        if code != TARGET or name not in p.stderr():
+            raise Wrong(f"exit code {code}: {p.stderr()!r}")
+    finally:
+        p.end(signal.SIGKILL)
+
+
+@case
+def no_such_node(d):
+    refuse_or_wait(d, "--node", "nosuchnode-4711")
+
+
+@case
+def no_such_dataflow(d):
+    refuse_or_wait(d, "--dataflow", "018f0000-0000-7000-8000-000000000000")
+
+
+@case
+def one_of_two_targets(_):
+    """Of several targets a bad one is told, the good one is watched."""
+    bad = unused_pid()
+    with python(IDLE) as t:
+        got = run("--pid", f"{t.pid},{bad}", "--json", "--duration", "700ms")
+        pids = [o["pid"] for o in map(json.loads, got.stdout.splitlines()) if o["event"] == "node"]
+        if got.returncode != OK or pids != [t.pid]:
+            raise Wrong(f"exit code {got.returncode}, watched {pids}: {got.stderr!r}")
+        if str(bad) not in got.stderr:
+            raise Wrong(f"the bad target is not told: {got.stderr!r}")
+
+
+@case
+def python_without_dora(_):
+    """No dora node: watched for the GIL all the same, and says so."""
+    hold = ("import ctypes, time\ntime.sleep(0.8)\nctypes.PyDLL(None).usleep(400000)\n" + IDLE)
+    with python(hold) as t:
+        lines, got = watched(t.pid, seconds="1800ms")
+        if got.returncode != OK:
+            raise Wrong(f"exit code {got.returncode}: {got.stderr!r}")
+        node = [o for o in lines if o["event"] == "node"][0]
+        if node["node"] is not None or node["dora"] is not None or node["tokens_observable"]:
+            raise Wrong(f"taken for a dora node: {node}")
+        if not node["gil_observable"] or not node["reason"]:
+            raise Wrong(f"does not say what is observed: {node}")
+        holds = [o for o in lines if o["event"] == "gil_hold"]
+        if len(holds) != 1 or not 320 * MS < holds[0]["duration_ns"] < 410 * MS:
+            raise Wrong(f"a hold of 400 ms gave {holds}")
+
+
+@case
+def pypy(_):
+    exe = shutil.which("pypy3")
+    if not exe:
+        raise Skip("no pypy3 here (package pypy3 of Debian 12)")
+    with python(IDLE, exe) as t:
+        refuse(run("--pid", t.pid), TARGET, "pypy")
+
+
+@case
+def without_runtime_symbol(d):
+    """A Python whose `_PyRuntime` cannot be found: neither as a symbol nor as a section."""
+    with open(PYTHON, "rb") as f:
+        data = f.read()
+    if b"_PyRuntime\0" not in data:
+        raise Skip(f"{PYTHON} is linked to a shared libpython: nothing to patch in it")
+    exe = os.path.join(d, os.path.basename(PYTHON))
+    with open(exe, "wb") as f:
+        f.write(data.replace(b"_PyRuntime\0", b"_PyHidden_\0")
+                .replace(b".PyRuntime\0", b".PyHidden_\0"))
+    os.chmod(exe, 0o755)
+    with python(IDLE, exe, env=dict(os.environ, PYTHONHOME="/usr")) as t:
+        got = run("--pid", t.pid, "--json", "--duration", "700ms")
+        if got.returncode == OK:
+            # It may be found in another way (a scan of the data), but then it must be right.
+            node = [o for o in map(json.loads, got.stdout.splitlines()) if o["event"] == "node"][0]
+            if node["gil_observable"] or not node["reason"]:
+                raise Wrong(f"observable without a runtime: {node}")
+        else:
+            refuse(got, TARGET, "_PyRuntime", "python")
+
+
+@case
+def free_threaded(_):
+    """No GIL, nothing to watch: said, not guessed."""
+    exe = next((p for p in map(shutil.which, ("python3.15t", "python3.14t", "python3.13t")) if p),
+               None)
+    if not exe:
+        raise Skip("no free-threaded Python here (none in Debian 12 or on PyPI)")
+    with python(IDLE, exe) as t:
+        lines, got = watched(t.pid)
+        node = [o for o in lines if o["event"] == "node"]
+        if got.returncode == OK:
+            if not node or node[0]["gil_observable"] or node[0]["free_threaded"] is not True:
+                raise Wrong(f"free-threaded: {node}")
+        else:
+            refuse(got, TARGET, "free-threaded", "no GIL")
+
+
+@case
+def too_old_python(_):
+    """A Python from before 3.8 has another layout: said, not guessed."""
+    root = os.path.expanduser("~/.pyenv/versions")
+    found = sorted(v for v in (os.listdir(root) if os.path.isdir(root) else [])
+                   if re.match(r"(2\.|3\.[0-7]\.)", v))
+    if not found:
+        raise Skip("no Python before 3.8 here")
+    for v in found:
+        with python(IDLE, os.path.join(root, v, "bin", "python")) as t:
+            lines, got = watched(t.pid)
+            if got.returncode == OK:
+                node = [o for o in lines if o["event"] == "node"][0]
+                if node["gil_observable"] or not node["reason"]:
+                    raise Wrong(f"Python {v}: {node}")
+            else:
+                refuse(got, TARGET, "python", what=f"Python {v}:")
+
+
+@case
+def forged_node(d):
+    """A process that is no node may claim anything in its environment: no crash, no trust."""
+    claims = [
+        "", "x", "node_id: a\x1b[31mb\nrun_config: {}\n", "node_id: " + "a" * 100_000,
+        "dataflow_id: [[[[[[\n", "- " * 50_000, "&a [*a,*a]\n", "node_id: *x\n",
+        "node_id: a\ndaemon_communication: !Tcp\n  socket_addr: 999.1.1.1:99999\n",
+        "{" * 20_000, "node_id: \"\\u0000\"\n",
+        # aliases of aliases: a naive reader needs 10**9 steps
+        "".join(f"a{n}: &a{n} [" + ",".join([f"*a{n - 1}" if n else "x"] * 10) + "]\n"
+                for n in range(10)),
+    ]
+    for claim in claims:
+        if "\0" in claim:
+            continue
+        with python(IDLE, env=dict(os.environ, DORA_NODE_CONFIG=claim)) as t:
+            lines, got = watched(t.pid, seconds="300ms")
+            if got.returncode not in (OK, TARGET):
+                raise Wrong(f"claim {claim[:40]!r}: exit code {got.returncode} "
+                            f"{got.stderr[-200:]!r}")
+            if "\x1b" in got.stdout or "\x1b" in got.stderr:
+                raise Wrong(f"claim {claim[:40]!r}: escape sequence passed through")
+
+
+@case
+def dies_in_mid_read(_):
+    """Targets that die while the probe is attaching to them."""
+    rng = random.Random(7)
+    for n in range(8):
+        pause = rng.uniform(0, 0.25)
+        with python(f"import time\ntime.sleep({pause})\n") as t:
+            got = run("--pid", t.pid, "--json", "--duration", "2s", timeout=10)
+            if got.returncode == TARGET:
+                refuse(got, TARGET)
+            elif got.returncode != OK:
+                raise Wrong(f"target gone after {pause:.3f} s: exit code {got.returncode} "
+                            f"{got.stderr!r}")
+
+
+def probe_of(d, pid, *args):
+    p = Probe(["--pid", pid, *args], d, record=False).start()
+    p.wait_attached([pid])
+    return p
+
+
+@case
+def execs_something_else(d):
+    """A target that becomes something that is no Python: let go, with an end."""
+    with python("import os, time\ntime.sleep(1)\nos.execv('/bin/sleep', ['sleep', '30'])\n") as t:
+        p = probe_of(d, t.pid)
+        try:
+            code = p.end(None, 8)
+            if code not in (OK, TARGET):
+                raise Wrong(f"exit code {code}: {p.stderr()!r}")
+            if code == TARGET and not p.stderr().strip():
+                raise Wrong("ended with 5 without a word")
+        finally:
+            p.end(signal.SIGKILL)
+
+
+@case
+def execs_python_again(d):
+    """A target that starts over as another Python is watched anew."""
+    again = ("import ctypes, time\ntime.sleep(1.2)\nctypes.PyDLL(None).usleep(300000)\n"
+             "time.sleep(0.5)\n")
+    with python(f"import os, time\ntime.sleep(0.8)\nos.execv({PYTHON!r}, ['python3', '-c', {again!r}])"
+                "\n") as t:
+        p = probe_of(d, t.pid)
+        try:
+            code = p.end(None, 10)
+            holds = [o for o in p.events("gil_hold") if o["duration_ns"] > 200 * MS]
+            if code != OK or len(holds) != 1:
+                raise Wrong(f"exit code {code}, after exec: {len(holds)} holds, want 1")
+        finally:
+            p.end(signal.SIGKILL)
+
+
+@case
+def forks(d):
+    """A child that holds the GIL is not taken for its parent."""
+    code = ("import ctypes, os, time\ntime.sleep(0.8)\n"
+            "if os.fork() == 0:\n ctypes.PyDLL(None).usleep(400000)\n os._exit(0)\n"
+            "time.sleep(1.0)\n")
+    with python(code) as t:
+        p = probe_of(d, t.pid)
+        try:
+            code = p.end(None, 10)
+            wrong = [o for o in p.events("gil_hold") if o["pid"] == t.pid and
+                     o["duration_ns"] > 100 * MS]
+            if code != OK or wrong:
+                raise Wrong(f"exit code {code}, holds of the parent: {wrong}")
+        finally:
+            p.end(signal.SIGKILL)
+
+
+@case
+def two_probes(d):
+    """Two probes on one target do not disturb each other."""
+    with python("import ctypes, time\ntime.sleep(1.5)\nctypes.PyDLL(None).usleep(400000)\n"
+                "time.sleep(0.4)\n") as t:
+        os.mkdir(os.path.join(d, "b"))
+        a, b = probe_of(d, t.pid), probe_of(os.path.join(d, "b"), t.pid)
+        try:
+            for p in (a, b):
+                code = p.end(None, 10)
+                holds = [o for o in p.events("gil_hold") if o["duration_ns"] > 300 * MS]
+                if code != OK or len(holds) != 1:
+                    raise Wrong(f"exit code {code}, {len(holds)} holds: {p.stderr()!r}")
+        finally:
+            a.end(signal.SIGKILL)
+            b.end(signal.SIGKILL)
+
+
+@case
+def killed_probe(d):
+    """A probe that is killed leaves its target alone."""
+    with python(IDLE) as t:
+        p = probe_of(d, t.pid, "--exact")
+        p.end(signal.SIGKILL)
+        time.sleep(0.3)
+        if start_time(t.pid) is None:
+            raise Wrong("the target died with the probe")
+
+
+@case
+def unwritable_output(d):
+    """No room for the output: an error, not a success."""
+    with python(IDLE) as t, open("/dev/full", "wb") as full:
+        got = subprocess.run([BINARY, "--pid", str(t.pid), "--json", "--duration", "500ms"],
+                             stdout=full, stderr=subprocess.PIPE, text=True, timeout=20)
+        refuse(got, INTERNAL, "space", "write")
+
+
+@case
+def unwritable_recording(d):
+    with python(IDLE) as t:
+        got = run("--pid", t.pid, "--duration", "500ms", "--record", os.path.join(d, "no/such/f"))
+        refuse(got, (INTERNAL, USAGE), "no/such/f")
+
+
+# -- recordings
+
+@case
+def replay_of_nothing(d):
+    refuse(run("replay", os.path.join(d, "nothing")), (INTERNAL, USAGE, TARGET), "nothing")
+
+
+@case
+def replay_of_garbage(d):
+    path = os.path.join(d, "garbage")
+    for data in (b"", b"x", os.urandom(1), os.urandom(4096), b"\0" * 4096):
+        with open(path, "wb") as f:
+            f.write(data)
+        refuse(run("replay", path), (INTERNAL, USAGE), "garbage", "recording")
+
+
+@case
+def replay_of_directory(d):
+    refuse(run("replay", d), (INTERNAL, USAGE))
+
+
+@case
+def replay_of_damaged(d):
+    """A cut or damaged recording: what can be read is shown, the rest is said, nothing crashes."""
+    with python("import ctypes, time\ntime.sleep(0.7)\nctypes.PyDLL(None).usleep(300000)\n"
+                "time.sleep(0.3)\n") as t:
+        p = Probe(["--pid", t.pid], d).start()
+        p.end(None, 10)
+    with open(p.recording, "rb") as f:
+        data = f.read()
+    rng = random.Random(11)
+    path = os.path.join(d, "damaged")
+    for n in range(40):
+        bad = bytearray(data)
+        if n % 2:
+            bad = bad[:rng.randrange(len(bad))]
+        else:
+            for _ in range(rng.choice((1, 3, 30))):
+                bad[rng.randrange(len(bad))] = rng.randrange(256)
+        with open(path, "wb") as f:
+            f.write(bad)
+        got = run("replay", path, "--json", timeout=20)
+        if got.returncode not in (OK, INTERNAL, USAGE):
+            raise Wrong(f"damage {n}: exit code {got.returncode}: {got.stderr[-300:]!r}")
+        if got.returncode and not got.stderr.strip():
+            raise Wrong(f"damage {n}: exit code {got.returncode} without a word")
+        for x in got.stdout.splitlines():
+            json.loads(x)
+
+
+# -- rights and features
+
+def stranger(d):
+    """The binary where everybody can run it, and the start of a command without any right."""
+    if os.geteuid() != 0:
+        raise Skip("giving up rights needs root")
+    if not shutil.which("setpriv"):
+        raise Skip("no setpriv here")
+    os.chmod(d, 0o755)
+    exe = os.path.join(d, "dora-probe")
+    if not os.path.exists(exe):
+        shutil.copy(BINARY, exe)
+        os.chmod(exe, stat.S_IRWXU | 0o055)
+    return exe, ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all",
+                 "--bounding-set=-all"]
+
+
+@case
+def without_rights(d):
+    """As nobody: 3, and the command that mends it."""
+    exe, wrap = stranger(d)
+    with python(IDLE) as t:
+        refuse(run("--pid", t.pid, wrap=wrap, binary=exe), RIGHT, "sudo", "setcap")
+
+
+@case
+def without_rights_own_process(d):
+    exe, wrap = stranger(d)
+    with Target(*wrap, PYTHON, "-u", "-c", "print('up')\n" + IDLE) as t:
+        t.said()
+        refuse(run("--pid", t.pid, wrap=wrap, binary=exe), RIGHT, "sudo", "setcap")
+
+
+@case
+def root_without_capabilities(_):
+    """Root in a container without capabilities."""
+    stranger(_)
+    with python(IDLE) as t:
+        refuse(run("--pid", t.pid, wrap=["setpriv", "--inh-caps=-all", "--bounding-set=-all"]),
+               RIGHT, "cap")
+
+
+@case
+def commands_without_rights(d):
+    """list, doctor, --help and replay do not crash as nobody."""
+    exe, wrap = stranger(d)
+    for args in (("list",), ("doctor",)):
+        got = run(*args, wrap=wrap, binary=exe)
+        if got.returncode not in (OK, RIGHT, FEATURE):
+            raise Wrong(f"{args}: exit code {got.returncode} {got.stderr!r}")
+        if not got.stdout and not got.stderr:
+            raise Wrong(f"{args} says nothing")
+    if run("--help", wrap=wrap, binary=exe).returncode:
+        raise Wrong("--help fails")
+
+
+def hidden(*folders):
+    """Start of a command that sees empty folders in the place of these."""
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        raise Skip("hiding a folder needs root and unshare")
+    script = "".join(f"if [ -d {f} ]; then mount -t tmpfs -o ro none {f} || exit 99; fi; "
+                     for f in folders)
+    wrap = ["unshare", "--mount", "sh", "-c", script + 'exec "$@"', "sh"]
+    if subprocess.run([*wrap, "true"], capture_output=True).returncode:
+        raise Skip("no mount namespace can be made here")
+    return wrap
+
+
+@case
+def without_btf(_):
+    wrap = hidden("/sys/kernel/btf")
+    with python(IDLE) as t:
+        refuse(run("--pid", t.pid, wrap=wrap), FEATURE, "BTF")
+
+
+@case
+def without_tracefs(_):
+    """No tracefs: either it is not needed, or 4 and the mount command."""
+    wrap = hidden("/sys/kernel/tracing", "/sys/kernel/debug")
+    with python(IDLE) as t:
+        got = run("--pid", t.pid, "--json", "--duration", "600ms", wrap=wrap)
+        if got.returncode == OK:
+            if not any(json.loads(x)["event"] == "node" for x in got.stdout.splitlines()):
+                raise Wrong("ended with 0 and watched nothing")
+        else:
+            refuse(got, FEATURE, "tracefs", "tracing")
+
+
+@case
+def doctor(_):
+    got = run("doctor")
+    if got.returncode not in (OK, RIGHT, FEATURE):
+        raise Wrong(f"exit code {got.returncode}: {got.stderr!r}")
+    for word in ("BTF", "kernel"):
+        if word.lower() not in got.stdout.lower():
+            raise Wrong(f"does not speak of {word}: {got.stdout!r}")
+
+
+@case
+def listing(_):
+    """`list` ends with 0: with the nodes, or with a sentence that there is none."""
+    got = run("list")
+    if got.returncode != OK:
+        raise Wrong(f"exit code {got.returncode}: {got.stderr!r}")
+    if not got.stdout and "no dora node" not in got.stderr:
+        raise Wrong(f"no node and no sentence: {got.stderr!r}")
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--only", action="append")
+    a = p.parse_args()
+    if not os.access(BINARY, os.X_OK):
+        print(f"no {BINARY}: run make first", file=sys.stderr)
+        return 2
+    passed = failed = skipped = 0
+    for f in CASES:
+        if a.only and not any(o in f.__name__ for o in a.only):
+            continue
+        d = tempfile.mkdtemp(prefix="dora-probe-bad-")
+        try:
+            f(d)
+            passed += 1
+            print(f"pass {f.__name__}", flush=True)
+        except Skip as e:
+            skipped += 1
+            print(f"skip {f.__name__}: {e}", flush=True)
+        except subprocess.TimeoutExpired as e:
+            failed += 1
+            print(f"fail {f.__name__}: hangs: {e}", flush=True)
+        except (Wrong, ProbeEnded) as e:
+            failed += 1
+            print(f"fail {f.__name__}: {e}", flush=True)
+        except Exception:
+            failed += 1
+            print(f"fail {f.__name__}: the test itself broke: {traceback.format_exc()}", flush=True)
+        finally:
+            shutil.rmtree(d, ignore_errors=True)
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

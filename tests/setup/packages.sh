@@ -1,0 +1,36 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Installs the Debian packages that a step needs, only those that are missing.
+#   packages.sh build|test|fuzz|dashboards|render|kernels
+set -eu
+build="gcc make pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libyaml-dev libcap-dev libseccomp-dev libmicrohttpd-dev libncurses-dev"
+# pypy3 is a target that must be refused; util-linux has setpriv and unshare; tmux is the terminal
+# of the live view's tests.
+test="libcmocka-dev python3 python3-venv python3-dev util-linux pypy3 tmux"
+dashboards="prometheus prometheus-alertmanager curl"
+case "${1:-build}" in
+build) want=$build ;;
+test) want="$build $test" ;;
+# libFuzzer and the sanitizers of the clang that is there.
+fuzz)
+	v=$(clang -dumpversion 2>/dev/null | cut -d. -f1)
+	want="$build libclang-rt-${v:+$v-}dev python3"
+	;;
+dashboards) want="$build $test $dashboards" ;;
+render) want="$build $test $dashboards chromium fonts-dejavu-core" ;;
+*) echo "usage: packages.sh build|test|fuzz|dashboards|render" >&2; exit 2 ;;
+esac
+missing=
+for p in $want; do
+	dpkg-query -W -f='${db:Status-Abbrev}' "$p" 2>/dev/null | grep -q '^ii' || missing="$missing $p"
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ]; then
+	echo "missing packages:$missing" >&2
+	echo "install them with: sudo apt-get install -y --no-install-recommends$missing" >&2
+	exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# shellcheck disable=SC2086
+apt-get install -y -qq --no-install-recommends $missing >/dev/null

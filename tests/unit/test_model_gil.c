@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: MIT
+/* The GIL timeline from tables of records: what is a hold, what only looks like one. */
+#include "model_table.h"
+
+#define PID  100
+#define MAIN 100
+#define WORK 101
+
+static void armed(struct table *t, double ms, int on, int error)
+{
+	struct dp_record r = record(DP_REC_SOURCE_STATE, ms, PID, 0);
+
+	r.u.source.source = DP_SOURCE_EDGE;
+	r.u.source.on = (uint8_t)on;
+	r.u.source.error = error;
+	feed(t, &r);
+}
+
+/* Looks every 10 ms in [from, to], all "held by tid", with what the kernel says beside. */
+static void looks(struct table *t, double from, double to, uint32_t tid, double notheld,
+		  double edge_armed, double off_since)
+{
+	for (double ms = from; ms <= to; ms += 10) {
+		struct dp_record r = look(ms, PID, tid, notheld);
+
+		if (edge_armed > 0 && ms > edge_armed)
+			r.u.look.edge_armed_ns = AT(edge_armed);
+		if (off_since > 0 && ms > off_since)
+			r.u.look.off_since_ns = AT(off_since);
+		r.u.look.frame = 0x1000;
+		r.u.look.ip = 0x2000;
+		feed(t, &r);
+		tick(t, ms + 0.1);
+	}
+}
+
+static void free_look(struct table *t, double ms)
+{
+	struct dp_record r = look(ms, PID, 0, 0);
+
+	feed(t, &r);
+}
+
+static void span(struct table *t, enum dp_record_type type, double ms, uint32_t tid, double lo,
+		 double from, double to, double hi)
+{
+	struct dp_record r = record(type, ms, PID, tid);
+
+	r.u.gil_span.lo_ns = lo > 0 ? AT(lo) : 0;
+	r.u.gil_span.from_ns = from > 0 ? AT(from) : 0;
+	r.u.gil_span.to_ns = AT(to);
+	r.u.gil_span.hi_ns = hi > 0 ? AT(hi) : 0;
+	feed(t, &r);
+}
+
+static const struct dp_find_hold *only_hold(struct table *t)
+{
+	assert_int_equal(count_said(t, DP_FIND_GIL_HOLD), 1);
+	return &said(t, DP_FIND_GIL_HOLD, 0)->f.u.hold;
+}
+
+static void test_uncontended_hold_is_confirmed_by_the_edge(void **state)
+{
+	struct table *t = table_new();
+	const struct dp_find_hold *h;
+
+	(void)state;
+	node(t, 0, PID, "recv");
+	looks(t, 110, 130, MAIN, 100, 0, 0);
+	assert_int_equal(count_asked(t, DP_REQ_ARM_EDGE), 1);
+	assert_true(count_asked(t, DP_REQ_READ_STACK) >= 1);
+	armed(t, 131, 1, 0);
+	stack(t, 131, PID, MAIN, "grab", 12, "");
+	looks(t, 140, 390, MAIN, 100, 131, 0);
+	span(t, DP_REC_GIL_EDGE_HOLD, 395, MAIN, 100, 0, 395, 0);
+	free_look(t, 400);
+	t->ticked_ms = 400;
+	ticks_until(t, 500);
+	h = only_hold(t);
+	assert_int_equal(h->tid, MAIN);
+	assert_int_equal(h->precision, DP_PRECISION_BOUNDED);
+	assert_int_equal(h->start_lo_ns, AT(100));
+	assert_int_equal(h->start_ns, AT(131));
+	assert_int_equal(h->end_ns, AT(395));
+	assert_int_equal(h->end_hi_ns, AT(395));
+	assert_int_equal(h->native, 1);
+	assert_string_equal(said(t, DP_FIND_GIL_HOLD, 0)->function, "grab");
+	table_free(t);
+}
+
+/* Every look says "held", but the edge sees a release: no hold, however long it looked like one. */
+static void test_short_releases_are_no_hold(void **state)
+{
+	struct table *t = table_new();
+
+	(void)state;
+	node(t, 0, PID, "recv");
+	looks(t, 110, 130, MAIN, 100, 0, 0);
+	armed(t, 131, 1, 0);
+	/* From now on the kernel knows of a release a millisecond before each look. */
+	for (double ms = 140; ms < 1000; ms += 10) {
+		struct dp_record r = look(ms, PID, MAIN, ms - 1);
+
+		r.u.look.edge_armed_ns = AT(131);
+		r.u.look.edge_release_ns = AT(ms - 1);
+		r.u.look.edge_take_ns = AT(ms - 0.99);
+		r.u.look.edge_take_tid = MAIN;
+		feed(t, &r);
+		tick(t, ms + 0.1);
+	}
+	assert_int_equal(count_said(t, DP_FIND_GIL_HOLD), 0);
+	assert_int_equal(count_said(t, DP_FIND_WARNING), 0);
+	table_free(t);
+}
+
+/* Without any proof it may be said, but never as more than it is. */
+static void test_unproven_row_is_unconfirmed(void **state)
+{
+	struct table *t = table_new();
+	const struct dp_find_hold *h;
+
+	(void)state;
+	node(t, 0, PID, "recv");
+	looks(t, 110, 130, MAIN, 100, 0, 0);
+	armed(t, 131, 0, -19);
+	looks(t, 140, 300, MAIN, 100, 0, 0);
+	free_look(t, 310);
+	t->ticked_ms = 310;
+	ticks_until(t, 400);
+	h = only_hold(t);
+	assert_int_equal(h->precision, DP_PRECISION_UNCONFIRMED);
+	assert_int_equal(h->end_ns, AT(300) - 2000);
+	assert_int_equal(h->end_hi_ns, AT(310));
+	table_free(t);
+}
+
+/* Asleep with the GIL: nobody else could have released it (no uprobe, no waiter needed). */
+static void test_sleep_with_the_gil_proves_itself(void **state)
+{
+	struct table *t = table_new();
+	const struct dp_find_hold *h;
+
+	(void)state;
+	node(t, 0, PID, "recv");
+	looks(t, 110, 290, MAIN, 100, 0, 100.05);
+	span(t, DP_REC_GIL_OFFCPU, 300, MAIN, 100, 100.05, 300, 0);
+	span(t, DP_REC_GIL_RUN, 300.2, MAIN, 100, 100.05, 300.1, 300.2);
+	t->ticked_ms = 300;
+	ticks_until(t, 400);
+	h = only_hold(t);
+	assert_int_equal(h->precision, DP_PRECISION_EXACT);
+	assert_int_equal(h->start_ns, AT(100.05));
+	assert_true(h->end_ns >= AT(300) && h->end_ns <= AT(300.1));
+	assert_int_equal(h->end_hi_ns, AT(300.2));
+	assert_int_equal(h->native, 1);
+	table_free(t);
+}
+
+/* A waiter asleep throughout: a release would have woken it. */
+static void test_waiter_proves_the_hold(void **state)
+{
+	struct table *t = table_new();
+	const struct dp_find_hold *h;
+	struct dp_record r;
+
+	(void)state;
+	node(t, 0, PID, "recv");
+	looks(t, 110, 110, MAIN, 109.9, 0, 0);
+	r = record(DP_REC_GIL_WAIT_BEGIN, 115.5, PID, WORK);
+	r.u.wait.begin_ns = AT(110.5);
+	r.u.wait.holder_tid = MAIN;
+	feed(t, &r);
+	looks(t, 120, 260, MAIN, 109.9, 0, 0);
+	span(t, DP_REC_GIL_RELEASE, 265, MAIN, 109.9, 0, 265, 0);
+	r = record(DP_REC_GIL_WAIT_END, 265.03, PID, WORK);
+	r.u.wait.begin_ns = AT(110.5);
+	r.u.wait.acquired = 1;
+	feed(t, &r);
+	t->ticked_ms = 265.03;
+	ticks_until(t, 350);
+	h = only_hold(t);
+	assert_int_equal(h->tid, MAIN);
+	assert_int_equal(h->precision, DP_PRECISION_EXACT);
+	assert_int_equal(h->start_lo_ns, AT(109.9));
+	assert_int_equal(h->start_ns, AT(110.5));
+	assert_int_equal(h->end_ns, AT(265));
+	assert_int_equal(h->waiter_count, 1);
+	assert_int_equal(h->waiters[0], WORK);
+	assert_int_equal(count_said(t, DP_FIND_GIL_WAIT), 1);
+	assert_int_equal(said(t, DP_FIND_GIL_WAIT, 0)->f.u.wait.holder_tid, MAIN);
+	table_free(t);
+}
+
+/* After a loss the absence of a wake-up proves nothing. */
+static void test_loss_takes_the_waiters_proof_away(void **state)
+{
+	struct table *t = table_new();
+	struct dp_record r;
+
+	(void)state;
+	node(t, 0, PID, "recv");
+	r = record(DP_REC_GIL_WAIT_BEGIN, 115.5, PID, WORK);
+	r.u.wait.begin_ns = AT(110.5);
+	feed(t, &r);
+	looks(t, 120, 180, MAIN, 109.9, 0, 0);
+	r = record(DP_REC_LOSS, 185, 0, 0);
+	r.u.loss.reason = DP_LOSS_RING_FULL;
+	r.u.loss.count = 3;
+	feed(t, &r);
+	looks(t, 190, 300, MAIN, 109.9, 0, 0);
+	free_look(t, 310);
+	t->ticked_ms = 310;
+	ticks_until(t, 400);
+	assert_int_equal(count_said(t, DP_FIND_LOSS), 1);
+	/* Two proofs with a gap between them: the longer is told, not their sum. */
+	assert_true(only_hold(t)->end_ns - only_hold(t)->start_ns <= 120 * 1000000ULL);
+	table_free(t);
+}
+
+/* Two threads in pure Python hand the GIL over every 5 ms. */
+static void test_competition_is_no_hold(void **state)
+{
+	struct table *t = table_new();
+
+	(void)state;
+	node(t, 0, PID, "recv");
+	for (double ms = 100; ms < 1100; ms += 5) {
+		uint32_t next = (int)(ms / 5) % 2 ? WORK : MAIN;
+		uint32_t last = next == MAIN ? WORK : MAIN;
+		struct dp_record r;
+
+		span(t, DP_REC_GIL_RELEASE, ms, last, 0, ms - 4.9, ms, 0);
+		r = record(DP_REC_GIL_WAIT_END, ms + 0.02, PID, next);
+		r.u.wait.begin_ns = AT(ms - 4.9);
+		r.u.wait.acquired = 1;
+		feed(t, &r);
+		if ((int)ms % 10 == 0) {
+			r = look(ms + 1, PID, next, ms);
+			r.u.look.take_ns = AT(ms + 0.02);
+			feed(t, &r);
+			tick(t, ms + 1.1);
+		}
+	}
+	assert_int_equal(count_said(t, DP_FIND_GIL_HOLD), 0);
+	assert_int_equal(count_said(t, DP_FIND_WARNING), 0);
+	table_free(t);
+}
+
+static void test_exact_edge_hold(void **state)
+{
+	struct table *t = table_new();
+	const struct dp_find_hold *h;
+
+	(void)state;
+	node(t, 0, PID, "recv");
+	armed(t, 50, 1, 0);
+	span(t, DP_REC_GIL_EDGE_HOLD, 200, WORK, 99, 100, 200, 0);
+	t->ticked_ms = 200;
+	ticks_until(t, 300);
+	h = only_hold(t);
+	assert_int_equal(h->tid, WORK);
+	assert_int_equal(h->precision, DP_PRECISION_EXACT);
+	assert_int_equal(h->start_lo_ns, AT(100));
+	assert_int_equal(h->start_ns, AT(100));
+	assert_int_equal(h->end_ns, AT(200));
+	assert_int_equal(h->end_hi_ns, AT(200));
+	table_free(t);
+}
+
+/* Still held when the probe ends: told as far as it is known. */
+static void test_hold_at_the_end_is_at_least(void **state)
+{
+	struct table *t = table_new();
+	struct dp_record r;
+
+	(void)state;
+	node(t, 0, PID, "recv");
+	looks(t, 110, 130, MAIN, 100, 0, 0);
+	armed(t, 131, 1, 0);
+	looks(t, 140, 390, MAIN, 100, 131, 0);
+	r = record(DP_REC_END, 395, 0, 0);
+	feed(t, &r);
+	assert_int_equal(only_hold(t)->precision, DP_PRECISION_AT_LEAST);
+	assert_true(only_hold(t)->end_hi_ns == DP_NULL);
+	assert_int_equal(count_said(t, DP_FIND_SUMMARY_NODE), 1);
+	table_free(t);
+}
+
+/* Warned while it lasts, in steps, and taken back two seconds after it is over. */
+static void test_warning_steps(void **state)
+{
+	struct table *t = table_new();
+	const struct dp_finding *w;
+
+	(void)state;
+	node(t, 0, PID, "recv");
+	looks(t, 110, 130, MAIN, 100, 0, 0);
+	armed(t, 131, 1, 0);
+	stack(t, 131, PID, MAIN, "grab", 12, "");
+	looks(t, 140, 600, MAIN, 100, 131, 0);
+	assert_int_equal(count_said(t, DP_FIND_WARNING), 0);
+	looks(t, 610, 660, MAIN, 100, 131, 0);
+	assert_int_equal(count_said(t, DP_FIND_WARNING), 1);
+	w = &said(t, DP_FIND_WARNING, 0)->f;
+	assert_int_equal(w->u.warning.kind, DP_WARN_GIL_HOLD);
+	assert_int_equal(w->u.warning.severity, DP_SEVERITY_NOTICE);
+	assert_int_equal(w->u.warning.cause, DP_CAUSE_GIL_NATIVE);
+	assert_int_equal(w->u.warning.holder_tid, MAIN);
+	assert_int_equal(w->t_ns, AT(631));
+	assert_string_equal(said(t, DP_FIND_WARNING, 0)->function, "grab");
+	assert_non_null(strstr(said(t, DP_FIND_WARNING, 0)->advice, "grab (grab.py:12)"));
+	looks(t, 670, 2300, MAIN, 100, 131, 0);
+	assert_int_equal(count_said(t, DP_FIND_WARNING), 2);
+	assert_int_equal(said(t, DP_FIND_WARNING, 1)->f.u.warning.severity, DP_SEVERITY_WARNING);
+	span(t, DP_REC_GIL_EDGE_HOLD, 2305, MAIN, 100, 0, 2305, 0);
+	t->ticked_ms = 2305;
+	ticks_until(t, 4200);
+	assert_int_equal(count_said(t, DP_FIND_WARNING), 2);
+	ticks_until(t, 4400);
+	assert_int_equal(count_said(t, DP_FIND_WARNING), 3);
+	assert_true(said(t, DP_FIND_WARNING, 2)->f.u.warning.resolved);
+	table_free(t);
+}
+
+/* A process that releases more often than the budget allows is left alone for a while. */
+static void test_dear_process_is_disarmed(void **state)
+{
+	struct table *t = table_new();
+	uint64_t releases = 0;
+
+	(void)state;
+	node(t, 0, PID, "recv");
+	looks(t, 110, 130, MAIN, 100, 0, 0);
+	armed(t, 131, 1, 0);
+	for (double ms = 140; ms < 400; ms += 10) {
+		struct dp_record r = look(ms, PID, MAIN, ms - 0.01);
+
+		releases += 2000; /* 200,000 a second */
+		r.u.look.edge_armed_ns = AT(131);
+		r.u.look.edge_releases = releases;
+		feed(t, &r);
+		tick(t, ms + 0.1);
+	}
+	assert_int_equal(count_asked(t, DP_REQ_DISARM_EDGE), 1);
+	table_free(t);
+}
+
+/* The stall that detaching causes is no candidate, a hold that goes on afterwards is one. */
+static void test_disarming_is_no_reason_to_arm(void **state)
+{
+	for (int stays = 0; stays < 2; stays++) {
+		struct table *t = table_new();
+
+		(void)state;
+		node(t, 0, PID, "recv");
+		looks(t, 110, 130, MAIN, 100, 0, 0);
+		assert_int_equal(count_asked(t, DP_REQ_ARM_EDGE), 1);
+		armed(t, 140, 1, 0);
+		free_look(t, 145);
+		t->ticked_ms = 150;
+		ticks_until(t, 1200);
+		assert_int_equal(count_asked(t, DP_REQ_DISARM_EDGE), 1);
+		armed(t, 1200, 0, 0);
+		looks(t, 1240, 1250, MAIN + 1, 1226, 0, 1230);
+		assert_int_equal(count_asked(t, DP_REQ_ARM_EDGE), 1);
+		if (stays)
+			looks(t, 1260, 1270, MAIN + 1, 1226, 0, 1230);
+		else
+			free_look(t, 1255);
+		t->ticked_ms = 1270;
+		ticks_until(t, 1400);
+		assert_int_equal(count_asked(t, DP_REQ_ARM_EDGE), stays ? 2 : 1);
+		table_free(t);
+	}
+}
+
+/*
+ * A loop that spends most of its time in one function: three samples in a row outside the bytecode
+ * loop, at the same instruction, and then it moves on. One long call in the midst of such a loop is
+ * native while it lasts, and afterwards when it took half of the hold.
+ */
+static void test_standing_for_a_moment_is_not_native(void **state)
+{
+	for (int call = 0; call < 2; call++) {
+		double stand = call ? 2000 : 220;
+		struct table *t = table_new();
+		uint16_t samples = 0;
+
+		(void)state;
+		node(t, 0, PID, "recv");
+		for (double ms = 110; ms <= 2500; ms += 10) {
+			struct dp_record r = look(ms, PID, MAIN, 100);
+
+			if (ms == 130)
+				armed(t, 130, 1, 0);
+			if (ms > 130)
+				r.u.look.edge_armed_ns = AT(130);
+			r.u.look.frame = 0x1000;
+			r.u.look.ip =
+				ms >= 120 && ms < stand ? 0x2000 : 0x2000 + ((uint64_t)ms / 10) % 4;
+			r.u.look.run_samples = samples;
+			r.u.look.run_eval = ms < stand ? 0 : (uint16_t)(samples / 2);
+			samples = (uint16_t)(samples + ((int)ms / 10) % 2);
+			feed(t, &r);
+			tick(t, ms + 0.1);
+		}
+		free_look(t, 2510);
+		t->ticked_ms = 2510;
+		ticks_until(t, 2600);
+		assert_int_equal(only_hold(t)->native, call);
+		table_free(t);
+	}
+}
+
+/* A step of the wall clock moves what is printed as time, nothing else. */
+static void test_clock_step_moves_no_interval(void **state)
+{
+	uint64_t length[2];
+
+	(void)state;
+	for (int step = 0; step < 2; step++) {
+		struct table *t = table_new();
+		struct dp_record r = record(DP_REC_WALL_CLOCK, 1, 0, 0);
+
+		r.u.wall_clock.offset_ns = 5000;
+		feed(t, &r);
+		node(t, 2, PID, "recv");
+		armed(t, 50, 1, 0);
+		if (step) {
+			r = record(DP_REC_WALL_CLOCK, 150, 0, 0);
+			r.u.wall_clock.offset_ns = -3600000000000;
+			feed(t, &r);
+		}
+		span(t, DP_REC_GIL_EDGE_HOLD, 200, WORK, 99, 100, 200, 0);
+		t->ticked_ms = 200;
+		ticks_until(t, 300);
+		length[step] = only_hold(t)->end_ns - only_hold(t)->start_ns;
+		assert_int_equal(said(t, DP_FIND_GIL_HOLD, 0)->f.t_ns, AT(200));
+		assert_int_equal(said(t, DP_FIND_GIL_HOLD, 0)->f.wall_offset_ns,
+				 step ? -3600000000000 : 5000);
+		table_free(t);
+	}
+	assert_int_equal(length[0], length[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_uncontended_hold_is_confirmed_by_the_edge),
+		cmocka_unit_test(test_short_releases_are_no_hold),
+		cmocka_unit_test(test_unproven_row_is_unconfirmed),
+		cmocka_unit_test(test_sleep_with_the_gil_proves_itself),
+		cmocka_unit_test(test_waiter_proves_the_hold),
+		cmocka_unit_test(test_loss_takes_the_waiters_proof_away),
+		cmocka_unit_test(test_competition_is_no_hold),
+		cmocka_unit_test(test_exact_edge_hold),
+		cmocka_unit_test(test_hold_at_the_end_is_at_least),
+		cmocka_unit_test(test_warning_steps),
+		cmocka_unit_test(test_dear_process_is_disarmed),
+		cmocka_unit_test(test_clock_step_moves_no_interval),
+		cmocka_unit_test(test_disarming_is_no_reason_to_arm),
+		cmocka_unit_test(test_standing_for_a_moment_is_not_native),
+	};
+
+	return cmocka_run_group_tests_name("model: GIL timeline", tests, NULL, NULL);
+}

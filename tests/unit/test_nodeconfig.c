@@ -1,0 +1,501 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The node configuration as real daemons write it (golden/node-config-*.yml), hostile YAML, and a
+ * process' dora package in a /proc of our own.
+ */
+#include "wire_support.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "dora/nodeconfig.h"
+
+#define UUID "00112233-4455-6677-8899-aabbccddeeff"
+
+static char *slurp(const char *name, size_t *ret_len)
+{
+	char *text = malloc(65536);
+	FILE *f = golden_open(name);
+
+	assert_non_null(text);
+	*ret_len = fread(text, 1, 65535, f);
+	text[*ret_len] = '\0';
+	fclose(f);
+	return text;
+}
+
+/* Parses exactly these bytes, on the heap. */
+static int parse_n(const char *s, size_t n, struct dp_node_config *c)
+{
+	char *exact = malloc(n ? n : 1);
+	int err;
+
+	memcpy(exact, s, n);
+	err = dp_node_config_parse(exact, n, c);
+	free(exact);
+	return err;
+}
+
+static int parse(const char *s, struct dp_node_config *c)
+{
+	memset(c, 0x5a, sizeof(*c));
+	return parse_n(s, strlen(s), c);
+}
+
+static void test_real(void **state)
+{
+	static const struct {
+		const char *file, *dataflow, *path;
+		enum dp_transport transport;
+		uint16_t family, port;
+	} cases[] = {
+		{"node-config-tcp-0.3.12.yml", "01a2075b-dfe4-70df-b169-f1330a67871a", "",
+		 DP_TRANSPORT_TCP, AF_INET, 44617},
+		{"node-config-tcp-0.5.0.yml", "01a2075b-f17c-7d05-8278-b6e8d785fc9c", "",
+		 DP_TRANSPORT_TCP, AF_INET, 35377},
+		{"node-config-tcp-1.1.0.yml", "01a2075b-f7ea-7956-974d-155c59728039", "",
+		 DP_TRANSPORT_TCP, AF_INET, 34033},
+		{"node-config-unix-0.3.12.yml", "01a2075b-e5b9-7798-ae3a-e4a4e1692aa4",
+		 "/tmp/01a2075b-e5b9-7798-ae3a-e4a4e1692aa4/recv-1.sock", DP_TRANSPORT_UNIX,
+		 AF_UNIX, 0},
+		{"node-config-shmem-0.4.1.yml", "01a2075b-ebbf-79cb-8a07-b9ec39d59c65", "",
+		 DP_TRANSPORT_SHMEM, 0, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct dp_node_config c, cut;
+		size_t n;
+		char *text = slurp(cases[i].file, &n);
+
+		assert_int_equal(parse_n(text, n, &c), 0);
+		assert_string_equal(c.dataflow, cases[i].dataflow);
+		assert_string_equal(c.node, "recv-1");
+		assert_string_equal(c.dataflow_name, "");
+		assert_int_equal(c.transport, cases[i].transport);
+		assert_int_equal(c.family, cases[i].family);
+		assert_int_equal(c.port, cases[i].port);
+		assert_string_equal(c.socket_path, cases[i].path);
+		assert_int_equal(c.is_runtime, 0);
+		assert_int_equal(c.dynamic, 0);
+		if (cases[i].family == AF_INET)
+			assert_memory_equal(c.addr, "\x7f\0\0\1", 4);
+		/* Cut anywhere: either refused, or nothing else than what the whole says. */
+		for (size_t len = 0; len < n; len++) {
+			memset(&cut, 0x5a, sizeof(cut));
+			if (parse_n(text, len, &cut) == 0) {
+				assert_string_equal(cut.dataflow, c.dataflow);
+				assert_memory_equal(cut.node, c.node, strlen(cut.node));
+			} else {
+				assert_int_equal(cut.family, 0x5a5a); /* untouched */
+			}
+		}
+		free(text);
+	}
+}
+
+static void test_forms(void **state)
+{
+	struct dp_node_config c;
+
+	(void)state;
+	/* quoted, in another order, IPv6, named dataflow, dynamic */
+	assert_int_equal(parse("dynamic: true\ndataflow_descriptor: {name: \"my flow\", "
+			       "nodes: [{id: other, node_id: wrong}]}\n"
+			       "daemon_communication: !Tcp {socket_addr: \"[::1]:65535\"}\n"
+			       "node_id: \"re'cv: #1\"\ndataflow_id: '" UUID "'\n",
+			       &c),
+			 0);
+	assert_string_equal(c.node, "re'cv: #1");
+	assert_string_equal(c.dataflow, UUID);
+	assert_string_equal(c.dataflow_name, "my flow");
+	assert_int_equal(c.family, AF_INET6);
+	assert_int_equal(c.port, 65535);
+	assert_int_equal(c.addr[15], 1);
+	assert_int_equal(c.dynamic, 1);
+	/* the variant as a key */
+	assert_int_equal(parse("dataflow_id: " UUID "\nnode_id: n\ndaemon_communication:\n  Tcp:\n"
+			       "    socket_addr: 127.0.0.1:1\n",
+			       &c),
+			 0);
+	assert_int_equal(c.transport, DP_TRANSPORT_TCP);
+	assert_int_equal(c.port, 1);
+	/* none, or one of a later dora */
+	assert_int_equal(
+		parse("dataflow_id: " UUID "\nnode_id: n\ndaemon_communication: null\n", &c), 0);
+	assert_int_equal(c.transport, DP_TRANSPORT_UNKNOWN);
+	assert_int_equal(
+		parse("dataflow_id: " UUID "\nnode_id: n\ndaemon_communication: Interactive\n", &c),
+		0);
+	assert_int_equal(c.transport, DP_TRANSPORT_UNKNOWN);
+	assert_int_equal(parse("dataflow_id: " UUID "\nnode_id: n\ndaemon_communication: !Quic\n"
+			       "  socket_addr: 127.0.0.1:1\n",
+			       &c),
+			 0);
+	assert_int_equal(c.transport, DP_TRANSPORT_UNKNOWN);
+	assert_int_equal(c.port, 0);
+	/* an operator runtime */
+	assert_int_equal(parse("node:\n  dataflow_id: " UUID "\n  node_id: rt\n"
+			       "  daemon_communication: !Tcp\n    socket_addr: 127.0.0.1:7\n"
+			       "operators:\n- id: op\n  node_id: wrong\n",
+			       &c),
+			 0);
+	assert_int_equal(c.is_runtime, 1);
+	assert_string_equal(c.node, "rt");
+	assert_int_equal(c.port, 7);
+	/* aliases are no values; control characters do not get out */
+	assert_int_equal(parse("dataflow_id: " UUID "\nnode_id: \"a\\e[2J\\nb\"\n"
+			       "x: &a [1]\ny: *a\n? *a\n: *a\n? [k]\n: node_id\n",
+			       &c),
+			 0);
+	assert_string_equal(c.node, "a?[2J?b");
+	assert_int_equal(parse("x: &a evil\ndataflow_id: " UUID "\nnode_id: *a\n", &c), -EBADMSG);
+}
+
+static void test_bad(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"hello",
+		"- a\n- b\n",
+		"dataflow_id: " UUID "\n",
+		"node_id: n\n",
+		"dataflow_id: " UUID "\nnode_id: null\n",
+		"dataflow_id: " UUID "0\nnode_id: n\n",
+		"dataflow_id: nonsense\nnode_id: n\n",
+		"dataflow_id: [" UUID "]\nnode_id: n\n",
+		"x:\n  dataflow_id: " UUID "\n  node_id: n\n",
+		"dataflow_id: " UUID "\nnode_id: n\ndaemon_communication: !Tcp {}\n",
+		"dataflow_id: " UUID "\nnode_id: n\ndaemon_communication: !UnixDomain {}\n",
+		"dataflow_id: " UUID "\nnode_id: \"unclosed\n",
+		"dataflow_id: " UUID "\nnode_id: n\n\x01\x02",
+	};
+	static const char *const addrs[] = {
+		"127.0.0.1",    "127.0.0.1:",   ":5",           "127.0.0.1:0", "127.0.0.1:65536",
+		"127.0.0.1:-1", "127.0.0.1: 1", "127.0.0.1:1x", "localhost:1", "127.0.0.1:000001",
+		"[::1:5",       "::1:5x",       "[]:5",         "1.2.3.4.5:6", "[127.0.0.1]:5"};
+	struct dp_node_config c;
+	char text[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (parse(bad[i], &c) != -EBADMSG)
+			fail_msg("accepted: %s", bad[i]);
+	for (size_t i = 0; i < sizeof(addrs) / sizeof(addrs[0]); i++) {
+		snprintf(text, sizeof(text),
+			 "dataflow_id: " UUID "\nnode_id: n\n"
+			 "daemon_communication: !Tcp {socket_addr: '%s'}\n",
+			 addrs[i]);
+		if (parse(text, &c) != -EBADMSG)
+			fail_msg("accepted address: %s", addrs[i]);
+	}
+	/* a path that no socket address holds */
+	snprintf(text, sizeof(text),
+		 "dataflow_id: " UUID "\nnode_id: n\n"
+		 "daemon_communication: !UnixDomain {socket_file: /%0108d}\n",
+		 0);
+	assert_int_equal(parse(text, &c), -EBADMSG);
+}
+
+/* Nesting, aliases and size have limits; libyaml itself is kept from going quadratic. */
+static void test_limits(void **state)
+{
+	static char big[1200000];
+	struct dp_node_config c;
+	size_t n;
+
+	(void)state;
+	memset(big, '[', sizeof(big));
+	assert_int_equal(parse_n(big, 1000000, &c), -EBADMSG);
+	memset(big, '{', sizeof(big));
+	assert_int_equal(parse_n(big, 1000000, &c), -EBADMSG);
+	memset(big, ' ', sizeof(big));
+	n = (size_t)sprintf(big, "dataflow_id: " UUID "\nnode_id: n\n");
+	memset(big + n, '\n', sizeof(big) - n);
+	assert_int_equal(parse_n(big, 1024 * 1024, &c), 0);
+	assert_int_equal(parse_n(big, 1024 * 1024 + 1, &c), -EBADMSG);
+	/* many small values */
+	for (; n + 2 < 1024 * 1024; n += 2)
+		memcpy(big + n, "-\n", 2);
+	assert_int_equal(parse_n(big, n, &c), -EBADMSG);
+	/* an alias bomb is not followed */
+	n = (size_t)sprintf(big, "a: &a [x,x]\n");
+	for (char k = 'b'; k < 'z'; k++)
+		n += (size_t)sprintf(big + n, "%c: &%c [*%c,*%c]\n", k, k, k - 1, k - 1);
+	n += (size_t)sprintf(big + n, "dataflow_id: " UUID "\nnode_id: n\n");
+	assert_int_equal(parse_n(big, n, &c), 0);
+	n = (size_t)sprintf(big, "a: &a x\nb: [*a");
+	for (int i = 0; i < 200; i++)
+		n += (size_t)sprintf(big + n, ",*a");
+	n += (size_t)sprintf(big + n, "]\ndataflow_id: " UUID "\nnode_id: n\n");
+	assert_int_equal(parse_n(big, n, &c), -EBADMSG);
+	/* a long id is cut, not refused */
+	n = (size_t)sprintf(big, "dataflow_id: " UUID "\nnode_id: %0300d\n", 0);
+	assert_int_equal(parse_n(big, n, &c), 0);
+	assert_int_equal(strlen(c.node), DP_ID_MAX - 1);
+}
+
+static void test_garbage(void **state)
+{
+	static const char pieces[][12] = {"dataflow_id", "node_id", ": ",   "\n",  "  ", "!Tcp",
+					  "&a",          "*a",      "[",    "]",   "{",  "}",
+					  "|\n",         "\"",      "'",    "- ",  "? ", "node:\n",
+					  "%YAML",       "---\n",   "\xff", "...", "#",  "0:1"};
+	struct dp_node_config c;
+	uint64_t seed = 11;
+
+	(void)state;
+	for (int i = 0; i < 20000; i++) {
+		char text[600];
+		size_t n = 0;
+
+		for (unsigned int k = next_random(&seed) % 40; k; k--) {
+			const char *p = pieces[next_random(&seed) % 24];
+
+			memcpy(text + n, p, strlen(p));
+			n += strlen(p);
+		}
+		(void)parse_n(text, n, &c);
+	}
+}
+
+/* ---- processes ------------------------------------------------------------------------------ */
+
+static char base[64];
+
+static void put_file(const char *text, size_t n, const char *fmt, ...)
+{
+	char path[512];
+	va_list ap;
+	FILE *f;
+
+	va_start(ap, fmt);
+	vsnprintf(path, sizeof(path), fmt, ap);
+	va_end(ap);
+	for (char *p = path + 1; (p = strchr(p, '/')); p++) {
+		*p = '\0';
+		mkdir(path, 0700);
+		*p = '/';
+	}
+	f = fopen(path, "w");
+	assert_non_null(f);
+	assert_int_equal(fwrite(text, 1, n, f), n);
+	fclose(f);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(base, "/tmp/dora-probe-test-XXXXXX");
+	return mkdtemp(base) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	char command[128];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -rf '%s'", base);
+	return system(command);
+}
+
+static void test_read_fake(void **state)
+{
+	static const char env[] = "A=1\0DORA_NODE_CONFIGX=no\0XDORA_NODE_CONFIG=no\0"
+				  "DORA_NODE_CONFIG=dataflow_id: " UUID "\nnode_id: n\n\0Z=2";
+	static const char runtime[] =
+		"DORA_RUNTIME_CONFIG=node: {dataflow_id: " UUID ", node_id: rt}\noperators: []\n";
+	static const char none[] = "A=1\0B=DORA_NODE_CONFIG=x";
+	static const char broken[] = "DORA_NODE_CONFIG=nonsense";
+	struct dp_node_config c;
+
+	(void)state;
+	put_file(env, sizeof(env), "%s/1/environ", base);
+	put_file(runtime, sizeof(runtime), "%s/2/environ", base);
+	put_file(none, sizeof(none), "%s/3/environ", base);
+	put_file(broken, sizeof(broken), "%s/4/environ", base);
+	put_file("", 0, "%s/5/environ", base);
+	put_file(env, sizeof(env) - 4, "%s/7/environ", base); /* no NUL at the end */
+	assert_int_equal(dp_node_config_read(base, 1, &c), 0);
+	assert_string_equal(c.node, "n");
+	assert_int_equal(dp_node_config_read(base, 2, &c), 0);
+	assert_int_equal(c.is_runtime, 1);
+	assert_int_equal(dp_node_config_read(base, 3, &c), -ENOENT);
+	assert_int_equal(dp_node_config_read(base, 4, &c), -EBADMSG);
+	assert_int_equal(dp_node_config_read(base, 5, &c), -ENOENT);
+	assert_int_equal(dp_node_config_read(base, 6, &c), -ESRCH);
+	assert_int_equal(dp_node_config_read(base, 7, &c), 0);
+}
+
+/* A real process, its real environment. */
+static void test_read_real(void **state)
+{
+	static const char config[] = "DORA_NODE_CONFIG=dataflow_id: " UUID "\nnode_id: real\n"
+				     "daemon_communication: !Tcp\n  socket_addr: 127.0.0.1:4444\n";
+	struct dp_node_config c;
+	char text[24];
+	int sync[2];
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe2(sync, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		char *argv[] = {(char *)"sleep", (char *)"60", NULL};
+		char *envp[] = {(char *)"A=b", (char *)config, NULL};
+
+		execve("/bin/sleep", argv, envp);
+		_exit(1);
+	}
+	close(sync[1]);
+	/* The end of file comes when exec has closed the child's end. */
+	assert_int_equal(read(sync[0], text, 1), 0);
+	close(sync[0]);
+	assert_int_equal(dp_node_config_read("/proc", pid, &c), 0);
+	assert_string_equal(c.node, "real");
+	assert_int_equal(c.port, 4444);
+	assert_int_equal(dp_dora_version_read("/proc", pid, text, sizeof(text)), -ENOENT);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(dp_node_config_read("/proc", pid, &c), -ESRCH);
+	assert_int_equal(dp_dora_version_read("/proc", pid, text, sizeof(text)), -ESRCH);
+}
+
+/* A package tree under root/, and a process that has mapped its module. */
+static void package(int pid, const char *site, const char *module, const char *dist,
+		    const char *metadata)
+{
+	char maps[512], root[256], link[256];
+
+	snprintf(maps, sizeof(maps),
+		 "55d0c0000000-55d0c0001000 r--p 00000000 08:01 123   /usr/bin/python3.11\n"
+		 "7f0000000000-7f0000001000 r-xp 00001000 08:01 124                  %s%s\n"
+		 "7f0000002000-7f0000003000 rw-p 00000000 00:00 0 \n"
+		 "7ffd00000000-7ffd00001000 rw-p 00000000 00:00 0   [stack]\n",
+		 site, module);
+	put_file(maps, strlen(maps), "%s/%d/maps", base, pid);
+	if (dist)
+		put_file(metadata, strlen(metadata), "%s/root%s/%s/METADATA", base, site, dist);
+	snprintf(root, sizeof(root), "%s/root", base);
+	mkdir(root, 0700);
+	snprintf(link, sizeof(link), "%s/%d/root", base, pid);
+	(void)!symlink("../root", link);
+}
+
+static void test_version(void **state)
+{
+	static const char good[] = "Metadata-Version: 2.3\nName: dora-rs\nVersion: 0.5.0\n"
+				   "Requires-Dist: pyarrow\n\nVersion: 9.9.9\n";
+	static const char dist[] = "dora_rs-0.5.0.dist-info";
+	static const char module[] = "/dora/dora.abi3.so";
+	char v[24] = "untouched", path[512], to[512];
+
+	(void)state;
+	package(10, "/venv/site-packages", module, dist, good);
+	assert_int_equal(dp_dora_version_read(base, 10, v, sizeof(v)), 0);
+	assert_string_equal(v, "0.5.0");
+	strcpy(v, "untouched");
+	assert_int_equal(dp_dora_version_read(base, 10, v, 5), -ENOENT); /* does not fit */
+	/* another name of the module, a path with a space */
+	package(11, "/my venv/lib", "/dora/dora.cpython-311-x86_64-linux-gnu.so",
+		"dora_rs-0.3.12.dist-info", "Name: dora-rs\r\nVersion: 0.3.12\r\n");
+	assert_int_equal(dp_dora_version_read(base, 11, v, sizeof(v)), 0);
+	assert_string_equal(v, "0.3.12");
+	strcpy(v, "untouched");
+	/* not the node API: the CLI's module, a namesake, one that was replaced on disk */
+	package(12, "/venv/site-packages", "/dora_cli/dora_cli.abi3.so", NULL, NULL);
+	assert_int_equal(dp_dora_version_read(base, 12, v, sizeof(v)), -ENOENT);
+	package(13, "/venv/site-packages", "/pandora/dora.abi3.so", NULL, NULL);
+	assert_int_equal(dp_dora_version_read(base, 13, v, sizeof(v)), -ENOENT);
+	package(14, "/venv/site-packages", "/dora/dora.abi3.so (deleted)", NULL, NULL);
+	assert_int_equal(dp_dora_version_read(base, 14, v, sizeof(v)), -ENOENT);
+	/* no metadata, metadata of something else, no version, a hostile one, a long one */
+	package(15, "/a", module, NULL, NULL);
+	assert_int_equal(dp_dora_version_read(base, 15, v, sizeof(v)), -ENOENT);
+	package(16, "/b", module, dist, "Name: dora-rs-cli\nVersion: 0.5.0\n");
+	assert_int_equal(dp_dora_version_read(base, 16, v, sizeof(v)), -ENOENT);
+	package(17, "/c", module, dist, "Name: dora-rs\n\nVersion: 0.5.0\n");
+	assert_int_equal(dp_dora_version_read(base, 17, v, sizeof(v)), -ENOENT);
+	package(18, "/d", module, dist, "Name: dora-rs\nVersion: 0.5.0\x1b[2J\n");
+	assert_int_equal(dp_dora_version_read(base, 18, v, sizeof(v)), -ENOENT);
+	package(19, "/e", module, dist, "Name: dora-rs\nVersion: 0.5.0.0.0.0.0.0.0.0.0.0.0\n");
+	assert_int_equal(dp_dora_version_read(base, 19, v, sizeof(v)), -ENOENT);
+	/* two that disagree */
+	package(20, "/f", module, dist, good);
+	package(20, "/f", module, "dora_rs-0.4.1.dist-info", "Name: dora-rs\nVersion: 0.4.1\n");
+	assert_int_equal(dp_dora_version_read(base, 20, v, sizeof(v)), -ENOENT);
+	assert_int_equal(dp_dora_version_read(base, 999, v, sizeof(v)), -ESRCH);
+	assert_string_equal(v, "untouched");
+	/* An absolute link stays inside the target's root. */
+	package(21, "/g", module, NULL, NULL);
+	snprintf(path, sizeof(path), "%s/root/g", base);
+	mkdir(path, 0700);
+	snprintf(path, sizeof(path), "%s/root/g/%s", base, dist);
+	assert_int_equal(symlink("/venv/site-packages/dora_rs-0.5.0.dist-info", path), 0);
+	assert_int_equal(dp_dora_version_read(base, 21, v, sizeof(v)), 0);
+	assert_string_equal(v, "0.5.0");
+	strcpy(v, "untouched");
+	/* … and one to a place outside of it finds nothing there. */
+	put_file(good, strlen(good), "%s/outside/METADATA", base);
+	package(22, "/h", module, NULL, NULL);
+	snprintf(path, sizeof(path), "%s/root/h", base);
+	mkdir(path, 0700);
+	snprintf(path, sizeof(path), "%s/root/h/%s", base, dist);
+	snprintf(to, sizeof(to), "%s/outside", base);
+	assert_int_equal(symlink(to, path), 0);
+	assert_int_equal(dp_dora_version_read(base, 22, v, sizeof(v)), -ENOENT);
+	/* A FIFO is not opened: the test would hang. */
+	package(23, "/i", module, NULL, NULL);
+	snprintf(path, sizeof(path), "%s/root/i", base);
+	mkdir(path, 0700);
+	snprintf(path, sizeof(path), "%s/root/i/%s", base, dist);
+	mkdir(path, 0700);
+	snprintf(path, sizeof(path), "%s/root/i/%s/METADATA", base, dist);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(dp_dora_version_read(base, 23, v, sizeof(v)), -ENOENT);
+	assert_string_equal(v, "untouched");
+}
+
+/* The maps of a real process: this one maps a file of the right name. */
+static void test_version_real(void **state)
+{
+	static const char good[] = "Name: dora-rs\nVersion: 1.1.0\n";
+	char v[24], path[256];
+	void *p;
+	int fd;
+
+	(void)state;
+	put_file(good, strlen(good), "%s/pkgs/dora_rs-1.1.0.dist-info/METADATA", base);
+	put_file(good, strlen(good), "%s/pkgs/dora/dora.abi3.so", base);
+	snprintf(path, sizeof(path), "%s/pkgs/dora/dora.abi3.so", base);
+	fd = open(path, O_RDONLY);
+	assert_true(fd >= 0);
+	p = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+	close(fd);
+	assert_ptr_not_equal(p, MAP_FAILED);
+	assert_int_equal(dp_dora_version_read("/proc", getpid(), v, sizeof(v)), 0);
+	assert_string_equal(v, "1.1.0");
+	unlink(path);
+	assert_int_equal(dp_dora_version_read("/proc", getpid(), v, sizeof(v)), -ENOENT);
+	munmap(p, 4096);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_real),         cmocka_unit_test(test_forms),
+		cmocka_unit_test(test_bad),          cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_garbage),      cmocka_unit_test(test_read_fake),
+		cmocka_unit_test(test_read_real),    cmocka_unit_test(test_version),
+		cmocka_unit_test(test_version_real),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,494 @@
+// SPDX-License-Identifier: MIT
+/* Golden sentences: what a person reads for each event, precision and state. */
+#include <errno.h>
+#include <pty.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "findings.h"
+
+/* The text of one finding, or of a whole summary, at a verbosity. Owned by the caller. */
+static char *text_of(const struct dp_finding *f, size_t count, int verbose, int colour)
+{
+	int fd = temp_fd();
+	const struct dp_show_options o = {
+		.fd = fd, .format = DP_SHOW_TEXT, .verbose = verbose, .colour = colour};
+	struct dp_show *s = dp_show_new(&o);
+	char *text;
+
+	assert_non_null(s);
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(dp_show_finding(s, &f[i]), 0);
+	dp_show_free(s);
+	text = read_all(fd);
+	close(fd);
+	return text;
+}
+
+#define PREFIX "2026-11-23\n07:02:27.123  camera    "
+#define UNDER  "                                  "
+
+static void expect(const struct dp_finding *f, int verbose, const char *want)
+{
+	char *text = text_of(f, 1, verbose, 0);
+
+	if (*want) {
+		assert_memory_equal(text, PREFIX, strlen(PREFIX));
+		assert_string_equal(text + strlen(PREFIX), want);
+	} else {
+		assert_string_equal(text, "");
+	}
+	free(text);
+}
+
+static void test_each_event(void **state)
+{
+	static const struct {
+		enum dp_finding_type type;
+		int least_verbose; /* at and above this the line is printed, below it is not */
+		const char *want;
+	} rows[] = {
+		{DP_FIND_START, 0,
+		 "start     dora-probe 0.1.0 on 6.1.0, watching camera,1234; sources: futex, "
+		 "sampler\n"},
+		{DP_FIND_NODE, 0,
+		 "node      pid 1234 of dataflow flow, Python 3.11.7, dora 0.5.0 over tcp\n" UNDER
+		 "its drop tokens cannot be observed: the sockets were opened before\n" UNDER
+		 "it ignores SIGINT: a nudge would not help; it catches SIGUSR1\n"},
+		{DP_FIND_GIL_HOLD, 0,
+		 "hold      held the GIL for between 1.20 and 1.25 s in process (vision.py:42), in "
+		 "a native call of libvision.so; thread MainThread (tid 1240); 2 threads waited; "
+		 "7.0 ms of it off the CPU\n"},
+		{DP_FIND_GIL_WAIT, 1,
+		 "wait      thread 1241 waited for the GIL for 12 ms, held by thread 1240\n"},
+		{DP_FIND_WARNING, -1,
+		 "WARNING   3 drop tokens pending, the oldest for 1.50 s, deadline in 8.00 s: one "
+		 "native call keeps the GIL; GIL held for at least 2.00 s by thread MainThread "
+		 "(tid 1240) in process (vision.py:42), inside libvision.so\n" UNDER
+		 "release the GIL in that call, or split it\n"},
+		{DP_FIND_SIGNAL, 0,
+		 "signal    SIGINT from pid 99 was handled after 1.20 s, thread 1234\n"},
+		{DP_FIND_STOP, 0, "stop      told to stop by its daemon; SIGTERM in 10.0 s\n"},
+		{DP_FIND_ACTION, -1,
+		 "action    nudge: SIGINT to thread 1240 sent, attempt 2: held since before "
+		 "Stop\n"},
+		{DP_FIND_EXIT, -1,
+		 "exit      killed by SIGKILL from pid 99 at the end of its grace period, 15.0 s "
+		 "after it was told to stop; 57 drop tokens abandoned; GIL held for 98 % of the "
+		 "time from stop to exit: one native call keeps the GIL\n"},
+		{DP_FIND_LOSS, 0,
+		 "loss      12 lost (ring_full), 34 in all: findings around this time may be "
+		 "incomplete\n"},
+		{DP_FIND_FORECAST, 0,
+		 "forecast  stopped now, it would need 12.0 s of a grace period of 10.0 s: at risk "
+		 "of being killed\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct dp_finding f = finding_full(rows[i].type);
+
+		for (int verbose = -1; verbose <= 1; verbose++)
+			expect(&f, verbose, verbose >= rows[i].least_verbose ? rows[i].want : "");
+	}
+}
+
+/* The words never say more than the precision. */
+static void test_precision(void **state)
+{
+	static const struct {
+		enum dp_precision precision;
+		uint64_t lo, start, end, hi;
+		const char *want;
+	} rows[] = {
+		{DP_PRECISION_EXACT, T0 - SEC, T0 - SEC, T0, T0, "held the GIL for 1.00 s"},
+		{DP_PRECISION_EXACT, T0 - SEC + 1, T0 - SEC + 1, T0, T0, "held the GIL for 999 ms"},
+		{DP_PRECISION_BOUNDED, T0 - 1250 * MS, T0 - 1200 * MS, T0, T0,
+		 "held the GIL for between 1.20 and 1.25 s"},
+		{DP_PRECISION_BOUNDED, T0 - 1200 * MS, T0 - 1200 * MS, T0, T0,
+		 "held the GIL for 1.20 s"},
+		/* A bound is missing: only the proven part can be said. */
+		{DP_PRECISION_BOUNDED, DP_NULL, T0 - 1200 * MS, T0, T0,
+		 "held the GIL for at least 1.20 s"},
+		{DP_PRECISION_BOUNDED, 0, T0 - 1200 * MS, T0, T0,
+		 "held the GIL for at least 1.20 s"},
+		{DP_PRECISION_BOUNDED, T0 - SEC, T0 - 1200 * MS, T0, T0 - SEC,
+		 "held the GIL for at least 1.20 s"},
+		{DP_PRECISION_AT_LEAST, T0 - 1250 * MS, T0 - 1209 * MS, T0, T0 + SEC,
+		 "held the GIL for at least 1.20 s"},
+		{DP_PRECISION_UNCONFIRMED, T0 - 1250 * MS, T0 - 1200 * MS, T0, T0,
+		 "looks as if it held the GIL for 1.20 s, unconfirmed"},
+		{DP_PRECISION_COUNT, T0 - 1250 * MS, T0 - 1200 * MS, T0, T0,
+		 "looks as if it held the GIL for 1.20 s, unconfirmed"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct dp_finding f = finding_full(DP_FIND_GIL_HOLD);
+		char want[256];
+
+		f.u.hold = (struct dp_find_hold){.tid = 7,
+						 .precision = (uint8_t)rows[i].precision,
+						 .native = -1,
+						 .start_lo_ns = rows[i].lo,
+						 .start_ns = rows[i].start,
+						 .end_ns = rows[i].end,
+						 .end_hi_ns = rows[i].hi,
+						 .off_cpu_ns = DP_NULL};
+		snprintf(want, sizeof(want), "hold      %s; thread 7\n", rows[i].want);
+		expect(&f, 0, want);
+	}
+}
+
+static void test_places(void **state)
+{
+	static const struct {
+		struct dp_place place;
+		int8_t native;
+		uint8_t dora;
+		const char *want;
+	} rows[] = {
+		{{0}, -1, 0, ""},
+		{{0}, 1, 0, " in a native call"},
+		{{.function = "f"}, 0, 0, " in f"},
+		{{.function = "f", .file = "a.py"}, 0, 0, " in f (a.py)"},
+		{{.file = "a.py", .line = 3}, -1, 0, " at a.py:3"},
+		{{.function = "f", .file = "a.py", .line = 3},
+		 1,
+		 0,
+		 " in f (a.py:3), in a native call"},
+		{{.library = "libc.so.6"}, -1, 0, " inside libc.so.6"},
+		{{.library = "libc.so.6"}, 1, 0, " in a native call of libc.so.6"},
+		{{.function = "f", .library = "dora.abi3.so"},
+		 1,
+		 1,
+		 " in f, in a native call of dora.abi3.so, inside dora's own code"},
+		{{.function = "f\033[2J", .file = "/a\n.py", .line = 1},
+		 0,
+		 0,
+		 " in f\\x1b[2J (/a\\x0a.py:1)"},
+		{{.function = "f",
+		  .line = 1,
+		  .file = "/home/robot/.venv/lib/python3.11/site-packages/vision/detect.py"},
+		 0,
+		 0,
+		 " in f (…/vision/detect.py:1)"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct dp_finding f = finding_full(DP_FIND_GIL_HOLD);
+		char want[256];
+
+		f.u.hold = (struct dp_find_hold){.tid = 7,
+						 .precision = DP_PRECISION_EXACT,
+						 .native = rows[i].native,
+						 .dora_internal = rows[i].dora,
+						 .start_lo_ns = T0 - SEC,
+						 .start_ns = T0 - SEC,
+						 .end_ns = T0,
+						 .end_hi_ns = T0,
+						 .off_cpu_ns = DP_NULL,
+						 .place = rows[i].place};
+		snprintf(want, sizeof(want), "hold      held the GIL for 1.00 s%s; thread 7\n",
+			 rows[i].want);
+		expect(&f, 0, want);
+	}
+}
+
+static void test_tokens(void **state)
+{
+	static const char *const want[] = {
+		[DP_TOKEN_OPEN] = "still pending at the end, after 1.29 s",
+		[DP_TOKEN_RETURNED] = "returned, was pending for 1.29 s",
+		[DP_TOKEN_ABANDONED] = "abandoned after pending for 1.29 s",
+		[DP_TOKEN_LOST] = "lost from sight, after pending for at least 1.29 s",
+	};
+	struct dp_finding f = finding_full(DP_FIND_TOKEN);
+	char line[512];
+
+	(void)state;
+	for (int i = 0; i < DP_TOKEN_COUNT; i++) {
+		f.u.token.state = (uint8_t)i;
+		snprintf(line, sizeof(line),
+			 "token     08090a0b (camera/image to detector, 1.0 MB) %s, 1.20 s of that "
+			 "because of the GIL: one native call keeps the GIL\n",
+			 want[i]);
+		expect(&f, 0, line);
+		expect(&f, -1, "");
+	}
+	snprintf(
+		line, sizeof(line),
+		"token     0190abcd-0001-0203-0405-060708090a0b (camera/image to detector, 1.0 MB) "
+		"%s, 1.20 s of that because of the GIL: one native call keeps the GIL\n",
+		want[DP_TOKEN_LOST]);
+	expect(&f, 1, line);
+	f.u.token.state = DP_TOKEN_RETURNED;
+	f.u.token.cause = -1;
+	f.u.token.gil_held_ns = 0;
+	f.u.token.receiver = NULL;
+	f.u.token.bytes = 0;
+	f.u.token.pending_ns = DP_NULL;
+	expect(&f, 0,
+	       "token     08090a0b (camera/image to a node that is not watched) returned, was pending for unknown time\n");
+}
+
+static void test_warnings(void **state)
+{
+	struct dp_finding f = finding_full(DP_FIND_WARNING);
+	struct dp_find_warning *w = &f.u.warning;
+
+	(void)state;
+	w->advice = NULL;
+	w->place.library = NULL;
+	w->kind = DP_WARN_GIL_HOLD;
+	w->severity = DP_SEVERITY_CRITICAL;
+	expect(&f, 0,
+	       "CRITICAL  the GIL has been held for at least 2.00 s by thread MainThread (tid "
+	       "1240) "
+	       "in process (vision.py:42)\n");
+	w->kind = DP_WARN_DEADLINE;
+	w->cause = DP_CAUSE_UNKNOWN;
+	w->holder_tid = 0;
+	w->place = (struct dp_place){0};
+	w->held_ns = DP_NULL;
+	w->severity = DP_SEVERITY_NOTICE;
+	expect(&f, 0,
+	       "notice    not expected to make its deadline, 500 ms short, deadline in 8.00 s: "
+	       "cause unknown\n");
+	w->slack_ns = (int64_t)SEC;
+	expect(&f, 0, "notice    may miss its deadline, deadline in 8.00 s: cause unknown\n");
+	w->slack_ns = DP_SNULL;
+	w->deadline_ns = T0 - SEC;
+	w->cause = -1;
+	expect(&f, 0, "notice    may miss its deadline, deadline passed 1.00 s ago\n");
+	w->kind = DP_WARN_STOP_PENDING;
+	w->deadline_ns = DP_NULL;
+	expect(&f, 0, "notice    told to stop and still running\n");
+	w->kind = DP_WARN_DEADLOCK;
+	w->cause = DP_CAUSE_DEADLOCK;
+	expect(&f, 0,
+	       "notice    threads wait for each other: the holder of the GIL waits for a thread "
+	       "that waits for the GIL\n");
+	w->kind = DP_WARN_TOKEN_PENDING;
+	w->cause = DP_CAUSE_REFERENCE_KEPT;
+	w->pending_tokens = 1;
+	expect(&f, 0,
+	       "notice    1 drop token pending, for 1.50 s: the array is still referenced\n");
+	w->resolved = 1;
+	expect(&f, -1, "over      drop tokens are no longer pending for so long\n");
+	w->kind = DP_WARN_GIL_HOLD;
+	expect(&f, 0, "over      the GIL is no longer held for so long\n");
+}
+
+static void test_signals_and_stops(void **state)
+{
+	struct dp_finding f = finding_full(DP_FIND_SIGNAL);
+
+	(void)state;
+	/* A signal handled in good time is only for -v. */
+	f.u.signal.sent_ns = T0 - 99 * MS;
+	f.u.signal.delivered_ns = T0 - 98 * MS;
+	expect(&f, 0, "");
+	expect(&f, 1, "signal    SIGINT from pid 99 was handled after 99 ms, thread 1234\n");
+	f.u.signal.sent_ns = T0 - 3 * SEC;
+	f.u.signal.handled_ns = f.u.signal.delivered_ns = DP_NULL;
+	f.u.signal.tid = 0;
+	expect(&f, 0, "signal    SIGINT from pid 99 has not been delivered after 3.00 s\n");
+
+	f = finding_full(DP_FIND_STOP);
+	f.u.stop.reason = DP_STOP_ALL_INPUTS_CLOSED;
+	f.u.stop.deadline_ns = DP_NULL;
+	expect(&f, 0, "stop      all its inputs are closed; no deadline\n");
+	f.u.stop.reason = DP_STOP_SIGTERM;
+	f.u.stop.deadline_ns = T0 + SEC;
+	f.u.stop.kill_signal = 0;
+	expect(&f, 0, "stop      told to stop by SIGTERM; deadline in 1.00 s\n");
+}
+
+static void test_actions_and_exits(void **state)
+{
+	struct dp_finding f = finding_full(DP_FIND_ACTION);
+
+	(void)state;
+	f.u.action.attempt = 1;
+	f.u.action.result = DP_RESULT_WOULD_SEND;
+	expect(&f, 0,
+	       "action    nudge: SIGINT to thread 1240 would be sent, nothing was: held since "
+	       "before Stop\n");
+	f.u.action.result = DP_RESULT_REFUSED;
+	f.u.action.dry_run = 1;
+	expect(&f, 0,
+	       "action    nudge: SIGINT to thread 1240 not sent (dry run): held since before "
+	       "Stop\n");
+	f.u.action = (struct dp_find_action){.action = DP_ACTION_STOP_DATAFLOW,
+					     .result = DP_RESULT_FAILED,
+					     .attempt = 1,
+					     .reason = "no such command"};
+	expect(&f, 0, "action    stop the dataflow: failed: no such command\n");
+
+	f = finding_full(DP_FIND_EXIT);
+	f.u.exit = (struct dp_find_exit){
+		.code = 0, .cause = -1, .since_stop_ns = 3 * SEC, .gil_share = -1.0, .saved = 1};
+	expect(&f, 0,
+	       "exit      ended with exit code 0, 3.00 s after it was told to stop, in time after "
+	       "a "
+	       "nudge\n");
+	f.u.exit = (struct dp_find_exit){
+		.code = -1, .cause = -1, .since_stop_ns = DP_NULL, .gil_share = -1.0};
+	expect(&f, 0, "exit      ended, how is not known\n");
+}
+
+static void test_forecasts(void **state)
+{
+	struct dp_finding f = finding_full(DP_FIND_FORECAST);
+
+	(void)state;
+	f.u.forecast.at_risk = 0;
+	expect(&f, 0, "");
+	expect(&f, 1, "forecast  stopped now, it would need 12.0 s of a grace period of 10.0 s\n");
+	f.u.forecast.at_least = 1;
+	f.u.forecast.need_ns = 12 * SEC + 1;
+	expect(&f, 1,
+	       "forecast  stopped now, it would need at least 12.0 s of a grace period of 10.0 "
+	       "s\n");
+	f.u.forecast.text = "if you stopped now\033[2J";
+	expect(&f, 1, "forecast  if you stopped now\\x1b[2J\n");
+}
+
+static void test_summary(void **state)
+{
+	const struct dp_finding f[] = {finding_full(DP_FIND_SUMMARY),
+				       finding_full(DP_FIND_SUMMARY_NODE),
+				       finding_full(DP_FIND_SUMMARY_END)};
+	static const char want[] =
+		"\nSummary: 12345 records, 3 lost: the figures below may be too low\n"
+		"  grace period to ask for: 12.0 s (camera)\n"
+		"\n"
+		"  node              holds  longest hold  GIL held  tokens  abandoned  longest "
+		"pending  "
+		"grace to ask for\n"
+		"  camera               12        1.23 s    8.10 s     340         57           "
+		"1.34 s  "
+		"          12.1 s\n"
+		"      longest hold in process\n"
+		"      12.3 s of token time lost to the GIL held for 8.00 s in process "
+		"(vision.py:42)\n"
+		"      1 drop token still pending at the end\n"
+		"      2 drop tokens lost from sight, not counted as abandoned\n";
+
+	(void)state;
+	for (int verbose = -1; verbose <= 1; verbose++) {
+		char *text = text_of(f, 3, verbose, 0);
+
+		assert_string_equal(text, want);
+		free(text);
+	}
+}
+
+/* Rows stay aligned as longer names come, hostile ones cannot break out, colour only when told. */
+static void test_layout(void **state)
+{
+	struct dp_finding f[4];
+	char *text;
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		f[i] = finding_full(DP_FIND_LOSS);
+	f[0].node = "a";
+	f[1].node = "detector-left";
+	f[2].node = NULL;
+	f[3].node = "\033[31m\r\n";
+	f[3].wall_offset_ns = DP_SNULL;
+	text = text_of(f, 4, 0, 0);
+#define LOSS "12 lost (ring_full), 34 in all: findings around this time may be incomplete\n"
+	assert_string_equal(text, "2026-11-23\n"
+				  "07:02:27.123  a         loss      " LOSS
+				  "07:02:27.123  detector-left  loss      " LOSS
+				  "07:02:27.123  pid 1234       loss      " LOSS
+				  "+100.000      \\x1b[31m\\x0d\\x0a  loss      " LOSS);
+	free(text);
+
+	f[0] = finding_full(DP_FIND_WARNING);
+	f[0].u.warning.severity = DP_SEVERITY_CRITICAL;
+	text = text_of(f, 1, 0, 1);
+	assert_non_null(strstr(text, "\033[1;31mCRITICAL\033[0m"));
+	free(text);
+	text = text_of(f, 1, 0, 0);
+	assert_null(strchr(text, '\033'));
+	free(text);
+}
+
+static void test_colour_wanted(void **state)
+{
+	int master, slave, fd = temp_fd();
+
+	(void)state;
+	assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	unsetenv("NO_COLOR");
+	setenv("TERM", "xterm", 1);
+	assert_int_equal(dp_show_colour_wanted(slave), 1);
+	assert_int_equal(dp_show_colour_wanted(fd), 0);
+	setenv("NO_COLOR", "", 1); /* empty does not count (no-color.org) */
+	assert_int_equal(dp_show_colour_wanted(slave), 1);
+	setenv("NO_COLOR", "1", 1);
+	assert_int_equal(dp_show_colour_wanted(slave), 0);
+	unsetenv("NO_COLOR");
+	setenv("TERM", "dumb", 1);
+	assert_int_equal(dp_show_colour_wanted(slave), 0);
+	close(master);
+	close(slave);
+	close(fd);
+}
+
+/* No enum value, string or number from a damaged recording makes the text unprintable. */
+static void test_out_of_range(void **state)
+{
+	(void)state;
+	for (int type = 0; type < DP_FIND_COUNT; type++) {
+		struct dp_finding f = finding_empty((enum dp_finding_type)type);
+		char *text;
+
+		/* Pointers stay as they are: those come from the model, never from outside. */
+		f.t_ns = UINT64_MAX;
+		f.wall_offset_ns = INT64_MAX;
+		f.u.warning.kind = type == DP_FIND_WARNING ? 200 : f.u.warning.kind;
+		f.u.warning.severity = type == DP_FIND_WARNING ? 200 : f.u.warning.severity;
+		f.u.token.state = type == DP_FIND_TOKEN ? 200 : f.u.token.state;
+		f.u.stop.reason = type == DP_FIND_STOP ? 200 : f.u.stop.reason;
+		if (type == DP_FIND_ACTION)
+			f.u.action = (struct dp_find_action){
+				.action = 200, .result = 200, .signal = UINT32_MAX};
+		if (type == DP_FIND_GIL_HOLD)
+			f.u.hold.waiter_count = 255;
+		text = text_of(&f, 1, 1, 1);
+		free(text);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_event),
+		cmocka_unit_test(test_precision),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_tokens),
+		cmocka_unit_test(test_warnings),
+		cmocka_unit_test(test_signals_and_stops),
+		cmocka_unit_test(test_actions_and_exits),
+		cmocka_unit_test(test_forecasts),
+		cmocka_unit_test(test_summary),
+		cmocka_unit_test(test_layout),
+		cmocka_unit_test(test_colour_wanted),
+		cmocka_unit_test(test_out_of_range),
+	};
+
+	setenv("TZ", "UTC", 1);
+	tzset();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
