@@ -522,6 +522,14 @@ static void finish(struct dp_model *m, struct node *n, unsigned int gil, struct 
 	}
 	if (length < m->options.hold_threshold_ns || length == 0)
 		return;
+	/*
+	 * Arming takes the kernel up to a tenth of a second on a busy machine. What was over before
+	 * a source that could have proven it was there is no finding, but for one that was long
+	 * enough to warn about.
+	 */
+	if (!proven && !n->edge.refused && !n->edge.failed &&
+	    length < m->options.warn_hold_ns)
+		return;
 	if (proven) {
 		n->holds_count++;
 		if (length > n->max_own_hold_ns && !hold_in_dora(h))
@@ -664,6 +672,7 @@ void gil_source(struct dp_model *m, struct node *n, const struct dp_record *r)
 		return;
 	e->asked = 0;
 	e->armed = r->u.source.on;
+	e->failed = r->u.source.error != 0;
 	if (e->armed) {
 		e->armed_ns = r->h.t_ns;
 		e->useful_ns = m->now;

@@ -124,6 +124,7 @@ struct edge {
 	uint8_t armed;
 	uint8_t asked;   /* 1 asked to arm, 2 asked to disarm */
 	uint8_t refused; /* cannot be armed at all */
+	uint8_t failed;  /* could not be armed the last time */
 	uint64_t armed_ns;
 	uint64_t useful_ns; /* last candidate or hold while armed */
 	uint64_t retry_ns;  /* not before */

@@ -113,6 +113,21 @@ static void test_short_releases_are_no_hold(void **state)
 	table_free(t);
 }
 
+/* Over before the source that was being armed could prove or refute it: no finding. */
+static void test_row_that_ends_before_arming_is_dropped(void **state)
+{
+	struct table *t = table_new();
+
+	(void)state;
+	node(t, 0, PID, "recv");
+	looks(t, 110, 300, MAIN, 100, 0, 0);
+	free_look(t, 310);
+	t->ticked_ms = 310;
+	ticks_until(t, 400);
+	assert_int_equal(count_said(t, DP_FIND_GIL_HOLD), 0);
+	table_free(t);
+}
+
 /* Without any proof it may be said, but never as more than it is. */
 static void test_unproven_row_is_unconfirmed(void **state)
 {
@@ -448,6 +463,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_uncontended_hold_is_confirmed_by_the_edge),
 		cmocka_unit_test(test_short_releases_are_no_hold),
+		cmocka_unit_test(test_row_that_ends_before_arming_is_dropped),
 		cmocka_unit_test(test_unproven_row_is_unconfirmed),
 		cmocka_unit_test(test_sleep_with_the_gil_proves_itself),
 		cmocka_unit_test(test_waiter_proves_the_hold),
