@@ -21,8 +21,7 @@ $(B)/oracle/check_oracle: tests/oracle/check_oracle.c $(LIB)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(CFLAGS_) -o $@ $< $(LIB) $(LIBS)
 
-$(B)/oracle/debug/dora-probe-oracle: $(wildcard tests/oracle/src/*.rs) tests/oracle/Cargo.toml \
-		tests/oracle/Cargo.lock
+$(B)/oracle/debug/dora-probe-oracle: $(wildcard tests/oracle/src/*.rs) tests/oracle/Cargo.toml
 	$(call msg,CARGO,$@)
 	$(Q)cargo build --quiet --manifest-path tests/oracle/Cargo.toml \
 		--target-dir $(B)/oracle
