@@ -81,6 +81,7 @@ struct watch {
 	unsigned int stats_round;
 	int stats_on;
 	int64_t wall_offset_ns;
+	uint64_t capture_ns; /* of the newest capture that was drained */
 	int end, warned, pipe_broken, record_failed, output_error;
 	char dora_path[512];
 };
@@ -207,6 +208,7 @@ static void capture(void *ctx, const struct dp_capture *h, size_t len)
 	const void *body = h + 1;
 
 	check_sequence(w, h);
+	w->capture_ns = h->t_ns;
 	switch ((enum dp_capture_type)h->type) {
 	case DP_CAP_GIL_WAIT_BEGIN:
 		push_body(w, h, DP_REC_GIL_WAIT_BEGIN, len);
@@ -776,6 +778,7 @@ static int run(struct watch *w)
 
 	while (!w->end) {
 		int n = epoll_wait(w->epoll, events, 8, -1);
+		uint64_t drained_ns;
 		int ticked = 0;
 
 		if (n < 0 && errno != EINTR)
@@ -795,16 +798,24 @@ static int run(struct watch *w)
 			dp_http_run(w->http);
 		if (w->view && dp_view_run(w->view, dp_now()) != 0)
 			w->end = 1;
-		/* All that waits, in bounded pieces: nobody wakes us for the rest. */
+		/*
+		 * All that waits, in bounded pieces: nobody wakes us for the rest. The model may pass
+		 * only what was drained: what the ring still holds, or got while we had no CPU, would
+		 * come late and lose its own time.
+		 */
+		drained_ns = dp_now();
 		for (int i = 0; i < DRAINS_MAX; i++) {
 			n = dp_bpf_drain(w->bpf, capture, w);
 			if (n < DP_DRAIN_MAX)
 				break;
-			feed(w, dp_now() - DP_MERGE_WATERMARK_NS);
+			if (w->capture_ns < drained_ns)
+				feed(w, w->capture_ns - DP_MERGE_WATERMARK_NS);
 		}
+		if (n >= DP_DRAIN_MAX && w->capture_ns < drained_ns)
+			drained_ns = w->capture_ns;
 		if (ticked)
 			tick(w);
-		feed(w, dp_now() - DP_MERGE_WATERMARK_NS);
+		feed(w, drained_ns - DP_MERGE_WATERMARK_NS);
 	}
 	return 0;
 }
