@@ -268,8 +268,15 @@ def stop_in_hold(t):
         # Ten a second from Stop + 0.1 s on, of those that arrived more than a second earlier.
         t.expect(len(given_up) >= 3, f"{len(given_up)} tokens abandoned")
         t.check(checks.check_exit(lines, recv, tokens_abandoned=len(given_up)))
+        # After the hold the node drops its dora object, which keeps the GIL in dora's own code: the
+        # cause is the one that has most of the token's life, and within 100 ms of half, either.
         for o in given_up:
-            t.expect(o["cause"] == "gil_native", f"abandoned token: cause {o['cause']!r}")
+            own = hold["t1"] - o["delivered_ns"]
+            dora = o["t_ns"] - hold["t1"]
+            want = [c for c, ahead in (("gil_native", own - dora), ("dora_internal", dora - own))
+                    if ahead > -200 * MS]
+            t.expect(o["cause"] in want, f"abandoned token: cause {o['cause']!r}, want {want}: "
+                     f"{own / MS:.0f} ms in the hold, {dora / MS:.0f} ms after it")
         closed = flow.closed_by_sender()
         # What was abandoned never comes back, so the sender must close at least as many regions.
         t.expect(closed is None or closed >= len(given_up),
