@@ -540,6 +540,9 @@ static void tick(struct watch *w)
 		wall_clock(w);
 		if (w->metrics)
 			tell_cost(w);
+		/* So a probe that is killed loses a second of it. The next write tells of a failure. */
+		if (w->recorder)
+			dp_recorder_flush(w->recorder);
 	}
 	dp_record_init(&r, DP_REC_TICK, dp_now(), 0, 0);
 	push_own(w, &r);

@@ -520,6 +520,22 @@ def replay_of_damaged(d):
             json.loads(x)
 
 
+@case
+def replay_after_kill(d):
+    """A probe that is killed leaves all but the last second or so in its recording."""
+    with python("import ctypes, time\ntime.sleep(1)\nctypes.PyDLL(None).usleep(300000)\n"
+                "time.sleep(60)\n") as t:
+        p = Probe(["--pid", t.pid], d).start()
+        hold = p.wait("gil_hold", 10)[0]
+        time.sleep(2.5)
+        p.proc.kill()
+        p.end(None, 10)
+    got = run("replay", p.recording, "--json")
+    holds = [x for x in map(json.loads, got.stdout.splitlines()) if x["event"] == "gil_hold"]
+    if [x["start_ns"] for x in holds] != [hold["start_ns"]]:
+        raise Wrong(f"exit code {got.returncode}: {got.stderr!r}, holds {holds}, live {hold}")
+
+
 # -- rights and features
 
 def stranger(d):

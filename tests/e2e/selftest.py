@@ -250,6 +250,15 @@ def main():
                               ("a line more", b"a\nb\nc\n", 0), ("the last newline", b"a\nb", 0),
                               ("the exit code", live, 1)):
         verdict(bool(checks.check_replay(live, other, code, "")), f"replay: {what} is not seen")
+    drop_time = [(11, BASE, BASE + S)]
+    by_dora = line("warning", BASE + 600 * MS, kind="gil_hold", severity="notice", pid=11,
+                   cause="dora_internal", held_ns=500 * MS, resolved=False)
+    verdict(not checks.check_no_warnings([by_dora], inside_dora=drop_time),
+            "a warning of dora's own hold is called false")
+    for what, o in (("another cause", {"cause": "gil_native"}), ("another process", {"pid": 12}),
+                    ("after it", {"t_ns": BASE + 2 * S}), ("a hold from before", {"held_ns": S})):
+        verdict(bool(checks.check_no_warnings([{**by_dora, **o}], inside_dora=drop_time)),
+                f"no warnings: {what} is not seen")
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

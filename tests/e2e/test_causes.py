@@ -6,7 +6,7 @@ import signal
 
 from flow import wait_until
 from scenario import MS, S, Skip, checks, now, receiver, scenario, sender
-from test_main import BEFORE, HAS_TOKENS, check_share, finish, standard
+from test_main import BEFORE, HAS_TOKENS, check_share, finish, no_warnings, standard
 
 
 def settle(flow, until_ns):
@@ -16,7 +16,7 @@ def settle(flow, until_ns):
 def no_gil_blame(t, lines, flow, receiver_name="recv"):
     """The GIL was free: no hold, no share of any token."""
     check_share(t, lines, flow, receiver_name, [])
-    t.check(checks.check_no_warnings(lines, ("gil_hold", "deadlock")))
+    no_warnings(t, lines, flow, kinds=("gil_hold", "deadlock"))
 
 
 @scenario(dora=HAS_TOKENS)
@@ -32,7 +32,7 @@ def cause_contention(t):
     t.check(checks.check_causes(lines, "recv", 250 * MS, ("gil_contention",),
                                 window=(c["t0"], c["t1"] - 300 * MS), few=3))
     t.check(checks.check_tokens(lines, flow.said("send", "sent"), ["recv"], probe.attached_ns, end))
-    t.check(checks.check_no_warnings(lines, ("deadlock", "gil_hold")))
+    no_warnings(t, lines, flow, kinds=("deadlock", "gil_hold"))
     for o in checks.lines_of(lines, "gil_hold", pid=flow.pid("recv")):
         t.expect(o["duration_ns"] < 200 * MS, f"one hold of {o['duration_ns'] / 1e6:.0f} ms")
 

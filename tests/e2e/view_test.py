@@ -411,7 +411,7 @@ def messages_on_standard_error(d):
     """What goes to standard error does not spoil the screen, and is there at the end."""
     # A recording that hits the limit of a file's size fails while the view is open.
     def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     with python(IDLE) as t:
         with Terminal("--pid", t.pid, "--record", os.path.join(d, "run.rec"), prepare=limit) as s:
