@@ -847,31 +847,6 @@ static void finish(struct watch *w)
 	feed(w, UINT64_MAX);
 }
 
-/*
- * Closing a tracepoint makes the kernel wait for a grace period, one after the other: some 75 ms
- * each, three seconds for all (6.18). A child that keeps the descriptors does the waiting, so that
- * the command returns when its work is done.
- */
-static void detach_behind(struct dp_bpf *bpf)
-{
-	pid_t child;
-
-	if (!bpf)
-		return;
-	child = fork();
-	if (child > 0)
-		return;
-	if (child == 0) {
-		setsid();
-		close(STDIN_FILENO);
-		close(STDOUT_FILENO);
-		close(STDERR_FILENO);
-	}
-	dp_bpf_close(bpf);
-	if (child == 0)
-		_exit(0);
-}
-
 int dp_watch(const struct dp_options *o)
 {
 	struct watch w = {.o = o, .epoll = -1, .timer = -1, .signals = -1};
@@ -993,7 +968,7 @@ cleanup:
 		close(w.signals);
 	if (w.timer >= 0)
 		close(w.timer);
-	detach_behind(w.bpf);
+	dp_bpf_close(w.bpf);
 	if (err < 0)
 		return code ? code : exit_code_of(err);
 	if (w.output_error)

@@ -521,6 +521,39 @@ def replay_of_damaged(d):
 
 
 @case
+def no_trace_left(d):
+    """Whenever the probe ends, also in mid-arming, the target's code is as it was."""
+    code = ("import ctypes, threading\n"
+            "f = ctypes.CDLL(None).pthread_cond_signal\n"
+            "print(ctypes.cast(f, ctypes.c_void_p).value)\n"
+            "def busy():\n while True: sum(range(20000))\n"
+            "for _ in range(2): threading.Thread(target=busy).start()\n")
+    with python(code) as t:
+        addr = int(t.said())
+
+        def bytes_there():
+            with open(f"/proc/{t.pid}/mem", "rb") as f:
+                f.seek(addr)
+                return f.read(8)
+        before = bytes_there()
+        armed = 0
+        for n in range(12):
+            p = Probe(["--pid", t.pid, "--exact"], d, record=False, name=f"probe{n}").start()
+            if n % 4 == 0:
+                wait_until(lambda: bytes_there() != before, 10, "the edge source")
+            else:
+                p.wait("node", 10)
+                time.sleep(n % 4 * 0.01)
+            armed += bytes_there() != before
+            if p.end() != OK:
+                raise Wrong(f"exit code {p.code}: {p.stderr()!r}")
+            if bytes_there() != before:
+                raise Wrong(f"run {n}: {before.hex()} before, {bytes_there().hex()} after")
+        if armed < 3:
+            raise Wrong(f"armed in {armed} runs only")
+
+
+@case
 def replay_after_kill(d):
     """A probe that is killed leaves all but the last second or so in its recording."""
     with python("import ctypes, time\ntime.sleep(1)\nctypes.PyDLL(None).usleep(300000)\n"

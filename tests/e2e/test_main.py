@@ -39,7 +39,7 @@ def finish(t, flow, probe, stop=True, timeout=15):
         flow.stop()
     flow.wait_gone(timeout)
     probe.end(None, 10)
-    t.expect(probe.code != "timeout", "the probe did not end with its last target")
+    t.expect(probe.code == 0, f"the probe ended with {probe.code} after its last target")
     return end
 
 
