@@ -16,9 +16,9 @@
 enum dp_family { DP_FAMILY_GIL, DP_FAMILY_SOCKET, DP_FAMILY_REGION, DP_FAMILY_COUNT };
 
 /*
- * A call that moves bytes on a marked socket: when a send was entered, and where the copy is. The
- * latter is kept in a map, because the verifier would follow each of these values through every
- * round of the loop if they were on the stack.
+ * Where the copy of a call's bytes is that need more than one piece. Kept in a map, because the
+ * verifier would follow each of these values through every round of the loop if they were on the
+ * stack.
  */
 struct dp_copy_state {
 	__u64 t_ns;

@@ -200,20 +200,120 @@ static __always_inline void next_piece(struct dp_copy_state *c)
 	c->left -= n;
 }
 
-/* Copies the `ret` bytes that a call on a marked socket has moved out of its buffers. */
-static __always_inline void on_data(__u64 id, __s32 fd, __u64 buffer, __u64 vecs, bool is_vec,
-				    __u8 direction, long ret)
+/*
+ * What one call has moved, in one capture: the usual case, a frame of some 200 bytes. The length
+ * that an earlier call has moved goes before it.
+ */
+#define EMIT_WHOLE(s, id, t, fd_, dir, from, n, room)                                              \
+	({                                                                                         \
+		struct {                                                                           \
+			struct dp_capture h;                                                       \
+			struct dp_sock_data b;                                                     \
+			__u64 length;                                                              \
+			__u8 bytes[room];                                                          \
+		} *r_ = capture_reserve(DP_CAP_SOCK_DATA, sizeof(*r_), t, (id) >> 32, (__u32)(id));\
+		if (r_) {                                                                          \
+			__u32 n_ = (n), first_ = (s)->length[dir] ? 8 : 0;                         \
+			void *to_ = first_ ? (void *)r_->bytes : (void *)&r_->length;              \
+			if (n_ > (room))                                                           \
+				n_ = (room);                                                       \
+			__builtin_memset(&r_->b, 0, sizeof(r_->b));                                \
+			r_->b.conn = (s)->conn;                                                    \
+			r_->b.fd = (fd_);                                                          \
+			r_->b.direction = (dir);                                                   \
+			r_->b.last = 1;                                                            \
+			r_->b.total = n_ + first_;                                                 \
+			r_->b.copied = n_ + first_;                                                \
+			r_->length = (s)->length[dir];                                             \
+			if (bpf_probe_read_user(to_, n_, (void *)(from))) {                        \
+				r_->b.copied = first_;                                             \
+				r_->h.flags = DP_F_UNREADABLE | DP_F_CUT;                          \
+				count_loss(DP_LOSS_READ_FAULT);                                    \
+			}                                                                          \
+			r_->h.size = (__u32)(sizeof(r_->h) + sizeof(r_->b)) + r_->b.copied;        \
+			capture_submit(r_);                                                        \
+		}                                                                                  \
+	})
+
+#define WHOLE_MAX 1024
+
+/* Hands over a length that no call followed yet: what comes next takes another way. */
+static __always_inline void emit_length(struct dp_sock_state *s, __u64 id, __s32 fd, __u8 direction,
+					__u64 t_ns)
 {
-	struct dp_sock_key key = {.pid = id >> 32, .fd = fd};
+	struct {
+		struct dp_capture h;
+		struct dp_sock_data b;
+		__u64 length;
+	} *c = capture_reserve(DP_CAP_SOCK_DATA, sizeof(*c), t_ns, id >> 32, (__u32)id);
+
+	if (!c)
+		return;
+	__builtin_memset(&c->b, 0, sizeof(c->b));
+	c->b.conn = s->conn;
+	c->b.fd = fd;
+	c->b.total = 8;
+	c->b.copied = 8;
+	c->b.direction = direction;
+	c->b.last = 1;
+	c->length = s->length[direction & 1];
+	capture_submit(c);
+}
+
+/*
+ * The length of a frame is a call of its own (dora up to 0.5 sends so, every version receives so):
+ * it waits for the next call, which spares every second capture. 1: kept.
+ */
+static __always_inline bool keep_length(struct dp_sock_state *s, __u8 direction, __u64 buffer)
+{
+	__u64 length = 0;
+
+	if (s->length[direction & 1] || bpf_probe_read_user(&length, 8, (void *)buffer) ||
+	    length < 2 || length > DP_SOCK_LENGTH_MAX)
+		return 0;
+	s->length[direction & 1] = length;
+	return 1;
+}
+
+/* Copies the `ret` bytes that a call has moved out of its one buffer; 0: it takes several pieces. */
+static __always_inline bool on_small(struct dp_sock_state *s, __u64 id, __s32 fd, __u64 buffer,
+				     __u8 direction, long ret, __u64 t_ns)
+{
+	__u32 dir = direction & 1;
+
+	if (ret > WHOLE_MAX)
+		return 0;
+	if (ret == 8 && keep_length(s, direction, buffer))
+		return 1;
+	if (ret <= 64)
+		EMIT_WHOLE(s, id, t_ns, fd, dir, buffer, (__u32)ret, 64);
+	else if (ret <= 256)
+		EMIT_WHOLE(s, id, t_ns, fd, dir, buffer, (__u32)ret, 256);
+	else
+		EMIT_WHOLE(s, id, t_ns, fd, dir, buffer, (__u32)ret, WHOLE_MAX);
+	s->length[dir] = 0;
+	return 1;
+}
+
+/* Copies the `ret` bytes that a call on a marked socket has moved out of its buffers. */
+static __always_inline void on_data(struct dp_sock_state *s, __u64 id, __s32 fd, __u64 buffer,
+				    __u64 vecs, bool is_vec, __u8 direction, long ret)
+{
 	struct dp_copy_state *c, fresh = {};
-	struct dp_sock_state *s;
 	__u32 tid = (__u32)id;
 
-	s = bpf_map_lookup_elem(&sockets, &key);
-	c = bpf_map_lookup_elem(&copies, &tid);
-	if (!s || ret <= 0 || ret > 0x7fffffff)
-		goto done;
-	fresh.t_ns = c ? c->t_ns : bpf_ktime_get_ns();
+	if (ret <= 0 || ret > 0x7fffffff)
+		return;
+	fresh.t_ns = bpf_ktime_get_ns();
+	/* See the head of this file. */
+	if (direction == DP_TO_DAEMON && s->entered_tid == tid && s->entered_ns)
+		fresh.t_ns = s->entered_ns;
+	if (!is_vec && on_small(s, id, fd, buffer, direction, ret, fresh.t_ns))
+		return;
+	if (s->length[direction & 1]) {
+		emit_length(s, id, fd, direction, fresh.t_ns);
+		s->length[direction & 1] = 0;
+	}
 	fresh.piece.conn = s->conn;
 	fresh.piece.total = (__u32)ret;
 	fresh.piece.fd = fd;
@@ -226,10 +326,6 @@ static __always_inline void on_data(__u64 id, __s32 fd, __u64 buffer, __u64 vecs
 		fresh.base = buffer;
 		fresh.len = (__u32)ret;
 	}
-	if (direction == DP_TO_DAEMON)
-		__sync_fetch_and_add(&s->bytes[DP_TO_DAEMON], (__u64)ret);
-	else
-		__sync_fetch_and_add(&s->bytes[DP_FROM_DAEMON], (__u64)ret);
 	if (bpf_map_update_elem(&copies, &tid, &fresh, BPF_ANY)) {
 		count_loss(DP_LOSS_MAP_FULL);
 		return;
@@ -256,9 +352,7 @@ static __always_inline void on_data(__u64 id, __s32 fd, __u64 buffer, __u64 vecs
 			break;
 		c->piece.offset += c->piece.copied;
 	}
-done:
-	if (c)
-		bpf_map_delete_elem(&copies, &tid);
+	bpf_map_delete_elem(&copies, &tid);
 }
 
 /* A duplicate of a marked descriptor is marked; what it replaced is gone. */
@@ -306,19 +400,18 @@ int BPF_PROG(dp_socket_enter, struct pt_regs *regs, long nr)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	struct dp_sock_key key = {.pid = id >> 32, .fd = (__s32)arg(regs, 0)};
-	struct dp_copy_state c = {};
-	__u32 tid = (__u32)id;
+	struct dp_sock_state *s;
 
 	if (nr == NR_CLOSE) {
-		socket_unmark(key.pid, tid, key.fd, CLOSE_CLOSE);
+		socket_unmark(key.pid, (__u32)id, key.fd, CLOSE_CLOSE);
 		bpf_map_delete_elem(&region_fds, &key);
 		return 0;
 	}
-	if (!bpf_map_lookup_elem(&sockets, &key))
+	s = bpf_map_lookup_elem(&sockets, &key);
+	if (!s)
 		return 0;
-	c.t_ns = bpf_ktime_get_ns();
-	if (bpf_map_update_elem(&copies, &tid, &c, BPF_ANY))
-		count_loss(DP_LOSS_MAP_FULL);
+	s->entered_tid = (__u32)id;
+	s->entered_ns = bpf_ktime_get_ns();
 	return 0;
 }
 
@@ -330,6 +423,7 @@ int BPF_PROG(dp_socket_exit, struct pt_regs *regs, long ret)
 	__u64 second = arg(regs, 1), third = arg(regs, 2), vecs = third;
 	struct dp_sock_key key = {.pid = id >> 32, .fd = fd};
 	__u8 direction = DP_TO_DAEMON;
+	struct dp_sock_state *s;
 	bool is_vec = 0;
 	struct user_msghdr m = {};
 	long nr = syscall_nr(regs);
@@ -353,7 +447,8 @@ int BPF_PROG(dp_socket_exit, struct pt_regs *regs, long ret)
 		on_dup(id, fd, (__s32)ret);
 		return 0;
 	}
-	if (!bpf_map_lookup_elem(&sockets, &key))
+	s = bpf_map_lookup_elem(&sockets, &key);
+	if (!s)
 		return 0;
 	switch (nr) {
 	case NR_READ:
@@ -375,6 +470,6 @@ int BPF_PROG(dp_socket_exit, struct pt_regs *regs, long ret)
 	}
 	if (nr == NR_WRITEV || nr == NR_READV)
 		is_vec = 1;
-	on_data(id, fd, second, vecs, is_vec, direction, ret);
+	on_data(s, id, fd, second, vecs, is_vec, direction, ret);
 	return 0;
 }

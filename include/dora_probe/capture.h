@@ -34,6 +34,8 @@ typedef uint8_t dp_u8;
 #define DP_REGION_NAME_MAX 32   /* "shmem_" + up to 16 hex digits, NUL-terminated */
 #define DP_SOCK_PIECE_MAX  4096 /* bytes of a socket call in one capture */
 #define DP_SOCK_COPY_MAX   (128 * 1024) /* bytes of one socket call that are copied at most */
+/* 8 bytes that announce at most this much are taken for the length of a frame (dora 1.x's limit). */
+#define DP_SOCK_LENGTH_MAX (64u * 1024 * 1024)
 #define DP_RUN_MIN_NS      2000000ULL /* shorter runs and holds stay in the kernel */
 
 enum dp_capture_type {
@@ -103,10 +105,13 @@ struct dp_gil_span {
 
 enum dp_direction { DP_TO_DAEMON, DP_FROM_DAEMON };
 
-/* One piece of a socket call's bytes. Pieces of one call come in order, `offset` rising. */
+/*
+ * One piece of a socket call's bytes. Pieces of one call come in order, `offset` rising. The length
+ * of a frame that a call of its own has moved comes with the call that followed, as one of both.
+ */
 struct dp_sock_data {
 	dp_u64 conn;   /* id of the connection, never reused within a run */
-	dp_u32 total;  /* bytes that the call transferred */
+	dp_u32 total;  /* bytes that the call (the two calls) transferred */
 	dp_u32 offset; /* of this piece */
 	dp_u32 copied; /* bytes that follow; offset + copied < total in the last piece: cut there */
 	dp_s32 fd;
@@ -243,7 +248,10 @@ struct dp_sock_key {
 
 struct dp_sock_state {
 	dp_u64 conn;
-	dp_u64 bytes[2]; /* seen per direction */
+	dp_u64 length[2];  /* by direction: of a frame, moved by a call of its own; 0 none */
+	dp_u64 entered_ns; /* when a send was entered, by that thread; 0 none */
+	dp_u32 entered_tid;
+	dp_u32 pad;
 };
 
 /* Value of the map `regions`, key dp_region_key: a region that is mapped at that address. */
