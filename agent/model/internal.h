@@ -83,6 +83,7 @@ struct hold {
 	uint8_t native_stood;               /* … proven by nothing but standing still */
 	uint64_t stood_ns;                  /* the longest such stretch */
 	uint8_t open_end;                   /* ended with the probe or unknown: at_least */
+	uint8_t told;                       /* a warning has named it */
 	uint8_t stack_state;                /* 0 not asked, 1 asked, 2 had */
 	uint8_t activity;                   /* enum dp_activity, at the last stack */
 	int32_t syscall_nr;
@@ -147,6 +148,8 @@ struct gil {
 
 enum warn_level { LEVEL_NONE, LEVEL_NOTICE, LEVEL_WARNING, LEVEL_CRITICAL };
 
+#define TOLD_MAX 8
+
 struct warning {
 	uint8_t level;
 	int8_t cause;
@@ -156,6 +159,8 @@ struct warning {
 	struct place place;
 	uint64_t held_ns;
 	uint64_t peak_ns;
+	uint32_t told[TOLD_MAX]; /* places that were named since it was raised, as hashes */
+	uint32_t told_count;
 };
 
 /* What the thread that frees arrays was seen doing while something was pending. */

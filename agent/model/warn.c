@@ -2,6 +2,7 @@
 /*
  * Warnings with steps and hysteresis: notice at the threshold D, warning at 4 D, critical at 10 D,
  * each said once; resolved when the condition has been below D / 2 for 2 s or the node has left.
+ * A hold at another place than those named so far is news also while the warning stands.
  */
 #include "model/internal.h"
 
@@ -113,15 +114,57 @@ static void step(struct dp_model *m, struct node *n, enum dp_warning_kind kind, 
 	}
 }
 
+/* Where a hold is, as a number: FNV-1a of function, file and line, beginning with the thread. */
+static uint32_t place_hash(uint32_t tid, const struct place *p)
+{
+	uint32_t x = 2166136261u ^ tid;
+
+	for (const char *c = p->function; *c; c++)
+		x = (x ^ (unsigned char)*c) * 16777619u;
+	for (const char *c = p->file; *c; c++)
+		x = (x ^ (unsigned char)*c) * 16777619u;
+	return (x ^ (uint32_t)p->line) * 16777619u;
+}
+
+/* Notes the place: 1 when it is news. Where the list is full, nothing is any more. */
+static int note_place(struct warning *w)
+{
+	uint32_t x = place_hash(w->holder_tid, &w->place);
+
+	for (uint32_t i = 0; i < w->told_count; i++)
+		if (w->told[i] == x)
+			return 0;
+	if (w->told_count == TOLD_MAX)
+		return 0;
+	w->told[w->told_count++] = x;
+	return 1;
+}
+
+/* The warning stands and a hold that is none of those told so far has crossed the threshold. */
+static void warn_other_hold(struct dp_model *m, struct node *n, enum warn_level level,
+			    uint64_t since, int8_t cause, uint64_t not_before)
+{
+	struct warning *w = &n->warn[DP_WARN_GIL_HOLD];
+	uint8_t highest = w->level;
+	uint64_t t = since + step_of(level, m->options.warn_hold_ns);
+
+	if (t < not_before)
+		t = not_before;
+	w->level = (uint8_t)level;
+	w->cause = cause;
+	warn_say(m, n, DP_WARN_GIL_HOLD, t > m->now ? m->now : t, 0, NULL);
+	w->level = highest;
+}
+
 static void warn_hold(struct dp_model *m, struct node *n)
 {
-	const struct hold *h = NULL;
+	struct hold *h = NULL;
 	struct warning *w = &n->warn[DP_WARN_GIL_HOLD];
 	uint64_t value = 0, since = 0, d = m->options.warn_hold_ns;
 	int8_t cause = w->cause;
 
 	for (int i = 0; i < DP_MAX_GILS; i++) {
-		const struct hold *c = &n->gils[i].cur;
+		struct hold *c = &n->gils[i].cur;
 		uint64_t held = c->tid ? hold_until(c) - hold_start(c) : 0;
 
 		/* What is not proven is warned about only where nothing can prove it. */
@@ -133,16 +176,24 @@ static void warn_hold(struct dp_model *m, struct node *n)
 		}
 	}
 	if (h) {
+		enum warn_level level = level_of(value, d);
+
 		since = hold_start(h);
 		cause = cause_of_hold(n, h);
 		/* A warning waits a moment for its stack, then goes out without. */
-		if (level_of(value, d) > w->level && h->stack_state == 1 &&
+		if (level != LEVEL_NONE && h->stack_state == 1 &&
 		    m->now - h->stack_asked_ns < STACK_WAIT_NS)
 			return;
-		if (level_of(value, d) > w->level || h->tid == w->holder_tid) {
+		if (level != LEVEL_NONE || h->tid == w->holder_tid) {
 			w->holder_tid = h->tid;
 			w->place = h->place;
 			w->held_ns = value;
+		}
+		/* Within one hold a place that changes is no news. */
+		if (level != LEVEL_NONE && !h->told) {
+			h->told = 1;
+			if (note_place(w) && level <= w->level)
+				warn_other_hold(m, n, level, since, cause, h->known_ns);
 		}
 	}
 	step(m, n, DP_WARN_GIL_HOLD, value, d, since, cause, h ? h->known_ns : 0);

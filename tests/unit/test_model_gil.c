@@ -337,6 +337,51 @@ static void test_warning_steps(void **state)
 	table_free(t);
 }
 
+/* One armed hold of MAIN in `function`, from `from` for 600 ms. */
+static void hold_of_600_ms(struct table *t, double from, const char *function, int line)
+{
+	looks(t, from + 10, from + 30, MAIN, from, 131, 0);
+	stack(t, from + 31, PID, MAIN, function, line, "");
+	looks(t, from + 40, from + 600, MAIN, from, 131, 0);
+	span(t, DP_REC_GIL_EDGE_HOLD, from + 601, MAIN, from, 0, from + 601, from);
+	t->ticked_ms = from + 601;
+	ticks_until(t, from + 800);
+}
+
+/*
+ * While a warning stands, a hold at another place is news, one at a place that was named is not,
+ * nor is a place that changes within one hold; one line takes all back.
+ */
+static void test_warning_of_another_place(void **state)
+{
+	struct table *t = table_new();
+
+	(void)state;
+	node(t, 0, PID, "recv");
+	armed(t, 50, 1, 0);
+	hold_of_600_ms(t, 200, "grab", 12);
+	assert_int_equal(count_said(t, DP_FIND_WARNING), 1);
+	hold_of_600_ms(t, 1000, "crunch", 30);
+	assert_int_equal(count_said(t, DP_FIND_WARNING), 2);
+	assert_string_equal(said(t, DP_FIND_WARNING, 1)->function, "crunch");
+	assert_int_equal(said(t, DP_FIND_WARNING, 1)->f.u.warning.severity, DP_SEVERITY_NOTICE);
+	assert_false(said(t, DP_FIND_WARNING, 1)->f.u.warning.resolved);
+	hold_of_600_ms(t, 1800, "grab", 12);
+	assert_int_equal(count_said(t, DP_FIND_WARNING), 2);
+	looks(t, 2610, 2630, MAIN, 2600, 131, 0);
+	stack(t, 2631, PID, MAIN, "crunch", 30, "");
+	looks(t, 2640, 3150, MAIN, 2600, 131, 0);
+	stack(t, 3151, PID, MAIN, "crunch", 31, "");
+	looks(t, 3160, 3200, MAIN, 2600, 131, 0);
+	assert_int_equal(count_said(t, DP_FIND_WARNING), 2);
+	span(t, DP_REC_GIL_EDGE_HOLD, 3201, MAIN, 2600, 0, 3201, 2600);
+	t->ticked_ms = 3201;
+	ticks_until(t, 5400);
+	assert_int_equal(count_said(t, DP_FIND_WARNING), 3);
+	assert_true(said(t, DP_FIND_WARNING, 2)->f.u.warning.resolved);
+	table_free(t);
+}
+
 /* A process that releases more often than the budget allows is left alone for a while. */
 static void test_dear_process_is_disarmed(void **state)
 {
@@ -472,6 +517,7 @@ int main(void)
 		cmocka_unit_test(test_exact_edge_hold),
 		cmocka_unit_test(test_hold_at_the_end_is_at_least),
 		cmocka_unit_test(test_warning_steps),
+		cmocka_unit_test(test_warning_of_another_place),
 		cmocka_unit_test(test_dear_process_is_disarmed),
 		cmocka_unit_test(test_clock_step_moves_no_interval),
 		cmocka_unit_test(test_disarming_is_no_reason_to_arm),
