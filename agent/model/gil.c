@@ -16,6 +16,10 @@
 
 #define BACKOFF_FIRST_NS (250 * MS)
 #define BACKOFF_MAX_NS   (4 * SEC)
+/* Bytecode that stands still for this long is worth arming for sooner. */
+#define STUCK_NS         (100 * MS)
+/* A process that was dear to arm for is expected to be so for this long. */
+#define OFTEN_NS         (2 * BACKOFF_MAX_NS)
 /*
  * While the kernel detaches the uprobe, a thread that comes by waits in handler_chain for 8 to 16
  * ms, often with the GIL (measured on 6.18, 15 to 50 ms after the request). That is no reason to
@@ -477,6 +481,11 @@ static void run(struct dp_model *m, struct node *n, const struct dp_record *r)
 	}
 }
 
+static int releases_often(const struct node *n, uint64_t t_ns)
+{
+	return n->edge.often_ns && t_ns < n->edge.often_ns + OFTEN_NS;
+}
+
 static uint8_t precision_of(const struct hold *h)
 {
 	const struct proof *p = hold_proof(h);
@@ -525,10 +534,11 @@ static void finish(struct dp_model *m, struct node *n, unsigned int gil, struct 
 	/*
 	 * Arming takes the kernel up to a tenth of a second on a busy machine. What was over before
 	 * a source that could have proven it was there is no finding, but for one that was long
-	 * enough to warn about.
+	 * enough to warn about. Nor is a row of looks of a process that is known to release so often
+	 * that it cannot be watched: such a row says nothing, however long it is.
 	 */
 	if (!proven && !n->edge.refused && !n->edge.failed &&
-	    length < m->options.warn_hold_ns)
+	    (length < m->options.warn_hold_ns || releases_often(n, h->hi_ns)))
 		return;
 	if (proven) {
 		n->holds_count++;
@@ -698,12 +708,12 @@ static void ask_edge(struct dp_model *m, struct node *n, int arm)
 }
 
 /*
- * Arming costs every release of this process about a microsecond and a half, so it is bounded: by
- * the rate that the governor allows, and by time without a candidate. A process that keeps making
- * false candidates cheaply stays armed, which refutes them for good; a dear one is left alone for a
- * time that doubles.
+ * Arming costs every release of this process some microseconds, so it is bounded: by the rate that
+ * the governor allows, and by time without a candidate. A process that keeps making false
+ * candidates cheaply stays armed, which refutes them for good; a dear one is left alone for a time
+ * that doubles, a quarter of it when the candidate's bytecode stands still (`stuck`).
  */
-static void govern_edge(struct dp_model *m, struct node *n, int candidate)
+static void govern_edge(struct dp_model *m, struct node *n, int candidate, int stuck)
 {
 	struct edge *e = &n->edge;
 	int exact = m->options.exact &&
@@ -712,7 +722,11 @@ static void govern_edge(struct dp_model *m, struct node *n, int candidate)
 	if (e->refused || e->asked || n->facts.gil_count == 0)
 		return;
 	if (!e->armed) {
-		if ((candidate || exact) && m->now >= e->retry_ns)
+		uint64_t retry_ns = e->retry_ns;
+
+		if (stuck && e->often_ns && retry_ns > e->often_ns + e->backoff_ns / 4)
+			retry_ns = e->often_ns + e->backoff_ns / 4;
+		if ((candidate || exact) && m->now >= retry_ns)
 			ask_edge(m, n, 1);
 		return;
 	}
@@ -725,10 +739,14 @@ static void govern_edge(struct dp_model *m, struct node *n, int candidate)
 			e->backoff_ns = e->backoff_ns ? e->backoff_ns * 2 : BACKOFF_FIRST_NS;
 			if (e->backoff_ns > BACKOFF_MAX_NS)
 				e->backoff_ns = BACKOFF_MAX_NS;
+			e->often_ns = m->now;
 			e->retry_ns = m->now + e->backoff_ns;
 			ask_edge(m, n, 0);
 			return;
 		}
+		/* Seen to be cheap for long enough: what was is forgotten. */
+		if (e->armed_ns && m->now - e->armed_ns >= SEC && !releases_often(n, m->now))
+			e->backoff_ns = e->often_ns = 0;
 	}
 	if (!exact && m->now - e->useful_ns > e->keep_ns) {
 		/* Was it for nothing? Then the next time it stays longer. */
@@ -749,7 +767,7 @@ static void ask_stack(struct dp_model *m, struct node *n, struct hold *h)
 
 void gil_tick(struct dp_model *m, struct node *n)
 {
-	int candidate = 0;
+	int candidate = 0, stuck = 0;
 
 	for (unsigned int i = 0; i < DP_MAX_GILS; i++) {
 		struct gil *g = &n->gils[i];
@@ -774,6 +792,8 @@ void gil_tick(struct dp_model *m, struct node *n)
 
 		if (i == 0 && age >= ARM_NS)
 			candidate = 1;
+		if (i == 0 && h->ip && h->last_ns >= h->still_since_ns + STUCK_NS)
+			stuck = 1;
 		if (age < CANDIDATE_NS)
 			continue;
 		/* The place of a long hold may change while it runs bytecode: ask again, seldom;
@@ -784,7 +804,7 @@ void gil_tick(struct dp_model *m, struct node *n)
 		    (h->stack_state == 2 && m->now - h->stack_asked_ns >= every))
 			ask_stack(m, n, h);
 	}
-	govern_edge(m, n, candidate);
+	govern_edge(m, n, candidate, stuck);
 }
 
 void gil_loss(struct dp_model *m, uint64_t t_ns)

@@ -382,27 +382,82 @@ static void test_warning_of_another_place(void **state)
 	table_free(t);
 }
 
+/* Armed looks of a process that makes 200,000 releases a second, until the source is let go. */
+static void dear_looks(struct table *t, double from, double armed_at)
+{
+	uint64_t releases = 0;
+
+	for (double ms = from; ms < from + 260; ms += 10) {
+		struct dp_record r = look(ms, PID, MAIN, ms - 0.01);
+
+		releases += 2000;
+		r.u.look.edge_armed_ns = AT(armed_at);
+		r.u.look.edge_releases = releases;
+		feed(t, &r);
+		tick(t, ms + 0.1);
+	}
+}
+
 /* A process that releases more often than the budget allows is left alone for a while. */
 static void test_dear_process_is_disarmed(void **state)
 {
 	struct table *t = table_new();
-	uint64_t releases = 0;
 
 	(void)state;
 	node(t, 0, PID, "recv");
 	looks(t, 110, 130, MAIN, 100, 0, 0);
 	armed(t, 131, 1, 0);
-	for (double ms = 140; ms < 400; ms += 10) {
-		struct dp_record r = look(ms, PID, MAIN, ms - 0.01);
-
-		releases += 2000; /* 200,000 a second */
-		r.u.look.edge_armed_ns = AT(131);
-		r.u.look.edge_releases = releases;
-		feed(t, &r);
-		tick(t, ms + 0.1);
-	}
+	dear_looks(t, 140, 131);
 	assert_int_equal(count_asked(t, DP_REQ_DISARM_EDGE), 1);
 	table_free(t);
+}
+
+/*
+ * In back-off a row of looks is no finding, however long, when nothing proves it: each of its looks
+ * may lie between two releases. Bytecode that stands still brings the source back sooner; what it
+ * proves then is said.
+ */
+static void test_row_of_a_dear_process_is_no_finding(void **state)
+{
+	for (int still = 0; still < 2; still++) {
+		struct table *t = table_new();
+		double again;
+
+		(void)state;
+		node(t, 0, PID, "recv");
+		looks(t, 110, 130, MAIN, 100, 0, 0);
+		armed(t, 131, 1, 0);
+		dear_looks(t, 140, 131);
+		armed(t, 400, 0, 0);
+		/* Twice more, so that the back-off is a second. */
+		for (int i = 0; i < 2; i++) {
+			again = 1000 + 1000 * i;
+			looks(t, again, again + 20, MAIN, again - 10, 0, 0);
+			armed(t, again + 21, 1, 0);
+			dear_looks(t, again + 30, again + 21);
+			armed(t, again + 300, 0, 0);
+		}
+		assert_int_equal(count_asked(t, DP_REQ_DISARM_EDGE), 3);
+		assert_int_equal(count_asked(t, DP_REQ_ARM_EDGE), 3);
+		free_look(t, 2305);
+		for (double ms = 2310; ms < 2910; ms += 10) {
+			struct dp_record r = look(ms, PID, MAIN, 2300);
+
+			r.u.look.frame = 0x1000;
+			r.u.look.ip = 0x2000 + (still ? 0 : (uint64_t)ms);
+			feed(t, &r);
+			tick(t, ms + 0.1);
+		}
+		assert_int_equal(count_asked(t, DP_REQ_ARM_EDGE), 3 + still);
+		if (still)
+			armed(t, 2910, 1, 0);
+		looks(t, 2920, 3100, MAIN, 2300, still ? 2910 : 0, 0);
+		free_look(t, 3105);
+		t->ticked_ms = 3105;
+		ticks_until(t, 3300);
+		assert_int_equal(count_said(t, DP_FIND_GIL_HOLD), still);
+		table_free(t);
+	}
 }
 
 /* The stall that detaching causes is no candidate, a hold that goes on afterwards is one. */
@@ -519,6 +574,7 @@ int main(void)
 		cmocka_unit_test(test_warning_steps),
 		cmocka_unit_test(test_warning_of_another_place),
 		cmocka_unit_test(test_dear_process_is_disarmed),
+		cmocka_unit_test(test_row_of_a_dear_process_is_no_finding),
 		cmocka_unit_test(test_clock_step_moves_no_interval),
 		cmocka_unit_test(test_disarming_is_no_reason_to_arm),
 		cmocka_unit_test(test_standing_for_a_moment_is_not_native),
