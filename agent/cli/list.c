@@ -71,7 +71,8 @@ static void list_one(void *ctx, pid_t pid)
 	struct dp_target kernel;
 	char why[DP_REASON_MAX] = "", dora[24] = "", observed[DP_REASON_MAX + 64];
 	const char *python = "", *reason = "";
-	int err, fds[4], gil = 0, tokens;
+	pid_t above;
+	int err, fds[4], n, own = 0, gil = 0, tokens;
 
 	err = dp_node_config_read("/proc", pid, &c);
 	if (err == -EPERM && geteuid() != 0)
@@ -80,10 +81,15 @@ static void list_one(void *ctx, pid_t pid)
 		return;
 	err = dp_py_open(pid, &py, why, sizeof(why));
 	/* Children and wrappers of a node inherit its environment: a node talks to its daemon, or
-	 * is a Python that is about to. */
-	if (err && c.transport != DP_TRANSPORT_SHMEM &&
-	    dp_proc_daemon_sockets("/proc", pid, &c, fds, 4) <= 0)
+	 * is a Python that is about to and has not been started by one. */
+	n = dp_proc_daemon_sockets("/proc", pid, &c, fds, 4);
+	above = dp_proc_node_ancestor("/proc", pid, &c);
+	for (int i = 0; i < n; i++)
+		own += !above || !dp_proc_shares_socket("/proc", pid, fds[i], above);
+	if (c.transport != DP_TRANSPORT_SHMEM && !own && (err || above)) {
+		dp_py_close(py);
 		return;
+	}
 	l->nodes++;
 	if (py) {
 		memset(&kernel, 0, sizeof(kernel));

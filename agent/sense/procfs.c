@@ -305,6 +305,29 @@ static int has_socket(const char *proc, pid_t pid, const struct peers *peers)
 	return found;
 }
 
+pid_t dp_proc_node_ancestor(const char *proc, pid_t pid, const struct dp_node_config *config)
+{
+	struct dp_node_config c;
+	struct dp_proc_status st;
+
+	for (pid_t p = pid; dp_proc_status(proc, p, &st) == 0 && st.ppid > 1; p = st.ppid)
+		if (dp_node_config_read(proc, st.ppid, &c) == 0 &&
+		    strcmp(c.node, config->node) == 0 &&
+		    strcmp(c.dataflow, config->dataflow) == 0)
+			return st.ppid;
+	return 0;
+}
+
+int dp_proc_shares_socket(const char *proc, pid_t pid, int fd, pid_t other)
+{
+	struct peers one = {.count = 0};
+	char name[16];
+
+	snprintf(name, sizeof(name), "%d", fd);
+	add_peer(&one, socket_inode(proc, pid, name));
+	return one.inode[0] && has_socket(proc, other, &one);
+}
+
 struct daemon_search {
 	const char *proc;
 	const struct peers *peers;

@@ -36,6 +36,11 @@ struct target {
 	uint8_t announced;
 	uint8_t armed, arming; /* edge source */
 	uint8_t named;         /* asked for by --pid */
+	/*
+	 * An ancestor with the same node configuration, until a connection of its own shows that
+	 * this is the node; 0 none. A node's helper processes inherit its environment.
+	 */
+	pid_t heir_of;
 	uint8_t daemon_tries;
 	uint64_t conns[CONNS_MAX];
 	unsigned int conn_count;
@@ -134,8 +139,8 @@ static void refresh_facts(struct target *x)
 		f->signals_ignored = st.sig_ignored;
 		f->uid = st.uid;
 	}
-	f->is_dora = x->is_dora;
-	if (x->is_dora) {
+	f->is_dora = x->is_dora && !x->heir_of;
+	if (f->is_dora) {
 		memcpy(f->dataflow, x->config.dataflow, sizeof(f->dataflow));
 		memcpy(f->dataflow_name, x->config.dataflow_name, sizeof(f->dataflow_name));
 		memcpy(f->node, x->config.node, sizeof(f->node));
@@ -144,7 +149,7 @@ static void refresh_facts(struct target *x)
 		if (!f->daemon_pid && x->daemon_tries < DAEMON_TRIES && ++x->daemon_tries)
 			f->daemon_pid = (uint32_t)dp_proc_daemon("/proc", x->pid, &x->config);
 	}
-	if (!f->dora[0] && x->is_dora &&
+	if (!f->dora[0] && f->is_dora &&
 	    dp_dora_version_read("/proc", x->pid, dora, sizeof(dora)) == 0)
 		memcpy(f->dora, dora, sizeof(f->dora));
 	if (x->py) {
@@ -158,7 +163,7 @@ static void refresh_facts(struct target *x)
 		f->gil_observable = x->kernel.gil_count > 0;
 		f->switch_interval_us = x->kernel.gils[0].interval_us;
 	}
-	f->tokens_observable = x->is_dora && f->transport != DP_TRANSPORT_SHMEM &&
+	f->tokens_observable = f->is_dora && f->transport != DP_TRANSPORT_SHMEM &&
 			       f->transport != DP_TRANSPORT_UNKNOWN &&
 			       !dp_version_at_least(f->dora, 1, 0, 0);
 	f->reason[0] = '\0';
@@ -171,6 +176,10 @@ static void refresh_facts(struct target *x)
 	if (!x->is_dora)
 		say(f->reason, sizeof(f->reason),
 		    "no dora node (no DORA_NODE_CONFIG): watched for its GIL only");
+	else if (x->heir_of)
+		say(f->reason, sizeof(f->reason),
+		    "started by a dora node, without a connection to the daemon of its own: watched "
+		    "for its GIL only");
 	else if (f->transport == DP_TRANSPORT_SHMEM)
 		say(f->reason, sizeof(f->reason),
 		    "shared-memory transport to the daemon: frames pass through no system call; "
@@ -182,18 +191,44 @@ static void refresh_facts(struct target *x)
 		say(f->reason, sizeof(f->reason), "dora 1.x has no drop tokens");
 }
 
+/* A helper of a node is nothing that was asked for, but it may turn out to be the node. */
+static int is_helper(const struct target *x)
+{
+	return x->heir_of && !x->named;
+}
+
 static void tell_kernel(struct dp_targets *t, struct target *x)
 {
+	struct dp_target kernel;
+
 	x->kernel.watch_sockets = x->is_dora && x->config.transport != DP_TRANSPORT_SHMEM;
 	x->kernel.daemon_family = x->config.family;
 	x->kernel.daemon_port = x->config.port;
-	dp_bpf_watch(t->bpf, x->pid, &x->kernel);
+	kernel = x->kernel;
+	if (is_helper(x))
+		kernel.gil_count = 0;
+	dp_bpf_watch(t->bpf, x->pid, &kernel);
 }
 
 static void add_conn(struct target *x, uint64_t conn)
 {
 	if (x->conn_count < CONNS_MAX)
 		x->conns[x->conn_count++] = conn;
+}
+
+static void let_go(struct dp_targets *t, struct target *x, const char *why);
+
+/* It talks to the daemon itself. An ancestor that never did was but its wrapper. */
+static void is_the_node(struct dp_targets *t, struct target *x)
+{
+	struct target *above = find(t, x->heir_of);
+
+	if (!x->heir_of)
+		return;
+	x->heir_of = 0;
+	tell_kernel(t, x);
+	if (above && !above->conn_count && !above->named)
+		let_go(t, above, "the process that started the node");
 }
 
 struct region_ctx {
@@ -219,6 +254,9 @@ static void mark_open(struct dp_targets *t, struct target *x)
 	for (int i = 0; i < n; i++) {
 		uint64_t conn = dp_bpf_new_conn(t->bpf);
 
+		if (x->heir_of && dp_proc_shares_socket("/proc", x->pid, fds[i], x->heir_of))
+			continue;
+		is_the_node(t, x);
 		dp_wire_open(t->wire, conn, (uint32_t)x->pid, now, x->facts.dora, 1);
 		add_conn(x, conn);
 		dp_bpf_mark_socket(t->bpf, x->pid, fds[i], conn);
@@ -297,7 +335,8 @@ static int settle(struct dp_targets *t, struct target *x, uint64_t now)
 		snprintf(x->facts.implementation, sizeof(x->facts.implementation), "native");
 	}
 	refresh_facts(x);
-	emit_facts(t, x);
+	if (!is_helper(x))
+		emit_facts(t, x);
 	tell_kernel(t, x);
 	return 1;
 }
@@ -380,6 +419,8 @@ static int take(struct dp_targets *t, pid_t pid, int running)
 	if (!err) {
 		x->config = config;
 		x->is_dora = 1;
+		if (config.transport != DP_TRANSPORT_SHMEM)
+			x->heir_of = dp_proc_node_ancestor("/proc", pid, &config);
 	}
 	t->alive++;
 	if (running) {
@@ -461,6 +502,7 @@ void dp_targets_connected(struct dp_targets *t, pid_t pid, uint64_t conn, uint64
 
 	if (!x)
 		return;
+	is_the_node(t, x);
 	add_conn(x, conn);
 	/* By now it has imported dora: the version is in its mappings. */
 	was = x->facts;
@@ -596,7 +638,7 @@ static void rescan(struct dp_targets *t, struct target *x, uint64_t now)
 	refresh_facts(x);
 	if (memcmp(&kernel, &x->kernel, sizeof(kernel)) != 0)
 		tell_kernel(t, x);
-	if (memcmp(&was, &x->facts, sizeof(was)) != 0)
+	if (x->announced && memcmp(&was, &x->facts, sizeof(was)) != 0)
 		emit_facts(t, x);
 }
 
@@ -613,7 +655,7 @@ void dp_targets_tick(struct dp_targets *t, uint64_t now)
 			if (!x->pid || x->next_try_ns)
 				continue;
 		}
-		if (x->py) {
+		if (x->py && x->announced) {
 			check_arming(t, x);
 			for (unsigned int g = 0; g < x->kernel.gil_count; g++)
 				look(t, x, g);

@@ -451,6 +451,66 @@ def early_attach(t):
     check_holds(t, mine, flow, "send", 0, end)
 
 
+@scenario()
+def helpers(t):
+    """Python processes that a node starts inherit its environment and are not taken for it."""
+    flow = t.flow(sender(), receiver(helpers=True))
+    mine = flow.said("recv", "helpers")[0]["pids"]
+    pids = flow.pids()
+    probe = t.probe("--node", "send", "--node", "recv", "--token-threshold", "0s", pids=[])
+    probe.wait_attached(pids.values())
+    flow.go()
+    listed = run("list", "--json")
+    flow.wait_said("send", "sent", 10, count=40)
+    end = now() - 100 * MS
+    flow.stop()
+    flow.wait_gone(10)
+    probe.wait("exit", 5, pid=pids["recv"])
+    probe.end(signal.SIGINT)
+    lines = probe.events()
+    nodes = {o["pid"] for o in checks.lines_of(lines, "node")
+             if o["dataflow"] == checks.lines_of(lines, "node", pid=pids["recv"])[0]["dataflow"]}
+    t.expect(nodes == set(pids.values()), f"nodes {nodes}, want {pids}, helpers {mine}")
+    for pid in mine:
+        t.expect(f'"pid":{pid},' not in listed.stdout, f"list names the helper {pid}")
+    for pid in pids.values():
+        t.expect(f'"pid":{pid},' in listed.stdout, f"list does not name the node {pid}")
+    if t.version in HAS_TOKENS:
+        t.check(checks.check_tokens(lines, flow.said("send", "sent"), ["recv"], probe.attached_ns,
+                                    end))
+
+
+@scenario()
+def launched(t):
+    """A node behind a Python launcher: the process that talks to the daemon is the node."""
+    early = t.rng.choice((False, True))
+    t.facts["probe first"] = early
+    args = ("--all", "--token-threshold", "0s")
+    t.may_lose = True  # other people's dataflows may be watched too
+    probe = t.probe(*args, pids=[]) if early else None
+    flow = t.flow(sender(), receiver(script="launcher.py"))
+    pids = flow.pids()
+    probe = probe or t.probe(*args, pids=[])
+    probe.wait_attached(pids.values())
+    flow.go()
+    flow.wait_said("send", "sent", 10, count=40)
+    end = now() - 100 * MS
+    flow.stop()
+    flow.wait_gone(10)
+    for pid in pids.values():
+        probe.wait("exit", 5, pid=pid)
+    probe.end(signal.SIGINT)
+    lines = probe.events()
+    uuid = checks.lines_of(lines, "node", pid=pids["recv"])[-1]["dataflow"]
+    mine = [o for o in lines if o.get("event") != "token" or o["dataflow"] == uuid]
+    t.expect(uuid is not None, "the node has no dataflow")
+    exits = {o["pid"] for o in checks.lines_of(lines, "exit", dataflow=uuid)}
+    t.expect(exits == set(pids.values()), f"exits of {exits}, want {pids}")
+    if t.version in HAS_TOKENS:
+        t.check(checks.check_tokens(mine, flow.said("send", "sent"), ["recv"], probe.attached_ns,
+                                    end))
+
+
 @scenario(dora=HAS_TOKENS)
 def receiver_only(t):
     """Only the receiver is watched: a token ends with its report."""

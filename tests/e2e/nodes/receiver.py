@@ -14,6 +14,7 @@ E2E_OPTS (JSON):
   free_early the event is let go before next() is called
   deaf       Stop is not obeyed for so many seconds of pure-Python polling
   cleanup    seconds of sleep after Stop
+  helpers    it starts two Python processes that inherit its environment: one by exec, one by fork
   drain      after Stop the inputs that are still queued are taken and dropped; a node that does not
              gives them up when it is dropped, whoever watches it
 """
@@ -21,6 +22,8 @@ E2E_OPTS (JSON):
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -240,6 +243,16 @@ if OPTS.get("ignore"):
 
 with phase("create"):
     node = Node()
+helpers = []
+if OPTS.get("helpers"):
+    helpers.append(subprocess.Popen([sys.executable, "-c",
+                                     "import time\nwhile True: time.sleep(0.02)"]).pid)
+    helpers.append(os.fork())
+    if not helpers[-1]:
+        signal.alarm(int(os.environ.get("E2E_LIMIT", "120")))
+        while True:
+            time.sleep(0.02)
+    say("helpers", pids=helpers)
 if any(s.get("on") == "second" for s in OPTS.get("plan", [])):
     threads.append(threading.Thread(target=second_thread, name="second", daemon=True))
     threads[-1].start()
@@ -294,6 +307,9 @@ except KeyboardInterrupt:
 
 say("received_total", received=received)
 leaving.set()
+for pid in helpers:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
 if not OPTS.get("drop_first"):
     event = None
     kept.clear()
