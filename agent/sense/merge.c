@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * The merge: a binary heap of small keys over records that lie in chained blocks of one arena. A
- * record is between 32 bytes and some 2.6 KB, so equal slots would waste most of the memory; equal
- * blocks waste less than one block each and never fragment. Both areas are mapped, not touched: a
- * quiet agent pays for the few pages that it uses.
+ * The merge: small keys over records that lie in chained blocks of one arena. Nearly all keys come
+ * in order and go into a queue; those that come after a later one go into a binary heap, and the
+ * lesser of both heads leaves. A record is between 32 bytes and some 2.6 KB, so equal slots would
+ * waste most of the memory; equal blocks waste less than one block each and never fragment. All
+ * areas are mapped, not touched: a quiet agent pays for the few pages that it uses.
  */
 #include "sense/merge.h"
 
@@ -35,9 +36,11 @@ struct key {
 };
 
 struct dp_merge {
-	struct key *heap;
+	struct key *queue; /* a ring, ascending */
+	uint32_t queue_head, queue_count;
+	struct key *heap; /* those that are behind the queue's end */
+	uint32_t heap_count;
 	struct block *blocks;
-	uint32_t count;
 	uint32_t free_list;
 	uint32_t fresh;       /* blocks from here on were never used */
 	uint32_t blocks_free; /* in the list and fresh */
@@ -60,9 +63,10 @@ struct dp_merge *dp_merge_new(void)
 
 	if (!m)
 		return NULL;
+	m->queue = map(DP_MERGE_MAX * sizeof(*m->queue));
 	m->heap = map(DP_MERGE_MAX * sizeof(*m->heap));
 	m->blocks = map(DP_MERGE_ARENA_BYTES);
-	if (!m->heap || !m->blocks) {
+	if (!m->queue || !m->heap || !m->blocks) {
 		dp_merge_free(m);
 		return NULL;
 	}
@@ -75,6 +79,8 @@ void dp_merge_free(struct dp_merge *m)
 {
 	if (!m)
 		return;
+	if (m->queue)
+		munmap(m->queue, DP_MERGE_MAX * sizeof(*m->queue));
 	if (m->heap)
 		munmap(m->heap, DP_MERGE_MAX * sizeof(*m->heap));
 	if (m->blocks)
@@ -172,6 +178,11 @@ static void sift_down(struct key *heap, uint32_t count)
 	heap[i] = k;
 }
 
+static struct key *queue_at(struct dp_merge *m, uint32_t i)
+{
+	return &m->queue[(m->queue_head + i) % DP_MERGE_MAX];
+}
+
 int dp_merge_push(struct dp_merge *m, const struct dp_record *r)
 {
 	size_t size = dp_record_size(r->h.type);
@@ -180,7 +191,7 @@ int dp_merge_push(struct dp_merge *m, const struct dp_record *r)
 
 	if (size == 0 || r->h.size != size)
 		return -EINVAL;
-	if (m->count == DP_MERGE_MAX || need > m->blocks_free)
+	if (m->queue_count + m->heap_count == DP_MERGE_MAX || need > m->blocks_free)
 		return -ENOBUFS;
 	k = (struct key){.t_ns = r->h.t_ns,
 			 .arrival = m->arrival++,
@@ -198,30 +209,47 @@ int dp_merge_push(struct dp_merge *m, const struct dp_record *r)
 		k.t_ns = m->left_ns;
 		m->late++;
 	}
-	m->heap[m->count] = k;
-	sift_up(m->heap, m->count++);
+	if (m->queue_count && before(&k, queue_at(m, m->queue_count - 1))) {
+		m->heap[m->heap_count] = k;
+		sift_up(m->heap, m->heap_count++);
+	} else {
+		*queue_at(m, m->queue_count++) = k;
+	}
 	return 0;
+}
+
+/* After a burst the memory goes back. Failure only means that it stays. */
+static void give_back(struct dp_merge *m)
+{
+	(void)madvise(m->blocks, DP_MERGE_ARENA_BYTES, MADV_DONTNEED);
+	(void)madvise(m->heap, DP_MERGE_MAX * sizeof(*m->heap), MADV_DONTNEED);
+	(void)madvise(m->queue, DP_MERGE_MAX * sizeof(*m->queue), MADV_DONTNEED);
+	m->free_list = NO_BLOCK;
+	m->fresh = 0;
 }
 
 int dp_merge_pop(struct dp_merge *m, uint64_t until_ns, struct dp_record *ret)
 {
+	const struct key *first = m->queue_count ? queue_at(m, 0) : NULL;
+	int from_heap = m->heap_count && (!first || before(&m->heap[0], first));
 	struct key k;
 
-	if (m->count == 0 || m->heap[0].t_ns >= until_ns)
+	if (from_heap)
+		first = &m->heap[0];
+	if (!first || first->t_ns >= until_ns)
 		return 0;
-	k = m->heap[0];
-	m->heap[0] = m->heap[--m->count];
-	if (m->count)
-		sift_down(m->heap, m->count);
+	k = *first;
+	if (from_heap) {
+		m->heap[0] = m->heap[--m->heap_count];
+		if (m->heap_count)
+			sift_down(m->heap, m->heap_count);
+	} else {
+		m->queue_head = --m->queue_count ? (m->queue_head + 1) % DP_MERGE_MAX : 0;
+	}
 	fetch(m, k.block, ret, k.size);
 	m->left_ns = k.t_ns;
-	if (m->count == 0 && m->fresh > BLOCKS_KEPT) {
-		/* Failure only means that the memory stays. */
-		(void)madvise(m->blocks, DP_MERGE_ARENA_BYTES, MADV_DONTNEED);
-		(void)madvise(m->heap, DP_MERGE_MAX * sizeof(*m->heap), MADV_DONTNEED);
-		m->free_list = NO_BLOCK;
-		m->fresh = 0;
-	}
+	if (m->queue_count + m->heap_count == 0 && m->fresh > BLOCKS_KEPT)
+		give_back(m);
 	return 1;
 }
 
