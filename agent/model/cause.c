@@ -47,6 +47,7 @@ void doing_record(struct dp_model *m, struct node *n, const struct dp_record *r)
 	    strncmp(s->library, "dora", 4) != 0) {
 		n->asleep_ns = s->asleep_since_ns ? s->asleep_since_ns : r->h.t_ns;
 		n->asleep_nr = s->syscall_nr;
+		n->asleep_end_ns = sleep_end(s, n->asleep_ns);
 	} else {
 		n->asleep_ns = 0;
 	}

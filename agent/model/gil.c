@@ -38,6 +38,8 @@
 #define STILL_SAMPLES    3
 /* A waiter asks for the GIL after 5 ms; bytecode gives it up within microseconds of that. */
 #define DROP_IGNORED_NS (10 * MS)
+/* What is stuck from the first moment of its sleep on, but for the bracket of its beginning. */
+#define SLEEP_FIRST_NS (60 * MS)
 #define SLEEP_NATIVE_NS (10 * MS)
 
 int hold_proven(const struct hold *h)
@@ -621,6 +623,18 @@ static void copy_place(struct place *p, const struct dp_rec_stack *s)
 }
 
 /* futex(2) on x86-64 and arm64. */
+uint64_t sleep_end(const struct dp_rec_stack *s, uint64_t since_ns)
+{
+	uint64_t begin = s->asleep_since_ns;
+
+	if (s->state != 'S' || !begin || begin > since_ns + SLEEP_FIRST_NS ||
+	    since_ns > begin + SLEEP_FIRST_NS)
+		return 0;
+	if (s->sleep_until_ns)
+		return s->sleep_until_ns;
+	return s->sleep_ns && s->sleep_ns < UINT64_MAX - begin ? begin + s->sleep_ns : 0;
+}
+
 static int is_futex(int32_t nr)
 {
 	return nr == 202 || nr == 98;
@@ -656,6 +670,7 @@ void gil_stack(struct dp_model *m, struct node *n, const struct dp_record *r)
 				}
 				h->syscall_nr = s->syscall_nr;
 				h->activity = activity_of(s);
+				h->sleep_end_ns = sleep_end(s, hold_start(h));
 				h->lock_wait = is_futex(s->syscall_nr) && !s->has_gil_wait &&
 					       s->wait_forever;
 			} else if (!h->place.thread[0]) {

@@ -42,6 +42,12 @@ static uint64_t expected_end(const struct node *n, const struct hold *h)
 	return 0;
 }
 
+/* The same by what it asked the kernel for, where it is a sleep: that is no guess. */
+static uint64_t end_of(const struct node *n, const struct hold *h)
+{
+	return h->sleep_end_ns ? h->sleep_end_ns : expected_end(n, h);
+}
+
 /* The clean-up that a node of this name needed before, in this run; DP_NULL not measured. */
 static uint64_t measured_need(const struct dp_model *m, const struct node *n)
 {
@@ -230,9 +236,10 @@ static void outlook(struct dp_model *m, struct node *n)
 
 	if (h) {
 		v.stuck_since_ns = hold_start(h);
-		v.stuck_expected_end_ns = expected_end(n, h);
+		v.stuck_expected_end_ns = end_of(n, h);
 	} else if (is_asleep(n)) {
 		v.stuck_since_ns = n->asleep_ns;
+		v.stuck_expected_end_ns = n->asleep_end_ns;
 	}
 	for (uint32_t i = 0; !v.stuck_since_ns && i < n->gils[0].waiter_count; i++)
 		if (n->gils[0].waiters[i].tid == node_consumer(n))
@@ -258,7 +265,7 @@ static void forecast(struct dp_model *m, struct node *n)
 
 	if (h && hold_proven(h)) {
 		v.hold_start_ns = hold_start(h);
-		v.hold_expected_end_ns = expected_end(n, h);
+		v.hold_expected_end_ns = end_of(n, h);
 	}
 	if (dp_forecast(&v, n->facts.node, m->now, &r) < 0)
 		return;

@@ -84,6 +84,7 @@ struct hold {
 	uint64_t stood_ns;                  /* the longest such stretch */
 	uint8_t open_end;                   /* ended with the probe or unknown: at_least */
 	uint8_t told;                       /* a warning has named it */
+	uint64_t sleep_end_ns;              /* it is one sleep, up to then; 0 it is not, unknown */
 	uint8_t stack_state;                /* 0 not asked, 1 asked, 2 had */
 	uint8_t activity;                   /* enum dp_activity, at the last stack */
 	int32_t syscall_nr;
@@ -240,6 +241,7 @@ struct node {
 	/* the consumer asleep outside next() with the GIL free */
 	uint64_t asleep_ns;
 	int32_t asleep_nr;
+	uint64_t asleep_end_ns; /* of that sleep; 0 unknown */
 	struct place asleep_place;
 
 	/* totals */
@@ -361,6 +363,11 @@ uint64_t hold_start(const struct hold *h);
 int hold_proven(const struct hold *h);
 int hold_in_dora(const struct hold *h);
 uint64_t hold_until(const struct hold *h);
+/*
+ * When the sleep ends that the thread is in, where it has been in it since `since_ns`; 0: it is in none,
+ * or in one of several.
+ */
+uint64_t sleep_end(const struct dp_rec_stack *s, uint64_t since_ns);
 
 /* blame.c */
 struct blame_share {

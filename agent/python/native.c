@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "python/internal.h"
 
@@ -17,6 +18,75 @@ static bool waits_on_futex(const struct dp_task_syscall *s)
 	uint64_t op = s->arg[1] & FUTEX_OP_MASK;
 
 	return s->nr == SYS_futex && (op == 0 || op == 9);
+}
+
+static uint64_t ns_of(uint64_t seconds, uint64_t rest, uint64_t rest_unit_ns)
+{
+	const uint64_t second = 1000000000;
+
+	if (seconds >= UINT64_MAX / second / 2 || rest >= second / rest_unit_ns)
+		return 0;
+	return seconds * second + rest * rest_unit_ns;
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return ns_of((uint64_t)t.tv_sec, (uint64_t)t.tv_nsec, 1);
+}
+
+/*
+ * A sleep and nothing else has its end in its arguments: nanosleep(2), clock_nanosleep(2), and
+ * select(2), pselect6(2), poll(2) of no descriptor at all (time.sleep up to CPython 3.10). With
+ * descriptors, and in futex(2), the limit says nothing about the end.
+ */
+static void find_sleep(pid_t pid, const struct dp_task_syscall *s, struct dp_rec_stack *ret)
+{
+	uint64_t at = 0, unit = 1, limit[2], until, now;
+	clockid_t clock = CLOCK_MONOTONIC;
+	bool absolute = false;
+
+	switch (s->nr) {
+	case SYS_nanosleep:
+		at = s->arg[0];
+		break;
+	case SYS_clock_nanosleep:
+		at = s->arg[2];
+		clock = (clockid_t)s->arg[0];
+		absolute = s->arg[1] & TIMER_ABSTIME;
+		break;
+	case SYS_pselect6:
+		if (s->arg[0] == 0)
+			at = s->arg[4];
+		break;
+#ifdef SYS_select
+	case SYS_select:
+		if (s->arg[0] == 0)
+			at = s->arg[4];
+		unit = 1000;
+		break;
+	case SYS_poll:
+		if (s->arg[1] == 0 && (int32_t)s->arg[2] > 0)
+			ret->sleep_ns = s->arg[2] * 1000000;
+		return;
+#endif
+	default:
+		return;
+	}
+	if (!at || dp_remote_read(pid, at, limit, sizeof(limit)) < 0)
+		return;
+	until = ns_of(limit[0], limit[1], unit);
+	if (!absolute) {
+		ret->sleep_ns = until;
+		return;
+	}
+	if (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME)
+		return;
+	now = clock_ns(clock);
+	if (until > now)
+		ret->sleep_until_ns = clock_ns(CLOCK_MONOTONIC) + (until - now);
 }
 
 static bool in_a_gil(const struct dp_py *py, uint64_t addr)
@@ -185,6 +255,8 @@ int dp_native_fill(pid_t pid, pid_t tid, struct dp_maps *maps, const struct dp_p
 	ret->syscall_nr = s.nr;
 	if (s.nr >= 0)
 		ret->wait_uaddr = s.arg[0];
+	if (s.nr >= 0)
+		find_sleep(pid, &s, ret);
 	/* The time limit is the fourth argument of both waits. */
 	ret->wait_forever = waits_on_futex(&s) && s.arg[3] == 0;
 	ret->has_gil_wait = py && waits_on_futex(&s) && in_a_gil(py, s.arg[0]);

@@ -17,7 +17,7 @@
 #include "dora_probe/capture.h"
 #include "dora_probe/names.h"
 
-#define DP_RECORD_VERSION 1
+#define DP_RECORD_VERSION 2
 
 #define DP_ID_MAX       64  /* node, output and input ids */
 #define DP_UUID_MAX     40  /* text of a uuid, with NUL */
@@ -143,6 +143,8 @@ struct dp_rec_stack {
 	uint64_t ip;
 	uint64_t wait_uaddr;  /* first argument of the blocking system call */
 	uint64_t asleep_since_ns; /* state S: since when, by the scheduler; 0 unknown */
+	uint64_t sleep_ns;        /* length of the sleep that it asked the kernel for; 0 none, unknown */
+	uint64_t sleep_until_ns;  /* end of such a sleep that was asked for by its end; 0 none */
 	int32_t syscall_nr;   /* the system call it is blocked in; -1 on the CPU or none, -2 unknown */
 	char state;           /* R S D … of /proc/PID/task/TID/stat, 0 unknown */
 	uint8_t is_main;

@@ -596,10 +596,11 @@ def outlook(b):
         if n % 2:  # will be killed; some have been through a short one of the same function
             job = (b.rng.choice(("usleep", "sum", "sleep", "pow")),
                    dict(seconds=40, before=b.rng.choice((0, 0.4))))
-        elif n % 4:  # will not: a known call that is under way at Stop
+        elif n % 4:  # will not: a call that is under way at Stop, on the CPU one seen before
             length = b.rng.uniform(0.9, 0.5 * grace)
-            job = (b.rng.choice(("usleep", "sum")),
-                   dict(seconds=length, before=length * 1.2, pause=0.2))
+            step = b.rng.choice(("usleep", "sleep", "sum"))
+            before = length * 1.2 if step == "sum" else b.rng.choice((0, 0.4))
+            job = (step, dict(seconds=length, before=before, pause=0.2))
         else:  # will not: idle, or a clean-up of a second
             job = (None, dict(opts={"cleanup": b.rng.choice((0, 1))}))
         jobs.append((b.version, job[0], [], grace, job[1]))
@@ -626,8 +627,9 @@ def outlook(b):
             early.append((end - warned[0]["_arrival_ns"]) / (grace * S))
     b.say("outlook right (kill or not)", 100 * right / max(1, len(got)), "%", (">=", 95),
           f"{len(got)} stops with a grace of {grace} s, half of them killed; kill is projected by "
-          "a `deadline` warning before three quarters of the grace; calls that end in time were "
-          "seen before, since nobody can know the length of a first one", wrong=wrong[:3], broken=broken)
+          "a `deadline` warning before three quarters of the grace; calls on the CPU that end in "
+          "time were seen before, since nothing says how long a first one takes", wrong=wrong[:3],
+          broken=broken)
     b.say("first warning before the kill, least", 100 * min(early) if early else None,
           "% of the grace", (">=", 80), n=len(early))
 

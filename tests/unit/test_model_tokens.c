@@ -509,6 +509,63 @@ static void test_grace_kill(void **state)
 	table_free(t);
 }
 
+static unsigned int deadline_warnings(const struct table *t)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < count_said(t, DP_FIND_WARNING); i++)
+		n += said(t, DP_FIND_WARNING, i)->f.u.warning.kind == DP_WARN_DEADLINE;
+	return n;
+}
+
+/*
+ * A node that sleeps at Stop, with the GIL or without, and nothing was ever measured of it: when
+ * the sleep ends is in its arguments. One that began later is one of several, so nothing is known.
+ */
+static void test_outlook_of_a_sleep(void **state)
+{
+	const struct {
+		double seconds;
+		int absolute, late;
+		unsigned int warned;
+	} cases[] = {{4, 0, 0, 0}, {4, 1, 0, 0}, {40, 0, 0, 1}, {40, 1, 0, 1}, {4, 0, 1, 1}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (int with_gil = 0; with_gil < 2; with_gil++) {
+			struct table *t = two_nodes();
+
+			for (double ms = 510; ms < 3500; ms += 10) {
+				struct dp_record r = look(ms, RECV, with_gil ? RECV : 0, 490);
+				double since = cases[i].late && ms > 1100 ? ms - 70 : 500;
+
+				if (ms == 1000)
+					wire(t, DP_WIRE_STOP, ms, RECV);
+				if (with_gil)
+					r.u.look.off_since_ns = AT(since);
+				feed(t, &r);
+				ticks_until(t, ms);
+				if (((int)ms - 510) % 100)
+					continue;
+				r = record(DP_REC_STACK, ms + 1, RECV, RECV);
+				r.u.stack.state = 'S';
+				r.u.stack.syscall_nr = 230;
+				r.u.stack.asleep_since_ns = AT(since);
+				if (cases[i].absolute)
+					r.u.stack.sleep_until_ns = AT(since + cases[i].seconds * 1e3);
+				else
+					r.u.stack.sleep_ns = (uint64_t)(cases[i].seconds * 1e9);
+				r.u.stack.frame_count = 1;
+				snprintf(r.u.stack.frames[0].function, DP_FUNCTION_MAX, "doze");
+				feed(t, &r);
+			}
+			/* What begins to sleep after Stop is not stuck. */
+			assert_int_equal(deadline_warnings(t),
+					 cases[i].late && !with_gil ? 0 : cases[i].warned);
+			table_free(t);
+		}
+}
+
 /* The same end without the GIL, and a kill by somebody else: neither is the GIL's. */
 static void test_kills_that_are_not(void **state)
 {
@@ -615,6 +672,7 @@ int main(void)
 		cmocka_unit_test(test_open_at_the_end),
 		cmocka_unit_test(test_ledger_is_bounded),
 		cmocka_unit_test(test_grace_kill),
+		cmocka_unit_test(test_outlook_of_a_sleep),
 		cmocka_unit_test(test_kills_that_are_not),
 		cmocka_unit_test(test_unobservable_tokens_are_unknown),
 		cmocka_unit_test(test_all_inputs_closed_has_no_deadline),

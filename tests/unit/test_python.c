@@ -10,6 +10,11 @@
 
 #include <dlfcn.h>
 #include <libgen.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/select.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -677,6 +682,122 @@ static void says_what_is_no_cpython(void **state)
 	assert_int_equal(dp_py_open(2, &p, why, sizeof(why)), -ENOENT);
 }
 
+/* One thread that waits in `call`, and what is read of it. */
+static struct dp_rec_stack stack_in(void (*call)(void))
+{
+	uint64_t until = now_ns() + DEADLINE_NS;
+	struct dp_rec_stack s = {0};
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		call();
+		_exit(0);
+	}
+	/* Until it sleeps in its call. */
+	while (dp_native_stack(pid, pid, &s) == 0 && (s.state != 'S' || s.syscall_nr < 0) &&
+	       now_ns() < until)
+		short_pause();
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_int_equal(s.state, 'S');
+	return s;
+}
+
+static void in_nanosleep(void)
+{
+	struct timespec t = {.tv_sec = 71, .tv_nsec = 5};
+
+	syscall(SYS_nanosleep, &t, NULL);
+}
+
+static void in_usleep(void)
+{
+	usleep(72000000);
+}
+
+static void sleep_until(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	t.tv_sec += 73;
+	clock_nanosleep(clock, TIMER_ABSTIME, &t, NULL);
+}
+
+static void in_monotonic(void)
+{
+	sleep_until(CLOCK_MONOTONIC);
+}
+
+static void in_realtime(void)
+{
+	sleep_until(CLOCK_REALTIME);
+}
+
+static void in_poll(void)
+{
+	poll(NULL, 0, 74000);
+}
+
+static void in_select(void)
+{
+	struct timeval t = {.tv_sec = 75, .tv_usec = 1};
+
+	select(0, NULL, NULL, NULL, &t);
+}
+
+static void in_poll_of_a_pipe(void)
+{
+	struct pollfd p = {.events = POLLIN};
+	int fds[2];
+
+	if (pipe(fds) == 0) {
+		p.fd = fds[0];
+		poll(&p, 1, 76000);
+	}
+}
+
+static void in_select_of_a_pipe(void)
+{
+	struct timeval t = {.tv_sec = 77};
+	fd_set set;
+	int fds[2];
+
+	FD_ZERO(&set);
+	if (pipe(fds) == 0) {
+		FD_SET(fds[0], &set);
+		select(fds[0] + 1, &set, NULL, NULL, &t);
+	}
+}
+
+static void says_when_a_sleep_ends(void **state)
+{
+	const uint64_t second = 1000000000;
+	void (*const with_limit[])(void) = {in_poll_of_a_pipe, in_select_of_a_pipe};
+	void (*const until[])(void) = {in_monotonic, in_realtime};
+
+	(void)state;
+	assert_int_equal(stack_in(in_nanosleep).sleep_ns, 71 * second + 5);
+	assert_int_equal(stack_in(in_usleep).sleep_ns, 72 * second);
+	assert_int_equal(stack_in(in_poll).sleep_ns, 74 * second);
+	assert_true(stack_in(in_select).sleep_ns / 1000 == 75 * second / 1000 + 1);
+	for (size_t i = 0; i < 2; i++) {
+		uint64_t from = now_ns() + 73 * second;
+		struct dp_rec_stack s = stack_in(until[i]);
+
+		assert_int_equal(s.sleep_ns, 0);
+		assert_in_range(s.sleep_until_ns, from, now_ns() + 73 * second);
+	}
+	/* Something may end these sooner. */
+	for (size_t i = 0; i < 2; i++) {
+		struct dp_rec_stack s = stack_in(with_limit[i]);
+
+		assert_int_equal(s.sleep_ns, 0);
+		assert_int_equal(s.sleep_until_ns, 0);
+	}
+}
+
 static void says_that_it_is_too_old(void **state)
 {
 	unsigned int tested = 0;
@@ -842,6 +963,7 @@ int main(void)
 		cmocka_unit_test(reads_a_deleted_executable),
 		cmocka_unit_test(opens_while_it_starts),
 		cmocka_unit_test(says_what_is_no_cpython),
+		cmocka_unit_test(says_when_a_sleep_ends),
 		cmocka_unit_test(says_that_it_is_too_old),
 		cmocka_unit_test(reads_elf_from_memory),
 		cmocka_unit_test(finds_cond_signal),
