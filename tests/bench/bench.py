@@ -124,16 +124,22 @@ def plan(rng, count, gap, kinds=("usleep", "pow", "sum", "re"), shortest=0.16, l
 def warning_latency(b):
     """From the moment at which a hold reaches --warn-hold to the line on the reader's side."""
     late = {}
-    for name, companion in (("uncontended", 0), ("contended", 0.005)):
-        steps = [{"at": 0.3 + 4.5 * n, "do": do, "for": 0.75 + b.rng.uniform(0, 0.1)}
-                 for n, do in enumerate(("usleep", "sum", "pow", "usleep", "sum", "pow"))]
+    # Within 2 s of each other a hold is news only where it is in another function than those before.
+    for name, companion, every, kinds in (
+            ("uncontended", 0, 4.5, ("usleep", "sum", "pow", "usleep", "sum", "pow")),
+            ("contended", 0.005, 4.5, ("usleep", "sum", "pow", "usleep", "sum", "pow")),
+            ("half a second apart", 0, 1.4, ("usleep", "sum", "pow", "re"))):
+        steps = [{"at": 0.3 + every * n, "do": do, "for": 0.75 + b.rng.uniform(0, 0.1)}
+                 for n, do in enumerate(kinds)]
         flow = b.flow(sender(), receiver(plan=steps, companion=companion), limit=90)
         probe = b.probe(flow, "--warn-hold", "500ms")
         flow.go()
         flow.wait_said("recv", "plan_done", 60)
         b.end(flow, probe)
         values = []
-        for h in flow.said("recv", "hold"):
+        # What takes the CPU a fixed time by its calibration may be over sooner: no time to warn.
+        holds = [h for h in flow.said("recv", "hold") if h["t1"] - h["t0"] >= 600 * MS]
+        for h in holds:
             got = [o["_arrival_ns"] - h["t0"] - 500 * MS
                    for o in probe.events("warning", kind="gil_hold", resolved=False)
                    if h["t0"] <= o["_arrival_ns"] <= h["t1"]]
@@ -142,7 +148,8 @@ def warning_latency(b):
         late[name] = [v for v in values if v is not None]
         b.say(f"warning on screen after the threshold, {name}, worst",
               max(late[name]) / MS if late[name] else None, "ms", ("<", 100),
-              "hold of 0.75-0.85 s, --warn-hold 500ms; true start by the node's clock",
+              "holds of 0.75-0.85 s, those below 0.6 s left out, --warn-hold 500ms; true start by the "
+              "node's clock",
               missed=missed, **spread(late[name]))
 
 
