@@ -23,9 +23,10 @@
 /*
  * While the kernel detaches the uprobe, a thread that comes by waits in handler_chain for 8 to 16
  * ms, often with the GIL (measured on 6.18, 15 to 50 ms after the request). That is no reason to
- * arm.
+ * arm, unless it lasts longer.
  */
 #define DETACH_NS     (60 * MS)
+#define STALL_NS      (25 * MS)
 #define KEEP_FIRST_NS (1 * SEC)
 #define KEEP_MAX_NS   (60 * SEC)
 /*
@@ -707,8 +708,7 @@ void gil_source(struct dp_model *m, struct node *n, const struct dp_record *r)
 			e->keep_ns = KEEP_FIRST_NS;
 	} else {
 		e->armed_ns = 0;
-		if (e->retry_ns < m->now + DETACH_NS)
-			e->retry_ns = m->now + DETACH_NS;
+		e->detached_ns = m->now + DETACH_NS;
 		if (r->u.source.error)
 			e->retry_ns = m->now + BACKOFF_MAX_NS;
 	}
@@ -728,9 +728,10 @@ static void ask_edge(struct dp_model *m, struct node *n, int arm)
  * candidates cheaply stays armed, which refutes them for good; a dear one is left alone for a time
  * that doubles, a quarter of it when the candidate's bytecode stands still (`stuck`).
  */
-static void govern_edge(struct dp_model *m, struct node *n, int candidate, int stuck)
+static void govern_edge(struct dp_model *m, struct node *n, uint64_t age, int stuck)
 {
 	struct edge *e = &n->edge;
+	int candidate = age >= (m->now < e->detached_ns ? STALL_NS : ARM_NS);
 	int exact = m->options.exact &&
 		    (m->options.exact_until_ns == 0 || m->now < m->options.exact_until_ns);
 
@@ -782,7 +783,8 @@ static void ask_stack(struct dp_model *m, struct node *n, struct hold *h)
 
 void gil_tick(struct dp_model *m, struct node *n)
 {
-	int candidate = 0, stuck = 0;
+	uint64_t oldest = 0;
+	int stuck = 0;
 
 	for (unsigned int i = 0; i < DP_MAX_GILS; i++) {
 		struct gil *g = &n->gils[i];
@@ -805,8 +807,8 @@ void gil_tick(struct dp_model *m, struct node *n)
 		uint64_t since = h->lo_ns ? h->lo_ns : h->seen_ns;
 		uint64_t age = h->last_ns > since ? h->last_ns - since : 0;
 
-		if (i == 0 && age >= ARM_NS)
-			candidate = 1;
+		if (i == 0)
+			oldest = age;
 		if (i == 0 && h->ip && h->last_ns >= h->still_since_ns + STUCK_NS)
 			stuck = 1;
 		if (age < CANDIDATE_NS)
@@ -819,7 +821,7 @@ void gil_tick(struct dp_model *m, struct node *n)
 		    (h->stack_state == 2 && m->now - h->stack_asked_ns >= every))
 			ask_stack(m, n, h);
 	}
-	govern_edge(m, n, candidate, stuck);
+	govern_edge(m, n, oldest, stuck);
 }
 
 void gil_loss(struct dp_model *m, uint64_t t_ns)

@@ -130,6 +130,7 @@ struct edge {
 	uint64_t armed_ns;
 	uint64_t useful_ns; /* last candidate or hold while armed */
 	uint64_t retry_ns;  /* not before */
+	uint64_t detached_ns; /* until then the kernel may still be at it */
 	uint64_t backoff_ns;
 	uint64_t often_ns; /* when it was last seen to release more often than the budget allows */
 	uint64_t keep_ns;             /* how long to stay armed without a candidate */
