@@ -441,6 +441,12 @@ def check_latencies_and_boards(r, live, sim):
         sim.tell("lose 0 100")
         time.sleep(1)
     check_boards(r, live, begin)
+    kill = next(e for w, e, _ in checks.expressions(BOARDS[0])
+                if w.startswith("fleet.json: Exits by reason") and "grace_kill" in e)
+    shown = live.api("query_range", start=begin, end=time.time(), step="2", query=substitute(
+        kill, {"__interval": "2s", "robot": "robot-01", "dataflow": ".*", "node": ".*"}))["result"]
+    bars = [v for _, v in shown[0]["values"] if float(v)]
+    r.check("one kill is one bar", [] if bars == ["1"] else [str(bars)])
 
 
 def check_fleet(r, tools, work):
@@ -468,7 +474,7 @@ def check_fleet(r, tools, work):
             t = time.monotonic()
             try:
                 live.api("query_range", start=begin, end=time.time(), step="2", query=substitute(
-                    expr, {"__rate_interval": "8s", "__range": "60s", "robot": ".*",
+                    expr, {"__rate_interval": "8s", "__interval": "2s", "__range": "60s", "robot": ".*",
                            "dataflow": ".*", "node": ".*"}))
             except ValueError as e:
                 complaints.append(f"{what}: {e}")
