@@ -224,8 +224,8 @@ def variable(name, label, query, multi):
          "query": {"query": query, "refId": f"var-{name}"}, "refresh": 2, "sort": 1, "regex": "",
          "multi": multi, "includeAll": multi, "hide": 0, "skipUrlSync": False, "options": []}
     if multi:
-        # Probes without a label `robot` are matched too.
-        v["allValue"] = ".*"
+        # Probes without a label `robot` are matched too, and names with a line feed.
+        v["allValue"] = "(?s).*"
         v["current"] = {"selected": True, "text": ["All"], "value": ["$__all"]}
     return v
 

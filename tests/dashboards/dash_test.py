@@ -29,6 +29,7 @@ DASH = ROOT / "dashboards"
 BOARDS = [DASH / f"{n}.json" for n in ("fleet", "node", "probe-health")]
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 SCRAPE_S = EVAL_S = 1.0
+HOSTILE = 'quote" slash\\ line\nbrace} é{x="'
 SIM_NODES = ("camera", "detector", "planner", "lidar", "arm", "logger", "speech", "slam")
 
 
@@ -268,9 +269,10 @@ def check_expositions(r, port):
     r.check(f"OpenMetrics: strict parser and own checks ({series} series, {exemplars} exemplars)",
             found + ([] if exemplars else ["no exemplar"]))
     families = list(checks.parser.text_string_to_metric_families(body))
-    hostile = 'quote" slash\\ line\nbrace} é{x="'
-    names = {s.labels.get("node") for f in families for s in f.samples}
-    r.check("a hostile node name comes back whole", [] if hostile in names else [str(names)[:200]])
+    for label in ("node", "dataflow", "dataflow_name"):
+        names = {s.labels.get(label) for f in families for s in f.samples}
+        r.check(f"a hostile {label} comes back whole",
+                [] if HOSTILE in names else [str(names)[:200]])
     listed = re.findall(r"^\| `(\w+)` \| (\w+) \|", (DASH / "metrics.md").read_text(), re.M)
     have = {re.sub(r"_(total|info)$", "", n): t for n, t in listed}
     r.check("each family of the list is there with its type, and no other",
@@ -357,6 +359,12 @@ def check_scraping(r, live, robots):
         start=now - 300, end=now + 60))
     labels = ex[0]["exemplars"][0]["labels"]
     r.check("exemplars name function and line", [] if set(labels) == {"function", "line"} else [str(labels)])
+    every = next(v["allValue"] for v in json.loads(BOARDS[0].read_text())["templating"]["list"]
+                 if v["name"] == "node")
+    names = {m["metric"]["node"] for m in live.query(
+        f'dora_probe_stop_pending{{job="dora-probe",node=~"{every}"}}')}
+    r.check("All of a dashboard's nodes are all, the hostile name too",
+            [] if len(names) == 9 and HOSTILE in names else [str(names)])
 
 
 def alert_arrives(r, live, name, tell, for_s, extra_s=0.0):
@@ -443,7 +451,7 @@ def check_boards(r, live, begin):
                 complaints.append(f"variable {v['name']} has no values")
             # As Grafana: all of them, or for a single one the node that has seen most.
             seen = {"robot": "robot-01", "node": "detector"}
-            values[v["name"]] = ".*" if v["multi"] else seen.get(v["name"], options[:1] and options[0])
+            values[v["name"]] = v["allValue"] if v["multi"] else seen.get(v["name"], options[:1] and options[0])
         for what, expr, sparse in checks.expressions(board):
             try:
                 data = live.api("query_range", query=substitute(expr, values), start=begin, end=end,

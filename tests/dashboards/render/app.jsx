@@ -176,9 +176,9 @@ async function main() {
     const values = await api(`label/${label}/values`, { 'match[]': metric.replace(/\$(\w+)/g, (_, n) => chosen[n]) });
     if (!values.length) state.errors.push(`variable ${v.name} has no values`);
     const want = args.get(`var-${v.name}`) ?? values[0];
-    chosen[v.name] = v.multi ? '.*' : want;
+    chosen[v.name] = v.multi ? v.allValue : want;
     variables.push(new CustomVariable({ name: v.name, label: v.label, query: values.join(','), isMulti: v.multi,
-      includeAll: v.multi, hide: v.hide ?? 0, allValue: '.*', value: v.multi ? ['$__all'] : want, text: v.multi ? ['All'] : want }));
+      includeAll: v.multi, hide: v.hide ?? 0, allValue: v.allValue, value: v.multi ? ['$__all'] : want, text: v.multi ? ['All'] : want }));
   }
   const { sceneGraph } = await import('@grafana/scenes');
   window.interpolate = (object, expr) => sceneGraph.interpolate(object, expr, undefined, (value) =>
