@@ -34,7 +34,18 @@ def falling(danger, caution):
     return thresholds((None, DANGER), (danger, CAUTION), (caution, OK))
 
 
+def worth_a_look(steps):
+    """For cells of a table: what is good has no colour, so that what is not stands out."""
+    return thresholds(*((s["value"], "transparent" if s["color"] == OK else s["color"])
+                        for s in steps["steps"]))
+
+
 NEUTRAL = thresholds((None, OK))
+# One is one too many.
+NONE_ALLOWED = thresholds((None, OK), (0.5, DANGER))
+# What a query shows has its colour wherever it is shown; all others go by their order.
+MEANING = {"returned": OK, "abandoned": DANGER, "lost": "#999999", "clean": OK, "error": "#E69F00",
+           "signal": "#CC79A7", "grace_kill": DANGER}
 
 
 def q(expr, legend="", ref="A", instant=False, fmt=None):
@@ -104,7 +115,10 @@ class Board:
                  defaults=defaults, links=links)
 
     def lines(self, title, description, targets, unit, w=12, h=8, steps=None, stack=False,
-              bars=False, minimum=0, maximum=None, axis_log=False, links=None):
+              bars=False, minimum=0, maximum=None, axis_log=False, links=None, worst="max",
+              right=()):
+        """worst: which value of a line says how bad it is. right: queries with an axis of seconds
+        of their own."""
         # Areas of many nodes over one another would only make mud.
         many = any("{{" in t["legendFormat"] for t in targets)
         fill = 60 if bars else 40 if stack else 0 if many else 12
@@ -120,11 +134,22 @@ class Board:
             defaults["min"] = minimum
         if maximum is not None:
             defaults["max"] = maximum
+        legend = {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []}
+        if many and steps:
+            # Nobody tells ten colours apart: the colour says how bad a line is, and the legend is a
+            # list of names and values, the worst first.
+            defaults["color"] = {"mode": "thresholds", "seriesBy": worst}
+            legend = {"showLegend": True, "displayMode": "table", "placement": "right",
+                      "calcs": [worst], "sortBy": worst.capitalize(), "sortDesc": worst == "max"}
+        if len(targets) == 1 and not many:
+            defaults["color"] = {"mode": "fixed", "fixedColor": OK}
+        overrides = colours(targets)
+        for ref in right:
+            overrides += [{"matcher": {"id": "byFrameRefID", "options": ref}, "properties": [
+                {"id": "unit", "value": "s"}, {"id": "custom.axisPlacement", "value": "right"}]}]
         self.add("timeseries", title, description, targets, w, h, unit, steps,
-                 {"legend": {"showLegend": True, "displayMode": "list", "placement": "bottom",
-                             "calcs": []},
-                  "tooltip": {"mode": "multi", "sort": "desc"}}, custom, defaults,
-                 overrides=colours(targets), links=links)
+                 {"legend": legend, "tooltip": {"mode": "multi", "sort": "desc"}}, custom, defaults,
+                 overrides=overrides, links=links)
 
     def heatmap(self, title, description, expr, w=12, h=8):
         self.add("heatmap", title, description, [q(expr, "{{le}}", fmt="heatmap")], w, h, "s", None,
@@ -154,14 +179,26 @@ def colours(targets):
     if len(targets) < 2:
         return []
     return [{"matcher": {"id": "byFrameRefID", "options": t["refId"]},
-             "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": SERIES[i]}}]}
+             "properties": [{"id": "color", "value": {
+                 "mode": "fixed", "fixedColor": MEANING.get(t["legendFormat"], SERIES[i])}}]}
             for i, t in enumerate(targets)]
 
 
 def value_map(**texts):
-    """v0="no"…: texts for whole numbers, with the colour of how bad it is."""
+    """v0=("no", OK)…: texts for values, with the colour of how bad it is."""
     return [{"type": "value", "options": {
         k[1:]: {"text": t, "color": c, "index": i} for i, (k, (t, c)) in enumerate(texts.items())}}]
+
+
+CELL = {"type": "color-background", "mode": "basic"}
+# Grafana paints a cell without a value in the colour of the lowest threshold.
+NOTHING = [{"type": "special", "options": {"match": "null+nan", "result": {
+    "text": "-", "color": "transparent", "index": 0}}}]
+
+
+def width(column, pixels, *more):
+    return {"matcher": {"id": "byName", "options": column},
+            "properties": [{"id": "custom.width", "value": pixels}, *more]}
 
 
 def annotations():
@@ -187,8 +224,8 @@ def variable(name, label, query, multi):
          "query": {"query": query, "refId": f"var-{name}"}, "refresh": 2, "sort": 1, "regex": "",
          "multi": multi, "includeAll": multi, "hide": 0, "skipUrlSync": False, "options": []}
     if multi:
-        # Probes without a label `robot` are matched too.
-        v["allValue"] = ".*"
+        # Probes without a label `robot` are matched too, and names with a line feed.
+        v["allValue"] = "(?s).*"
         v["current"] = {"selected": True, "text": ["All"], "value": ["$__all"]}
     return v
 
@@ -232,6 +269,15 @@ def top(expr, metric):
             f"(max_over_time({m(metric)}[$__range] @ end())))")
 
 
+def exits():
+    """How many ended in each step, so that one exit is one bar. A rate's window is several steps long
+    and would draw it in each of them."""
+    def one(reason, ref):
+        x = m("node_exits_total", f'reason="{reason}"')
+        return q(f"sum(clamp_min({x} - {x} offset $__interval, 0))", reason, ref)
+    return [one(r, ref) for ref, r in zip("ABCD", ("clean", "error", "signal", "grace_kill"))]
+
+
 def risk():
     """The share of its grace period that a node uses up: while it is being stopped by its slack, else
     by what a stop now would take. Above 1 it will be, or would be, killed."""
@@ -244,13 +290,13 @@ def fleet():
               "All robots: which nodes would not survive a stop, who holds what, who was killed.",
               variables(True), "now-15m")
     b.stat("Nodes at risk", "Nodes that would be killed if they were stopped now (what a stop would "
-           "take is more than the grace period), or that are being stopped with less than 3 s of "
+           "take is more than the grace period), or that are being stopped with less than 5 s of "
            "slack. 0 is good.",
-           f"count(({risk()} > 1) or (min by ({BY}) ({m('stop_slack_seconds')}) < 3)) "
+           f"count(({risk()} > 1) or (min by ({BY}) ({m('stop_slack_seconds')}) < 5)) "
            "or vector(0)", "none", rising(1, 3))
     b.stat("Grace kills", "Nodes killed at the end of their grace period within the time shown.",
            f"sum(round(increase({m('node_exits_total', 'reason=%sgrace_kill%s' % (chr(34), chr(34)))}"
-           "[$__range]))) or vector(0)", "none", rising(0.5, 3), defaults={"decimals": 0})
+           "[$__range]))) or vector(0)", "none", NONE_ALLOWED, defaults={"decimals": 0})
     b.stat("Longest hold now", "The longest hold of a GIL that is going on now, of all nodes.",
            f"max({m('gil_current_hold_seconds')})", "s", rising(0.5, 2))
     b.stat("Pending tokens", "Drop tokens received and not yet given back, all nodes. Each keeps a "
@@ -259,7 +305,7 @@ def fleet():
     b.stat("Nodes watched", "Nodes that the probes watch now.",
            'sum(dora_probe_watched_nodes{robot=~"$robot"})', "none", NEUTRAL, background=False)
     b.stat("Probes gone", "Probes that do not answer: nobody watches the nodes of that robot.",
-           'count(up{job="dora-probe",robot=~"$robot"} == 0) or vector(0)', "none", rising(1, 2),
+           'count(up{job="dora-probe",robot=~"$robot"} == 0) or vector(0)', "none", NONE_ALLOWED,
            links=[{"title": "Probe health", "url": "/d/dora-probe-health?${__url_time_range}",
                    "targetBlank": False}])
 
@@ -269,13 +315,12 @@ def fleet():
             ("Oldest token", f"max by ({BY}) ({m('drop_token_oldest_pending_seconds')})"),
             ("Tokens", f"sum by ({BY}) ({m('drop_tokens_pending')})")]
     refs = "ABCDE"
-    cell = {"type": "color-background", "mode": "basic"}
-    units = {"Risk": ("percentunit", rising(0.7, 1)), "Slack": ("s", falling(3, 5)),
+    units = {"Risk": ("percentunit", rising(0.7, 1)), "Slack": ("s", falling(0, 5)),
              "Held now": ("s", rising(0.5, 2)), "Oldest token": ("s", rising(1, 5)),
              "Tokens": ("none", rising(20, 100))}
     overrides = [{"matcher": {"id": "byName", "options": name}, "properties": [
-        {"id": "unit", "value": u}, {"id": "thresholds", "value": s},
-        {"id": "custom.cellOptions", "value": cell},
+        {"id": "unit", "value": u}, {"id": "thresholds", "value": worth_a_look(s)},
+        {"id": "custom.cellOptions", "value": CELL}, {"id": "mappings", "value": NOTHING},
         {"id": "decimals", "value": 1 if u == "s" else 0}]}
         for name, (u, s) in units.items()]
     overrides.append({"matcher": {"id": "byName", "options": "node"},
@@ -299,8 +344,8 @@ def fleet():
               {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": "Risk", "desc": True}]}}])
     b.lines("Slack of nodes that are being stopped",
             "Time until the kill beyond what the node still needs. Below zero it will be killed.",
-            [q(f"min by ({BY}) ({m('stop_slack_seconds')})", WHO)], "s", steps=falling(0, 3),
-            minimum=None, links=[NODE_LINK])
+            [q(f"min by ({BY}) ({m('stop_slack_seconds')})", WHO)], "s", steps=falling(0, 5),
+            minimum=None, links=[NODE_LINK], worst="min")
     b.lines("Holds going on (ten longest)",
             "How long the GIL has been held by one thread. A saw tooth is a node that holds it "
             "again and again.",
@@ -309,25 +354,31 @@ def fleet():
     b.lines("Pending drop tokens (ten largest)",
             "Tokens received and not given back. A line that only rises is a leak.",
             [q(top(f"sum by ({BY}) ({m('drop_tokens_pending')})", "drop_tokens_pending"), WHO)], "none",
-            links=[NODE_LINK])
+            steps=rising(20, 100), links=[NODE_LINK])
     b.lines("Share of time with the GIL held (ten largest)",
             "Near 100 %: other threads of that node hardly run Python, dora's own among them.",
             [q(f"sum by ({BY}) (rate({m('gil_held_seconds_total')}[$__rate_interval])) and on ({BY}) "
                f"topk(10, sum by ({BY}) (increase({m('gil_held_seconds_total')}[$__range] @ end())))",
                WHO)], "percentunit", steps=rising(0.5, 0.9), maximum=1, links=[NODE_LINK])
     b.lines("Exits by reason", "How nodes ended. A grace kill was avoidable.",
-            [q(f"sum(round(increase({m('node_exits_total', f'reason={chr(34)}{r}{chr(34)}')}"
-               "[$__rate_interval])))", r, ref) for ref, r in
-             zip("ABCD", ("clean", "error", "signal", "grace_kill"))], "none", bars=True, stack=True)
+            exits(), "none", w=8, bars=True, stack=True)
     b.add("table", "Alerts firing", "From Prometheus itself; each alert's runbook_url says what to do.",
           [q('sum by (alertname, severity, robot, dataflow, node) '
-             '(ALERTS{alertname=~"Dora.*",alertstate="firing"})', instant=True, fmt="table")], 12, 8,
+             '(ALERTS{alertname=~"Dora.*",alertstate="firing"})', instant=True, fmt="table")], 16, 8,
           options={"showHeader": True, "cellHeight": "md"},
           custom={"align": "auto", "cellOptions": {"type": "auto"}},
+          overrides=[
+              width("severity", 100, {"id": "custom.cellOptions", "value": CELL},
+                    {"id": "mappings", "value": value_map(vcritical=("critical", DANGER),
+                                                          vwarning=("warning", CAUTION))}),
+              width("alertname", 240), width("robot", 110), width("node", 120)],
           transformations=[{"id": "organize", "options": {
               "excludeByName": {"Time": True, "Value": True},
               "indexByName": {"severity": 0, "alertname": 1, "robot": 2, "node": 3, "dataflow": 4},
-              "renameByName": {}}}])
+              "renameByName": {}}},
+              # "critical" is before "warning".
+              {"id": "sortBy", "options": {"fields": {},
+                                           "sort": [{"field": "severity", "desc": False}]}}])
     return b.board
 
 
@@ -375,15 +426,16 @@ def node():
     b.lines("Wait quantiles", "Of the waits for the GIL that ended.",
             quantiles("gil_wait_duration_seconds"), "s")
     b.row("Drop tokens")
-    outcomes = ("returned", "abandoned", "lost")
+    # What should not be lies at the bottom, where it is seen.
+    outcomes = ("abandoned", "lost", "returned")
     b.lines("Tokens by outcome", "Returned is good. Abandoned: given up while the node had them. "
             "Lost: the probe lost the trail, nothing is known.",
             [q(f"sum(rate({m('drop_tokens_total', f'outcome={chr(34)}{o}{chr(34)}')}"
                "[$__rate_interval]))", o, r) for r, o in zip("ABC", outcomes)], "suffix:/s", stack=True)
-    b.lines("Pending tokens", "How many, and the age of the oldest in seconds.",
+    b.lines("Pending tokens", "How many, and on the right the age of the oldest.",
             [q(f"sum({m('drop_tokens_pending')})", "pending", "A"),
-             q(f"max({m('drop_token_oldest_pending_seconds')})", "age of the oldest (s)", "B")],
-            "none")
+             q(f"max({m('drop_token_oldest_pending_seconds')})", "age of the oldest", "B")],
+            "none", right="B")
     b.heatmap("How long tokens were pending", "How many tokens were pending for how long.",
               f"sum by (le) (increase({m('drop_token_pending_seconds_bucket')}[$__rate_interval]))")
     b.lines("Pending quantiles", "Of the tokens that ended.",
@@ -395,17 +447,14 @@ def node():
                   "< bool 0), 2)", "will it be killed", "B")],
                value_map(v0=("running", OK), v1=("stopping", CAUTION), v2=("too late", DANGER)))
     b.lines("Slack while stopping", "Time until the kill beyond what the node still needs.",
-            [q(f"min({m('stop_slack_seconds')})", "slack")], "s", steps=falling(0, 3), minimum=None,
+            [q(f"min({m('stop_slack_seconds')})", "slack")], "s", steps=falling(0, 5), minimum=None,
             w=8)
     b.lines("What a stop would take", "Beside the grace period there is and the one recommended.",
             [q(f"max({m('stop_forecast_seconds')})", "a stop now", "A"),
              q(f"min({m('stop_grace_seconds')})", "grace there is", "B"),
              q(f"max({m('recommended_grace_seconds')})", "grace recommended", "C")], "s", w=8)
     b.lines("Exits", "How the node ended.",
-            [q(f"sum(round(increase({m('node_exits_total', f'reason={chr(34)}{r}{chr(34)}')}"
-               "[$__rate_interval])))", r, ref) for ref, r in
-             zip("ABCD", ("clean", "error", "signal", "grace_kill"))], "none", w=8, bars=True,
-            stack=True)
+            exits(), "none", w=8, bars=True, stack=True)
     b.lines("Stop duration (mean)", "From the stop to the exit, of the stops in the time shown.",
             [q(f"sum(increase({m('stop_duration_seconds_sum')}[$__range])) / "
                f"(sum(increase({m('stop_duration_seconds_count')}[$__range])) > 0)", "mean")], "s",
@@ -418,10 +467,11 @@ def node():
             [q(f"sum by (action, result) ({m('actions_total')})", "{{action}} {{result}}")], "none",
             w=8)
     b.lines("Warnings raised", "Since the probe first saw the node, by kind and cause.",
-            [q(f"sum by (kind, cause) ({m('warnings_total')})", "{{kind}}: {{cause}}")], "none")
+            [q(f"sum by (kind, cause) ({m('warnings_total')})", "{{kind}}: {{cause}}")], "none",
+            w=24, h=6)
     b.add("table", "What it is", "Versions and transport as far as they are known.",
           [q(f"max by (robot, node, dataflow_name, python, dora, transport, dataflow) "
-             f"({m('node_info')})", instant=True, fmt="table")], 12, 8,
+             f"({m('node_info')})", instant=True, fmt="table")], 24, 4,
           options={"showHeader": True, "cellHeight": "md"},
           custom={"align": "auto", "cellOptions": {"type": "auto"}},
           transformations=[{"id": "organize", "options": {
@@ -480,7 +530,7 @@ def health():
     b.timeline("Sources", "Which sources of records were on in all robots. The dearest is switched off "
                "when the probe is over its budget; edge is on only while a hold is being confirmed.",
                [q(f"min by (source) (dora_probe_source_active{{{p}}})", "{{source}}")],
-               value_map(v0=("off", CAUTION), v1=("on", OK)), w=12, h=9)
+               value_map(v0=("off", "#999999"), v1=("on", OK)), w=12, h=9)
     b.lines("Nodes watched", "And nodes whose series have expired so far.",
             [q(f"sum(dora_probe_watched_nodes{{{p}}})", "watched", "A"),
              q(f"sum(dora_probe_series_nodes_expired_total{{{p}}})", "expired", "B")], "none", h=9)

@@ -25,7 +25,10 @@
  * memory stays bounded whatever they do.
  */
 #define BODIES_MAX (2 * 2 * DP_METRICS_FORMAT_COUNT)
-/* Past so many connections the oldest that waits for its request makes room for a new one. */
+/*
+ * Past so many connections the oldest whose request has not come whole makes room for a new one, and
+ * who needs longer than DP_HTTP_CROWDED_S loses its place: a scrape takes milliseconds.
+ */
 #define CROWDED (DP_HTTP_CONNECTIONS_PER_IP * 3 / 4)
 /*
  * Bytes that one write hands to the kernel at most (it doubles the number): a large exposition goes
@@ -50,7 +53,7 @@ struct body {
 
 struct connection {
 	int fd;            /* -1 free */
-	uint8_t busy;      /* a request is being answered */
+	uint8_t busy;      /* a request came whole and is being answered */
 	uint8_t ended;     /* shut down, waits for libmicrohttpd to see it */
 	uint64_t since_ns; /* opened, or the last request ended */
 };
@@ -363,10 +366,20 @@ static enum MHD_Result answer_ready(struct dp_http *h, struct MHD_Connection *c)
 	return ok;
 }
 
+static struct connection *connection_of(struct MHD_Connection *mc)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(mc, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
+
+/* Called when the headers are complete: who still sends them has no claim to its place yet. */
 static enum MHD_Result answer(void *cls, struct MHD_Connection *c, const char *url,
 			      const char *method, const char *version, const char *upload_data,
 			      size_t *upload_size, void **request)
 {
+	struct connection *place = connection_of(c);
 	struct dp_http *h = cls;
 	const char *accept, *encoding;
 	struct body *b;
@@ -375,6 +388,8 @@ static enum MHD_Result answer(void *cls, struct MHD_Connection *c, const char *u
 	(void)version;
 	(void)upload_data;
 	(void)upload_size;
+	if (place)
+		place->busy = 1;
 	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
 		return MHD_queue_response(c, MHD_HTTP_METHOD_NOT_ALLOWED, h->bad_method);
 	if (strcmp(url, "/") == 0)
@@ -450,25 +465,6 @@ static void connection_notify(void *cls, struct MHD_Connection *mc, void **socke
 	}
 }
 
-static struct connection *connection_of(struct MHD_Connection *mc)
-{
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(mc, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-
-	return info ? info->socket_context : NULL;
-}
-
-static void *request_begins(void *cls, const char *uri, struct MHD_Connection *mc)
-{
-	struct connection *c = connection_of(mc);
-
-	(void)cls;
-	(void)uri;
-	if (c)
-		c->busy = 1;
-	return NULL;
-}
-
 static void request_ended(void *cls, struct MHD_Connection *mc, void **request,
 			  enum MHD_RequestTerminationCode code)
 {
@@ -486,16 +482,19 @@ static void request_ended(void *cls, struct MHD_Connection *mc, void **request,
 	}
 }
 
-/* Whoever sends or takes a byte now and then is never idle, so the whole time is limited too. */
+/*
+ * Whoever sends or takes a byte now and then is never idle, so the whole time is limited too. In a
+ * crowd the limit is short: libmicrohttpd turns new connections away without asking us.
+ */
 static void end_slow(struct dp_http *h)
 {
+	uint64_t limit = h->open_count >= CROWDED ? DP_HTTP_CROWDED_S : DP_HTTP_REQUEST_S;
 	uint64_t now = now_ns();
 
 	for (unsigned int i = 0; i < DP_HTTP_CONNECTIONS; i++) {
 		struct connection *c = &h->connections[i];
 
-		if (c->fd >= 0 && !c->ended &&
-		    now - c->since_ns >= DP_HTTP_REQUEST_S * 1000000000ULL)
+		if (c->fd >= 0 && !c->ended && now - c->since_ns >= limit * 1000000000)
 			connection_end(c);
 	}
 }
@@ -724,8 +723,7 @@ int dp_http_open(const struct dp_http_options *o, struct dp_http **ret, char *wh
 		(unsigned int)DP_HTTP_CONNECTIONS_PER_IP, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 		(size_t)DP_HTTP_CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
 		(unsigned int)DP_HTTP_IDLE_S, MHD_OPTION_NOTIFY_CONNECTION, connection_notify, h,
-		MHD_OPTION_URI_LOG_CALLBACK, request_begins, h, MHD_OPTION_NOTIFY_COMPLETED,
-		request_ended, h, MHD_OPTION_END);
+		MHD_OPTION_NOTIFY_COMPLETED, request_ended, h, MHD_OPTION_END);
 	if (!h->daemon) {
 		r = -EIO;
 		goto failed;

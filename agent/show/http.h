@@ -18,6 +18,7 @@
 #define DP_HTTP_CONNECTION_BYTES   8192 /* request line and headers of a connection */
 #define DP_HTTP_IDLE_S             10   /* without a byte in either direction */
 #define DP_HTTP_REQUEST_S          30   /* from the first byte to the last, or between requests */
+#define DP_HTTP_CROWDED_S          2    /* the same in a crowd */
 #define DP_HTTP_CACHE_NS           500000000ULL /* an exposition is served again for so long */
 
 struct dp_http;

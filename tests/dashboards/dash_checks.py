@@ -126,6 +126,19 @@ def colour_complaints(colours, at_least=25):
     return out
 
 
+def shown_together(config):
+    """The colours that a panel's thresholds and value mappings, and those of its columns, set beside
+    one another."""
+    parts = [config["defaults"]] + [{q["id"]: q["value"] for q in o["properties"]}
+                                    for o in config["overrides"]]
+    for part in parts:
+        if "thresholds" in part:
+            yield {s["color"] for s in part["thresholds"]["steps"]} - {"transparent"}
+        for m in part.get("mappings", []):
+            if m["type"] == "value":
+                yield {o["color"] for o in m["options"].values()}
+
+
 def dashboard_complaints(path):
     """What the JSON schema does not know: descriptions, units, overlaps, colours, links."""
     d, out = json.loads(path.read_text()), []
@@ -151,8 +164,8 @@ def dashboard_complaints(path):
             out.append(f'{p["title"]}: no description')
         if not p["fieldConfig"]["defaults"].get("unit"):
             out.append(f'{p["title"]}: no unit')
-        steps = p["fieldConfig"]["defaults"]["thresholds"]["steps"]
-        out += [f'{p["title"]}: {c}' for c in colour_complaints({s["color"] for s in steps})]
+        for colours in shown_together(p["fieldConfig"]):
+            out += [f'{p["title"]}: {c}' for c in colour_complaints(colours)]
         if p["datasource"]["uid"] != "${datasource}":
             out.append(f'{p["title"]}: fixed data source')
     return [f"{path.name}: {c}" for c in out]

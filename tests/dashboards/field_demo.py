@@ -88,6 +88,9 @@ def main():
             since = time.monotonic()
             show(wait_alert(live, "DoraStopSlackLow", 20), since)
             show(wait_alert(live, "DoraGraceKill", 30), since)
+            for name in ("DoraGilHeldTooLong", "DoraTokenPendingTooLong", "DoraStopSlackLow",
+                         "DoraGraceKill"):
+                run.wait_for(f"{name} at the webhook", 5, lambda n=name: live.heard(n))
             heard = {a["labels"]["alertname"] for a in live.webhook.alerts}
             print(f"    the webhook has heard of: {', '.join(sorted(heard))}")
             complaints = checks.exposition_complaints(

@@ -8,11 +8,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "act/slack.h"
+
 #define S           1000000000ULL
 #define MS          1000000ULL
 #define GRACE       (10 * S)
 #define NUDGE_AFTER (4 * S)
 #define RESTART     (2 * S)
+#define CLEANUP     (300 * MS)
 
 struct sim_node {
 	struct dp_rec_node facts;
@@ -34,6 +37,9 @@ struct robot {
 	unsigned int count;
 	struct sim_node nodes[];
 };
+
+/* What each format would stumble over, were it not escaped. */
+#define HOSTILE "quote\" slash\\ line\nbrace} \xc3\xa9{x=\""
 
 static const char *const names[] = {"camera", "detector", "planner", "lidar",
 				    "arm",    "logger",   "speech",  "slam"};
@@ -121,7 +127,7 @@ static void end_hold(struct robot *r, struct sim_node *n, uint64_t end_ns)
 	say(r, &f);
 	if (ns > n->view.max_hold_ns || n->view.max_hold_ns == 0)
 		n->view.max_hold_ns = ns;
-	n->view.need_ns = n->view.max_hold_ns + 300 * MS;
+	n->view.need_ns = n->view.max_hold_ns + CLEANUP;
 	n->view.recommended_grace_ns = n->view.need_ns * 3 / 2;
 	n->hold_from_ns = 0;
 	n->view.hold_ns = 0;
@@ -206,6 +212,20 @@ static void live_stop(struct robot *r, struct sim_node *n)
 		leave(r, n, DP_EXIT_GRACE_KILL);
 }
 
+/* What a stop now would take, by the agent's own rule: a hold that goes on is part of it. */
+static void forecast(const struct robot *r, struct sim_node *n)
+{
+	struct dp_forecast_view v = {.grace_ns = GRACE,
+				     .hold_start_ns = n->hold_from_ns,
+				     .longest_hold_ns = n->view.max_hold_ns,
+				     .need_ns = CLEANUP,
+				     .pending_tokens = n->view.pending_tokens};
+	struct dp_forecast f;
+
+	if (!n->stop_ns && dp_forecast(&v, n->facts.node, r->now_ns, &f) == 0)
+		n->view.need_ns = f.need_ns;
+}
+
 static void live(struct robot *r, struct sim_node *n, uint64_t step_ns)
 {
 	if (n->gone_ns) {
@@ -232,6 +252,7 @@ static void live(struct robot *r, struct sim_node *n, uint64_t step_ns)
 	} else {
 		end_token(r, n, DP_TOKEN_RETURNED, dice(r, 40) * MS);
 	}
+	forecast(r, n);
 	if (n->stop_ns)
 		live_stop(r, n);
 }
@@ -263,15 +284,17 @@ struct robot *robot_new(unsigned int number, unsigned int nodes, int hostile, ui
 		struct sim_node *n = &r->nodes[i];
 		snprintf(n->facts.dataflow, sizeof(n->facts.dataflow),
 			 "0199f1c2-7a3b-7c4d-8e5f-%012x", number);
-		if (hostile && i == 0)
-			snprintf(n->facts.node, sizeof(n->facts.node), "%s",
-				 "quote\" slash\\ line\nbrace} \xc3\xa9{x=\"");
-		else if (i < 8)
+		snprintf(n->facts.dataflow_name, sizeof(n->facts.dataflow_name), "field-test");
+		if (hostile && i == 0) {
+			snprintf(n->facts.node, sizeof(n->facts.node), "%s", HOSTILE);
+			snprintf(n->facts.dataflow, sizeof(n->facts.dataflow), "%s", HOSTILE);
+			snprintf(n->facts.dataflow_name, sizeof(n->facts.dataflow_name), "%s", HOSTILE);
+		} else if (i < 8) {
 			snprintf(n->facts.node, sizeof(n->facts.node), "%s", names[i]);
-		else
+		} else {
 			snprintf(n->facts.node, sizeof(n->facts.node), "%s-%u", names[i % 8],
 				 i / 8);
-		snprintf(n->facts.dataflow_name, sizeof(n->facts.dataflow_name), "field-test");
+		}
 		snprintf(n->facts.python, sizeof(n->facts.python), "3.11.7");
 		snprintf(n->facts.dora, sizeof(n->facts.dora), "0.5.0");
 		snprintf(n->function, sizeof(n->function), "work_%u", i);

@@ -271,18 +271,23 @@ static void a_request_has_limits(void **state)
 	expect(f, GET("/healthz", ""), "HTTP/1.1 200", "ok\n");
 }
 
-static void silent_connections_do_not_keep_others_out(void **state)
+/* Many connections that send `what` (maybe nothing) and then stand still. */
+static void standing_still_does_not_keep_others_out(struct fixture *f, const char *what)
 {
 	enum { SILENT = 400 };
-	struct fixture *f = *state;
 	int fds[SILENT];
 
 	for (unsigned int i = 0; i < SILENT; i++) {
 		fds[i] = dial(f);
 		dp_http_run(f->h);
+		/* One that was turned away already cannot send any more. */
+		if (what)
+			(void)!send(fds[i], what, strlen(what), MSG_NOSIGNAL);
+		dp_http_run(f->h);
 	}
 	for (unsigned int i = 0; i < 50; i++)
 		dp_http_run(f->h);
+	assert_true(dp_http_connections(f->h) > 1);
 	assert_true(dp_http_connections(f->h) <= DP_HTTP_CONNECTIONS_PER_IP);
 	expect(f, GET("/metrics", ""), "HTTP/1.1 200", "dora_probe_build_info");
 	for (unsigned int i = 0; i < SILENT; i++)
@@ -292,13 +297,77 @@ static void silent_connections_do_not_keep_others_out(void **state)
 	assert_int_equal(dp_http_connections(f->h), 0);
 }
 
+static void silent_connections_do_not_keep_others_out(void **state)
+{
+	standing_still_does_not_keep_others_out(*state, NULL);
+}
+
+static void unfinished_headers_do_not_keep_others_out(void **state)
+{
+	standing_still_does_not_keep_others_out(*state, "GET /metrics HTTP/1.1\r\nHost: x\r\nX: ");
+}
+
+/* An exposition that no socket's buffers swallow whole. */
+static void fill_metrics(struct fixture *f)
+{
+	for (unsigned int i = 0; i < DP_METRICS_NODES; i++) {
+		struct dp_rec_node facts = {.gil_observable = 1, .tokens_observable = 1};
+		struct dp_finding g = {.type = DP_FIND_NODE, .pid = i + 1};
+		char node[DP_ID_MAX];
+
+		snprintf(node, sizeof(node), "node-%050u", i);
+		g.node = node;
+		g.u.node.facts = &facts;
+		dp_metrics_finding(f->m, &g);
+	}
+}
+
+/* As many as one address may have, each with an answer that it does not read. */
+static void slow_readers_do_not_keep_others_out(void **state)
+{
+	static const char request[] = GET("/metrics", "");
+	int fds[DP_HTTP_CONNECTIONS_PER_IP], small = 4096, late = -1;
+	struct fixture *f = *state;
+	char status[64] = "";
+
+	fill_metrics(f);
+	for (unsigned int i = 0; i < DP_HTTP_CONNECTIONS_PER_IP; i++) {
+		fds[i] = dial(f);
+		setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+		dp_http_run(f->h);
+		assert_int_equal(send(fds[i], request, sizeof(request) - 1, MSG_NOSIGNAL),
+				 sizeof(request) - 1);
+		dp_http_run(f->h);
+	}
+	assert_int_equal(dp_http_connections(f->h), DP_HTTP_CONNECTIONS_PER_IP);
+	/* The next one is turned away, but not for as long as the slow ones please. */
+	for (unsigned int tries = 0; tries < 10 && strncmp(status, "HTTP/1.1 200", 12); tries++) {
+		if (late >= 0)
+			close(late);
+		late = dial(f);
+		dp_http_run(f->h);
+		(void)!send(late, request, sizeof(request) - 1, MSG_NOSIGNAL);
+		if (!pump(f, late, 500) || recv(late, status, sizeof(status), 0) <= 0)
+			pump(f, -1, 500); /* only lets time pass */
+	}
+	assert_memory_equal(status, "HTTP/1.1 200", 12);
+	close(late);
+	for (unsigned int i = 0; i < DP_HTTP_CONNECTIONS_PER_IP; i++)
+		close(fds[i]);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(the_pages_answer),     T(gzip_carries_the_same),
-		T(accept_is_weighed),    T(failures_to_open_say_what_to_do),
-		T(a_request_has_limits), T(silent_connections_do_not_keep_others_out),
+		T(the_pages_answer),
+		T(gzip_carries_the_same),
+		T(accept_is_weighed),
+		T(failures_to_open_say_what_to_do),
+		T(a_request_has_limits),
+		T(silent_connections_do_not_keep_others_out),
+		T(unfinished_headers_do_not_keep_others_out),
+		T(slow_readers_do_not_keep_others_out),
 	};
 
 	return cmocka_run_group_tests_name("http", tests, NULL, NULL);

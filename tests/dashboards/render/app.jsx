@@ -83,8 +83,9 @@ class Prometheus extends RuntimeDataSource {
       const span = Math.round((request.range.to.valueOf() - request.range.from.valueOf()) / 1000);
       const expr = sceneUtils && request.scopedVars.__sceneObject
         ? window.interpolate(request.scopedVars.__sceneObject.value.valueOf(), t.expr) : t.expr;
-      const text = expr.replaceAll('$__rate_interval', '8s').replaceAll('$__range', `${span}s`);
       const step = Math.max(1, Math.round(span / 300));
+      const text = expr.replaceAll('$__rate_interval', '8s').replaceAll('$__interval', `${step}s`)
+        .replaceAll('$__range', `${span}s`);
       const end = Math.floor(request.range.to.valueOf() / 1000 / step) * step;
       state.queries++;
       try {
@@ -125,6 +126,13 @@ const custom = { useCustomConfig(b) {
       process: identityOverrideProcessor, shouldApply: () => true, defaultValue: value, settings: {} });
 } };
 
+const cells = { useCustomConfig(b) {
+  for (const [path, value] of Object.entries({ cellOptions: { type: 'auto' }, align: 'auto', width: undefined,
+    minWidth: 100, filterable: false }))
+    b.addCustomEditor({ id: path, path, name: path, editor: () => null, override: () => null,
+      process: identityOverrideProcessor, shouldApply: () => true, defaultValue: value, settings: {} });
+} };
+
 const bus = new EventBusSrv();
 
 function Lines({ data, width, height, options, timeRange, timeZone }) {
@@ -152,7 +160,7 @@ const Missing = (what) => () => <div style={{ padding: 12, opacity: 0.7 }}>
   {what} is part of the Grafana server, which was not available: not drawn here.</div>;
 
 for (const [id, component, field] of [
-  ['timeseries', Lines, custom], ['stat', Stat, {}], ['table', TablePanel, { useCustomConfig: custom.useCustomConfig }],
+  ['timeseries', Lines, custom], ['stat', Stat, {}], ['table', TablePanel, cells],
   ['heatmap', Missing('The heat map'), custom], ['state-timeline', Missing('The state time line'), custom]])
   sceneUtils.registerRuntimePanelPlugin({ pluginId: `live-${id}`, plugin: new PanelPlugin(component).useFieldConfig(field) });
 
@@ -168,9 +176,9 @@ async function main() {
     const values = await api(`label/${label}/values`, { 'match[]': metric.replace(/\$(\w+)/g, (_, n) => chosen[n]) });
     if (!values.length) state.errors.push(`variable ${v.name} has no values`);
     const want = args.get(`var-${v.name}`) ?? values[0];
-    chosen[v.name] = v.multi ? '.*' : want;
+    chosen[v.name] = v.multi ? v.allValue : want;
     variables.push(new CustomVariable({ name: v.name, label: v.label, query: values.join(','), isMulti: v.multi,
-      includeAll: v.multi, hide: v.hide ?? 0, allValue: '.*', value: v.multi ? ['$__all'] : want, text: v.multi ? ['All'] : want }));
+      includeAll: v.multi, hide: v.hide ?? 0, allValue: v.allValue, value: v.multi ? ['$__all'] : want, text: v.multi ? ['All'] : want }));
   }
   const { sceneGraph } = await import('@grafana/scenes');
   window.interpolate = (object, expr) => sceneGraph.interpolate(object, expr, undefined, (value) =>
