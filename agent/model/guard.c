@@ -267,8 +267,10 @@ static void forecast(struct dp_model *m, struct node *n)
 		v.hold_start_ns = hold_start(h);
 		v.hold_expected_end_ns = end_of(n, h);
 	}
+	n->forecast_ns = DP_NULL;
 	if (dp_forecast(&v, n->facts.node, m->now, &r) < 0)
 		return;
+	n->forecast_ns = r.need_ns;
 	if (r.at_risk == n->at_risk)
 		return;
 	n->at_risk = r.at_risk;

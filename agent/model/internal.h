@@ -254,7 +254,8 @@ struct node {
 	uint64_t killed_after_ns;
 	int64_t margin_ns;       /* deadline minus exit; DP_SNULL never stopped */
 	uint8_t hold_unfinished; /* a hold was going on at the end */
-	uint64_t need_ns;
+	uint64_t need_ns;     /* its clean-up as measured; DP_NULL unknown */
+	uint64_t forecast_ns; /* what a stop would take, until there is one; DP_NULL unknown */
 	int64_t slack_ns;
 	uint64_t recommended_ns;
 

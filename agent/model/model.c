@@ -375,7 +375,7 @@ int dp_model_node_view(const struct dp_model *m, unsigned int i, struct dp_node_
 		.stop_ns = n->stop_ns,
 		.deadline_ns = n->deadline_ns,
 		.slack_ns = n->slack_ns,
-		.need_ns = n->need_ns,
+		.need_ns = n->forecast_ns,
 		.grace_ns = m->options.grace_ns ? m->options.grace_ns : n->grace.deadline_ns,
 		.held_ns = n->held_ns,
 		.holds = n->holds_count,

@@ -33,6 +33,7 @@ static void node_clear(struct node *n)
 	n->slack_ns = DP_SNULL;
 	n->margin_ns = DP_SNULL;
 	n->need_ns = DP_NULL;
+	n->forecast_ns = DP_NULL;
 	n->recommended_ns = DP_NULL;
 	for (int i = 0; i < DP_WARN_COUNT; i++)
 		n->warn[i].cause = -1;

@@ -15,6 +15,7 @@ import os
 import random
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -25,7 +26,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(TOP, "tests", "e2e"))
 
 import checks  # noqa: E402
-from flow import Flow, now, receiver, sender, wait_until  # noqa: E402
+from flow import Flow, free_port, now, receiver, sender, wait_until  # noqa: E402
 from probe import BINARY, Probe  # noqa: E402
 
 MS, S = checks.MS, checks.S
@@ -151,6 +152,37 @@ def warning_latency(b):
               "holds of 0.75-0.85 s, those below 0.6 s left out, --warn-hold 500ms; true start by the "
               "node's clock",
               missed=missed, **spread(late[name]))
+
+
+@bench
+def warning_under_scrapers(b):
+    """Do scrapers of the endpoint, decent or not, delay a warning?"""
+    hammer = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hammer.py")
+    for burden in (None, "scrapers", "half-open"):
+        steps = [{"at": 2 + 3 * n, "do": "usleep", "for": 0.8} for n in range(4)]
+        flow = b.flow(sender(), receiver(plan=steps), limit=90)
+        port = free_port()
+        probe = b.probe(flow, "--warn-hold", "300ms", "--listen", f"127.0.0.1:{port}")
+        done = None
+        if burden:
+            done = subprocess.Popen([sys.executable, hammer, str(port), "15", burden],
+                                    stdout=subprocess.PIPE, text=True)
+        flow.go()
+        flow.wait_said("recv", "plan_done", 40)
+        count = int(done.communicate(timeout=30)[0]) if done else 0
+        b.end(flow, probe)
+        holds = flow.said("recv", "hold")
+        late = [min((o["_arrival_ns"] - h["t0"] - 300 * MS
+                     for o in probe.events("warning", kind="gil_hold", resolved=False)
+                     if h["t0"] <= o["_arrival_ns"] <= h["t1"]), default=None) for h in holds]
+        missed = late.count(None)
+        late = [x for x in late if x is not None]
+        what = {None: "no scraper", "scrapers": "200 scrapers",
+                "half-open": "10,000 half-open connections"}[burden]
+        b.say(f"warning on screen after the threshold, {what}, worst",
+              max(late) / MS if late and not missed else None, "ms", ("<", 100),
+              "4 holds of 0.8 s, --warn-hold 300ms, --listen; scrapers ask again as soon as they "
+              "are answered", missed=missed, count=count, **spread(late))
 
 
 def brackets(b, name, start_target, end_target, companion, *args, gap=(0.15, 0.35)):

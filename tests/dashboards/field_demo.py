@@ -83,6 +83,9 @@ def main():
             since = time.monotonic()
             show(wait_alert(live, "DoraGilHeldTooLong", 20), since)
             show(wait_alert(live, "DoraTokenPendingTooLong", 20), since)
+            # What a stop would take has to know of the hold that is going on.
+            run.wait_for("forecast", 5, lambda: live.query(
+                'dora_probe_stop_forecast_seconds{node="detector"} > 5'))
             tell("the dataflow is stopped while the detector is stuck")
             flow.stop()
             since = time.monotonic()
