@@ -65,6 +65,7 @@ struct watch {
 	struct dp_targets *targets;
 	struct dp_model *model;
 	struct dp_recorder *recorder;
+	uint64_t cpus_online; /* at the start */
 	struct dp_show *show;
 	struct dp_view *view;       /* with --view, until the summary */
 	struct dp_metrics *metrics; /* with --listen */
@@ -426,13 +427,12 @@ static void tick_losses(struct watch *w, int last)
 			      1u << DP_LOSS_READ_FAULT | 1u << DP_LOSS_LATE_RECORD;
 	uint64_t now[DP_LOSS_COUNT] = {0};
 	uint64_t t = dp_now();
-	uint64_t few_samples = SAMPLE_HZ * (uint64_t)sysconf(_SC_NPROCESSORS_ONLN) *
-			       (t - w->thin_losses_ns) / (1000 * MS) / 2;
+	uint64_t few_samples = SAMPLE_HZ * w->cpus_online * (t - w->thin_losses_ns) / (1000 * MS) / 2;
 	int thin_due = last || t - w->thin_losses_ns >= THIN_LOSSES_NS;
 
 	if (thin_due)
 		w->thin_losses_ns = t;
-	dp_bpf_losses(w->bpf, now);
+	dp_bpf_losses(w->bpf, last || thin_due, now);
 	now[DP_LOSS_LATE_RECORD] = dp_merge_late(w->merge);
 	now[DP_LOSS_RING_FULL] += w->merge_full;
 	for (int i = 0; i < DP_LOSS_COUNT; i++) {
@@ -855,7 +855,12 @@ static void finish(struct watch *w)
 
 int dp_watch(const struct dp_options *o)
 {
-	struct watch w = {.o = o, .epoll = -1, .timer = -1, .signals = -1};
+	struct watch w = {.o = o,
+			  .epoll = -1,
+			  .timer = -1,
+			  .signals = -1,
+			  /* Read from a file each time: not at every tick. */
+			  .cpus_online = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN)};
 	struct dp_model_sink model_sink = {.finding = finding, .request = request, .ctx = &w};
 	struct dp_wire_sink wire_sink = {.record = push_own, .loss = wire_loss, .ctx = &w};
 	struct dp_targets_sink target_sink = {.record = push_own, .ctx = &w};

@@ -802,7 +802,7 @@ static uint64_t samples_missed(struct dp_bpf *b)
 	return b->samples_missed;
 }
 
-void dp_bpf_losses(struct dp_bpf *b, uint64_t ret[DP_LOSS_COUNT])
+void dp_bpf_losses(struct dp_bpf *b, int fresh, uint64_t ret[DP_LOSS_COUNT])
 {
 	struct dp_bpf_program programs[64];
 	uint32_t zero = 0;
@@ -813,12 +813,13 @@ void dp_bpf_losses(struct dp_bpf *b, uint64_t ret[DP_LOSS_COUNT])
 		for (int cpu = 0; cpu < b->cpus; cpu++)
 			for (int i = 0; i < DP_KERNEL_LOSSES; i++)
 				ret[i] += b->cpu_state[cpu].loss[i];
-		ret[DP_LOSS_SAMPLE_SKIPPED] = samples_missed(b);
 	}
+	ret[DP_LOSS_SAMPLE_SKIPPED] = b->samples_missed;
 	ret[DP_LOSS_PROGRAM_SKIPPED] = b->programs_skipped;
-	/* A system call per program: not at every tick. */
-	if (now_ns() < b->programs_asked_ns + PROGRAMS_EVERY_NS)
+	/* A system call per program, an interrupt per CPU: not at every tick. */
+	if (!fresh && now_ns() < b->programs_asked_ns + PROGRAMS_EVERY_NS)
 		return;
+	ret[DP_LOSS_SAMPLE_SKIPPED] = samples_missed(b);
 	b->programs_asked_ns = now_ns();
 	ret[DP_LOSS_PROGRAM_SKIPPED] = 0;
 	n = dp_bpf_programs(b, programs, (int)COUNT(programs));

@@ -72,9 +72,10 @@ int dp_bpf_drain(struct dp_bpf *b,
 
 /*
  * Kernel-side losses since start, by enum dp_loss up to DP_LAST_KERNEL_LOSS, PROGRAM_SKIPPED, and
- * SAMPLE_SKIPPED: cpu-clock samples that were due and not taken.
+ * SAMPLE_SKIPPED: cpu-clock samples that were due and not taken. The last two cost system calls and
+ * interrupts: they are up to ten seconds old but for `fresh`.
  */
-void dp_bpf_losses(struct dp_bpf *b, uint64_t ret[DP_LOSS_COUNT]);
+void dp_bpf_losses(struct dp_bpf *b, int fresh, uint64_t ret[DP_LOSS_COUNT]);
 
 struct dp_bpf_program {
 	const char *name;

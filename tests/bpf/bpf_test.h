@@ -163,7 +163,7 @@ static inline int session_stop(void **state)
 
 	/* Whatever was lost was counted, and nothing else is missing. */
 	drain(s);
-	dp_bpf_losses(s->bpf, losses);
+	dp_bpf_losses(s->bpf, 1, losses);
 	assert_true(s->gaps <= losses[DP_LOSS_RING_FULL]);
 	assert_int_equal(losses[DP_LOSS_MAP_FULL], 0);
 	assert_int_equal(losses[DP_LOSS_PROGRAM_SKIPPED], 0);

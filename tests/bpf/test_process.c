@@ -430,7 +430,7 @@ static void test_ring_overflow(void **state)
 		drain(s);
 	}
 	drain(s);
-	dp_bpf_losses(s->bpf, losses);
+	dp_bpf_losses(s->bpf, 1, losses);
 	assert_true(losses[DP_LOSS_RING_FULL] > 0);
 	assert_int_equal(s->gaps, losses[DP_LOSS_RING_FULL]);
 	target_end(s, &t);
@@ -480,7 +480,7 @@ static void test_programs_and_stats(void **state)
 			 1u << DP_SOURCE_FUTEX | 1u << DP_SOURCE_SCHED | 1u << DP_SOURCE_CPU_CLOCK |
 				 1u << DP_SOURCE_SOCKET | 1u << DP_SOURCE_REGION |
 				 1u << DP_SOURCE_SIGNAL | 1u << DP_SOURCE_LIFECYCLE);
-	dp_bpf_losses(s->bpf, losses);
+	dp_bpf_losses(s->bpf, 1, losses);
 	assert_int_equal(losses[DP_LOSS_RING_FULL], 0);
 	assert_int_equal(losses[DP_LOSS_MAP_FULL], 0);
 }

@@ -326,7 +326,7 @@ static void all_sizes(struct session *s, int family, const char *send, const cha
 	uint64_t conn;
 	int fd;
 
-	dp_bpf_losses(s->bpf, before);
+	dp_bpf_losses(s->bpf, 1, before);
 	target_start(&t, family);
 	watch(s, &t, 0, 0);
 	fd = target_connect(&t, "connect");
@@ -349,7 +349,7 @@ static void all_sizes(struct session *s, int family, const char *send, const cha
 	assert_int_equal(cut, 1 + (200000 - 131072));
 	moved = check_stream(s, t.pid, conn, DP_FROM_DAEMON, 0, &cut);
 	assert_int_equal(moved, in);
-	dp_bpf_losses(s->bpf, losses);
+	dp_bpf_losses(s->bpf, 1, losses);
 	assert_true(losses[DP_LOSS_PAYLOAD_CUT] - before[DP_LOSS_PAYLOAD_CUT] >= 2);
 	assert_int_equal(losses[DP_LOSS_RING_FULL], before[DP_LOSS_RING_FULL]);
 	assert_int_equal(losses[DP_LOSS_READ_FAULT], before[DP_LOSS_READ_FAULT]);

@@ -2,7 +2,8 @@
 """Sends messages of E2E_SIZE bytes, one per tick, and writes down when.
 
 E2E_OPTS (JSON): size, burst (messages per tick), only (stop sending after that many), log ("each"
-message, or a "count" at the end, for high rates), flat (send without waiting for ticks, for so many
+message, or a "count" at the end, for high rates), pause (seconds without a message after every
+"group" of them), flat (send without waiting for ticks, for so many
 seconds, and "pace": say the count that often), cleanup (seconds of sleep after Stop),
 linger (stay for so many seconds after Stop without dropping the node).
 """
@@ -31,6 +32,7 @@ say("ready")
 sent = 0
 log_each = OPTS.get("log", "each") == "each"
 only = OPTS.get("only", 0)
+resume = 0
 
 
 def send():
@@ -50,9 +52,13 @@ while True:
     if event["type"] == "INPUT":
         if OPTS.get("wait_go") and went() is None:
             continue
+        if time.monotonic() < resume:
+            continue
         for _ in range(OPTS.get("burst", 1)):
             if not only or sent < only:
                 send()
+        if OPTS.get("pause") and sent % OPTS["group"] == 0:
+            resume = time.monotonic() + OPTS["pause"]
         if OPTS.get("flat") and went() is not None:
             # Flat out for so long, then back to waiting: a Stop in between is seen afterwards.
             say("flat_begin", sent=sent)
