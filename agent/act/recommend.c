@@ -67,7 +67,7 @@ static void say_why_none(struct dp_sentence *s, const struct dp_measured *m, enu
 static void say_how(struct dp_sentence *s, const struct dp_measured *m)
 {
 	say_node(s, m);
-	if (m->holds) {
+	if (m->holds && m->max_hold_ns) {
 		dp_say(s, ": longest hold ");
 		dp_say_duration(s, m->max_hold_ns);
 		if (m->max_hold_function && m->max_hold_function[0]) {
@@ -75,7 +75,7 @@ static void say_how(struct dp_sentence *s, const struct dp_measured *m)
 			dp_say(s, m->max_hold_function);
 		}
 	} else {
-		dp_say(s, ": no hold");
+		dp_say(s, m->holds ? ": no hold but dora's own" : ": no hold");
 	}
 	dp_say(s, ", clean-up ");
 	if (m->stops) {

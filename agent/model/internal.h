@@ -162,7 +162,8 @@ struct warning {
 	struct place place;
 	uint64_t held_ns;
 	uint64_t peak_ns;
-	uint32_t told[TOLD_MAX]; /* places that were named since it was raised, as hashes */
+	uint64_t looked_ns;      /* delivery of the last token that was looked at for news */
+	uint32_t told[TOLD_MAX]; /* what was named since it was raised, as hashes */
 	uint32_t told_count;
 };
 

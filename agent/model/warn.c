@@ -2,7 +2,8 @@
 /*
  * Warnings with steps and hysteresis: notice at the threshold D, warning at 4 D, critical at 10 D,
  * each said once; resolved when the condition has been below D / 2 for 2 s or the node has left.
- * A hold at another place than those named so far is news also while the warning stands.
+ * A hold at another place than those named so far is news also while the warning stands, and so are
+ * tokens that came later and wait for another cause.
  */
 #include "model/internal.h"
 
@@ -114,10 +115,10 @@ static void step(struct dp_model *m, struct node *n, enum dp_warning_kind kind, 
 	}
 }
 
-/* Where a hold is, as a number: FNV-1a of function, file and line, beginning with the thread. */
-static uint32_t place_hash(uint32_t tid, const struct place *p)
+/* What a line names, as a number: FNV-1a of function, file and line, beginning with the key. */
+static uint32_t place_hash(uint32_t key, const struct place *p)
 {
-	uint32_t x = 2166136261u ^ tid;
+	uint32_t x = 2166136261u ^ key;
 
 	for (const char *c = p->function; *c; c++)
 		x = (x ^ (unsigned char)*c) * 16777619u;
@@ -126,10 +127,11 @@ static uint32_t place_hash(uint32_t tid, const struct place *p)
 	return (x ^ (uint32_t)p->line) * 16777619u;
 }
 
-/* Notes the place: 1 when it is news. Where the list is full, nothing is any more. */
-static int note_place(struct warning *w)
+/* Notes the place and the key (thread or cause): 1 when it is news. Where the list is full, nothing is
+ * any more. */
+static int note_place(struct warning *w, uint32_t key)
 {
-	uint32_t x = place_hash(w->holder_tid, &w->place);
+	uint32_t x = place_hash(key, &w->place);
 
 	for (uint32_t i = 0; i < w->told_count; i++)
 		if (w->told[i] == x)
@@ -140,19 +142,21 @@ static int note_place(struct warning *w)
 	return 1;
 }
 
-/* The warning stands and a hold that is none of those told so far has crossed the threshold. */
-static void warn_other_hold(struct dp_model *m, struct node *n, enum warn_level level,
-			    uint64_t since, int8_t cause, uint64_t not_before)
+/* The warning stands, and something that is none of what was told so far has crossed its step. */
+static void warn_other(struct dp_model *m, struct node *n, enum dp_warning_kind kind,
+		       enum warn_level level, uint64_t d, uint64_t since, int8_t cause,
+		       uint64_t not_before)
 {
-	struct warning *w = &n->warn[DP_WARN_GIL_HOLD];
+	struct warning *w = &n->warn[kind];
 	uint8_t highest = w->level;
-	uint64_t t = since + step_of(level, m->options.warn_hold_ns);
+	uint64_t t = since + step_of(level, d);
 
 	if (t < not_before)
 		t = not_before;
 	w->level = (uint8_t)level;
 	w->cause = cause;
-	warn_say(m, n, DP_WARN_GIL_HOLD, t > m->now ? m->now : t, 0, NULL);
+	w->raised_ns = m->now;
+	warn_say(m, n, kind, t > m->now ? m->now : t, 0, NULL);
 	w->level = highest;
 }
 
@@ -192,8 +196,9 @@ static void warn_hold(struct dp_model *m, struct node *n)
 		/* Within one hold a place that changes is no news. */
 		if (level != LEVEL_NONE && !h->told) {
 			h->told = 1;
-			if (note_place(w) && level <= w->level)
-				warn_other_hold(m, n, level, since, cause, h->known_ns);
+			if (note_place(w, h->tid) && level <= w->level)
+				warn_other(m, n, DP_WARN_GIL_HOLD, level, d, since, cause,
+					   h->known_ns);
 		}
 	}
 	step(m, n, DP_WARN_GIL_HOLD, value, d, since, cause, h ? h->known_ns : 0);
@@ -224,25 +229,50 @@ static void blame_holder(struct dp_model *m, struct node *n, struct warning *w, 
 	memcpy(w->place.file, b->file, sizeof(w->place.file));
 }
 
+/* Cause and place of what the token waits for. Gives the cause. */
+static int8_t blame_pending(struct dp_model *m, struct node *n, struct warning *w,
+			    const struct life *l)
+{
+	int8_t cause = cause_of_life(m, l, m->now);
+
+	memset(&w->place, 0, sizeof(w->place));
+	w->holder_tid = 0;
+	if (cause == DP_CAUSE_GIL_NATIVE || cause == DP_CAUSE_GIL_CONTENTION ||
+	    cause == DP_CAUSE_DORA_INTERNAL || cause == DP_CAUSE_DEADLOCK)
+		blame_holder(m, n, w, l->delivered_ns);
+	else if (cause == DP_CAUSE_BLOCKED || cause == DP_CAUSE_BUSY_PYTHON)
+		w->place = n->doing_place;
+	return cause;
+}
+
 static void warn_pending(struct dp_model *m, struct node *n)
 {
 	const struct life *l = n->pending_first;
 	struct warning *w = &n->warn[DP_WARN_TOKEN_PENDING];
 	uint64_t value, d = m->options.pending_threshold_ns;
 	int8_t cause = w->cause;
+	enum warn_level level;
 
 	while (l && l->doubtful)
 		l = l->next_pending;
 	value = l ? m->now - l->delivered_ns : 0;
-	if (l && level_of(value, d) > w->level) {
-		cause = cause_of_life(m, l, m->now);
-		memset(&w->place, 0, sizeof(w->place));
-		w->holder_tid = 0;
-		if (cause == DP_CAUSE_GIL_NATIVE || cause == DP_CAUSE_GIL_CONTENTION ||
-		    cause == DP_CAUSE_DORA_INTERNAL || cause == DP_CAUSE_DEADLOCK)
-			blame_holder(m, n, w, l->delivered_ns);
-		else if (cause == DP_CAUSE_BLOCKED || cause == DP_CAUSE_BUSY_PYTHON)
-			w->place = n->doing_place;
+	level = level_of(value, d);
+	if (l && level > w->level) {
+		cause = blame_pending(m, n, w, l);
+		note_place(w, (uint32_t)cause);
+	} else if (l && level != LEVEL_NONE && l->delivered_ns > w->raised_ns &&
+		   l->delivered_ns > w->looked_ns) {
+		struct warning was = *w;
+
+		cause = blame_pending(m, n, w, l);
+		/* What is not known yet may be at the next tick. */
+		if (cause != DP_CAUSE_UNKNOWN)
+			was.looked_ns = w->looked_ns = l->delivered_ns;
+		if (cause != DP_CAUSE_UNKNOWN && cause != was.cause &&
+		    note_place(w, (uint32_t)cause))
+			warn_other(m, n, DP_WARN_TOKEN_PENDING, level, d, l->delivered_ns, cause, 0);
+		else
+			*w = was;
 	}
 	step(m, n, DP_WARN_TOKEN_PENDING, value, d, l ? l->delivered_ns : 0, cause, 0);
 }

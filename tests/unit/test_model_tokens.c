@@ -278,6 +278,37 @@ static void test_blocked_and_reference_kept(void **state)
 	table_free(t);
 }
 
+/*
+ * A warning stands until 2 s after its tokens went. Tokens that come meanwhile and wait for another
+ * cause are told, those that wait for one that was told are not.
+ */
+static void test_warning_of_another_cause(void **state)
+{
+	struct table *t = two_nodes();
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		double from = 100 + i * 1500;
+
+		say(t, DP_REC_TOKEN_DELIVERED, from, RECV, (uint8_t)(i + 1));
+		region(t, DP_REGION_MAPPED, from + 1, RECV, (uint8_t)(i + 1));
+		/* asleep in the handler; then kept while the node polls; then asleep again */
+		if (i == 1)
+			stacks(t, from + 200, from + 1200, 202, "dora.abi3.so");
+		else
+			stacks(t, from + 200, from + 1200, 230, "");
+		assert_int_equal(count_said(t, DP_FIND_WARNING), i == 0 ? 1 : 2);
+		say(t, DP_REC_TOKEN_REPORTED, from + 1250, RECV, (uint8_t)(i + 1));
+	}
+	assert_int_equal(said(t, DP_FIND_WARNING, 0)->f.u.warning.cause, DP_CAUSE_BLOCKED);
+	assert_int_equal(said(t, DP_FIND_WARNING, 1)->f.u.warning.cause, DP_CAUSE_REFERENCE_KEPT);
+	assert_false(said(t, DP_FIND_WARNING, 1)->f.u.warning.resolved);
+	ticks_until(t, 7000);
+	assert_int_equal(count_said(t, DP_FIND_WARNING), 3);
+	assert_true(said(t, DP_FIND_WARNING, 2)->f.u.warning.resolved);
+	table_free(t);
+}
+
 static void test_not_reported(void **state)
 {
 	struct table *t = two_nodes();
@@ -661,6 +692,7 @@ int main(void)
 		cmocka_unit_test(test_contention),
 		cmocka_unit_test(test_contention_of_native_calls),
 		cmocka_unit_test(test_blocked_and_reference_kept),
+		cmocka_unit_test(test_warning_of_another_cause),
 		cmocka_unit_test(test_not_reported),
 		cmocka_unit_test(test_receiver_gone),
 		cmocka_unit_test(test_owner_closes_region),
