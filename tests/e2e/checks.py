@@ -291,9 +291,10 @@ def check_no_warnings(lines, kinds=("token_pending", "gil_hold", "stop_pending",
     the GIL for long then, and a warning that says so, of a hold within that time, is right.
     """
     def by_dora(o):
+        # held_ns is as of the line, which comes a moment after t_ns, when the threshold was crossed.
         return o["cause"] == "dora_internal" and any(
             o["pid"] == pid and t0 <= o["t_ns"] <= t1 + TOLERANCE and
-            (o["held_ns"] or 0) <= o["t_ns"] - t0 + TOLERANCE for pid, t0, t1 in inside_dora)
+            (o["held_ns"] or 0) <= o["_arrival_ns"] - t0 + TOLERANCE for pid, t0, t1 in inside_dora)
     return [f"false warning: {o['kind']} {o['severity']} {o['cause']} held {ms(o['held_ns'])} "
             f"in {o['function']}" for o in lines_of(lines, "warning")
             if o["kind"] in kinds and not o["resolved"] and not by_dora(o)]
