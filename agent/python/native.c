@@ -69,7 +69,7 @@ static void find_sleep(pid_t pid, const struct dp_task_syscall *s, struct dp_rec
 		break;
 	case SYS_poll:
 		if (s->arg[1] == 0 && (int32_t)s->arg[2] > 0)
-			ret->sleep_ns = s->arg[2] * 1000000;
+			ret->sleep_ns = (uint64_t)(uint32_t)s->arg[2] * 1000000;
 		return;
 #endif
 	default:

@@ -43,6 +43,16 @@ def finish(t, flow, probe, stop=True, timeout=15):
     return end
 
 
+def stop_and_end(flow, probe, pids):
+    """The same where the probe goes on without targets. Gives the lines."""
+    flow.stop()
+    flow.wait_gone(10)
+    for pid in pids.values():
+        probe.wait("exit", 5, pid=pid)
+    probe.end(signal.SIGINT)
+    return probe.events()
+
+
 def check_holds(t, lines, flow, node, since, until=1 << 63, **kw):
     t.check(checks.check_holds(lines, flow.truth(node), since, until, starved=flow.starved, **kw))
 
@@ -435,12 +445,7 @@ def early_attach(t):
     count = len(flow.said("send", "sent"))
     flow.wait_said("send", "sent", 10, count=count + 40)
     end = now()
-    flow.stop()
-    flow.wait_gone(10)
-    for pid in pids.values():
-        probe.wait("exit", 5, pid=pid)
-    probe.end(signal.SIGINT)
-    lines = probe.events()
+    lines = stop_and_end(flow, probe, pids)
     uuids = {o["dataflow"] for o in checks.lines_of(lines, "node", pid=pids["recv"])}
     t.expect(len(uuids) == 1 and None not in uuids, f"dataflow of the node: {uuids}")
     mine = [o for o in lines if o.get("event") != "token" or o["dataflow"] in uuids]
@@ -497,12 +502,7 @@ def launched(t):
     flow.go()
     flow.wait_said("send", "sent", 10, count=40)
     end = now() - 100 * MS
-    flow.stop()
-    flow.wait_gone(10)
-    for pid in pids.values():
-        probe.wait("exit", 5, pid=pid)
-    probe.end(signal.SIGINT)
-    lines = probe.events()
+    lines = stop_and_end(flow, probe, pids)
     uuid = checks.lines_of(lines, "node", pid=pids["recv"])[-1]["dataflow"]
     mine = [o for o in lines if o.get("event") != "token" or o["dataflow"] == uuid]
     t.expect(uuid is not None, "the node has no dataflow")
