@@ -666,13 +666,14 @@ static void says_what_is_no_cpython(void **state)
 	assert_int_equal(rc, -ENOENT);
 	assert_non_null(strstr(why, "no CPython"));
 	assert_null(p);
-	while (dp_native_stack(c.pid, c.pid, &s) == 0 && s.syscall_nr != SYS_clock_nanosleep &&
-	       now_ns() < until)
+	/* Its state is read before its system call: until both are those of the sleep. */
+	while (dp_native_stack(c.pid, c.pid, &s) == 0 &&
+	       (s.state != 'S' || s.syscall_nr != SYS_clock_nanosleep) && now_ns() < until)
 		short_pause();
 	assert_int_equal(s.status, 0);
+	assert_int_equal(s.state, 'S');
 	assert_int_equal(s.syscall_nr, SYS_clock_nanosleep);
 	assert_int_equal(s.frame_count, 0);
-	assert_int_equal(s.state, 'S');
 	assert_string_equal(s.comm, "sleep");
 	assert_string_equal(s.library, "sleep");
 	gone = c.pid;
