@@ -31,7 +31,7 @@
 #define FUNCTIONS_MAX 64
 #define TOKENS_MAX    32768
 #define LIVES_MAX     32768
-#define TOKEN_BUCKETS 65536
+#define TOKEN_BUCKETS 8192
 
 /* Numbers of the timeline, each with its reason in gil.c. */
 #define CANDIDATE_NS  (20 * MS) /* a stack is read */

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #define BLOCK_BYTES   128
+#define CACHE_LINE    64
 #define BLOCK_PAYLOAD (BLOCK_BYTES - sizeof(uint32_t))
 #define BLOCKS        (DP_MERGE_ARENA_BYTES / BLOCK_BYTES)
 #define NO_BLOCK      UINT32_MAX
@@ -88,6 +89,14 @@ void dp_merge_free(struct dp_merge *m)
 	free(m);
 }
 
+static void fetch_ahead(const struct dp_merge *m, uint32_t block)
+{
+	const char *b = (const char *)&m->blocks[block];
+
+	for (size_t line = 0; line < BLOCK_BYTES; line += CACHE_LINE)
+		__builtin_prefetch(b + line, 1);
+}
+
 static uint32_t block_take(struct dp_merge *m)
 {
 	uint32_t b = m->free_list;
@@ -97,6 +106,9 @@ static uint32_t block_take(struct dp_merge *m)
 	else
 		b = m->fresh++;
 	m->blocks_free--;
+	/* The next one to be taken has left the cache long ago: it comes back while this is filled. */
+	if (m->free_list != NO_BLOCK)
+		fetch_ahead(m, m->free_list);
 	return b;
 }
 
@@ -247,6 +259,9 @@ int dp_merge_pop(struct dp_merge *m, uint64_t until_ns, struct dp_record *ret)
 		m->queue_head = --m->queue_count ? (m->queue_head + 1) % DP_MERGE_MAX : 0;
 	}
 	fetch(m, k.block, ret, k.size);
+	/* Most likely the next to leave; by then it is in the cache. */
+	if (m->queue_count)
+		fetch_ahead(m, queue_at(m, 0)->block);
 	m->left_ns = k.t_ns;
 	if (m->queue_count + m->heap_count == 0 && m->fresh > BLOCKS_KEPT)
 		give_back(m);

@@ -279,9 +279,9 @@ def rate_2000(b):
     b.say("agent's own CPU at 2,000 messages/s", 100 * cpu, "% of a core")
 
 
-def flat_flow(b, seconds, **kw):
+def flat_flow(b, seconds, queue_size=1000, **kw):
     return b.flow(sender(period_ms=20, log="count", flat=seconds, wait_go=True, **kw),
-                  receiver(queue_size=1000), limit=120)
+                  receiver(queue_size=queue_size), limit=120)
 
 
 @bench
@@ -429,12 +429,11 @@ def run_time(pid):
     return total
 
 
-@bench
-def throughput(b):
-    """The dataflow's own rate with the probe attached against without, interleaved in one run."""
+def throughput_of(b, size, queue_size):
+    """The rate of a flat-out flow of messages of `size` bytes with the probe against without."""
     rounds, window = (10, 2.0) if b.full else (6, 1.5)
     seconds = rounds * 2 * (window + 1.2) + 4
-    flow = flat_flow(b, seconds, pace=0.05)
+    flow = flat_flow(b, seconds, queue_size, pace=0.05, size=size)
     flow.go()
     wait_until(lambda: flow.said("send", "flat_begin"), 20, "flat-out sending")
     time.sleep(1.5)
@@ -465,16 +464,21 @@ def throughput(b):
             return None
         return (inside[-1][1] - inside[0][1]) / ((inside[-1][0] - inside[0][0]) / S)
 
-    rates = {k: [r for r in map(rate, v) if r] for k, v in spans.items()}
-    if not rates["with"] or not rates["without"]:
-        b.say("throughput with the probe", None, "of that without", (">=", 0.95), "no data")
-        return
-    pairs = [a / c for a, c in zip(rates["with"], rates["without"])]
-    b.say("throughput with the probe", statistics.median(pairs), "of that without", (">=", 0.95),
-          f"64 KiB messages flat out, {rounds} pairs of {window} s windows in one run, median of "
-          "the pairs", with_=f"{statistics.median(rates['with']):.0f}/s",
-          without=f"{statistics.median(rates['without']):.0f}/s",
+    rates = {k: [rate(span) for span in v] for k, v in spans.items()}
+    pairs = [a / c for a, c in zip(rates["with"], rates["without"]) if a and c]
+    b.say(f"throughput with the probe, messages of {size / 1000:.0f} kB",
+          statistics.median(pairs) if pairs else None, "of that without", (">=", 0.95),
+          f"flat out, {len(pairs)} pairs of {window} s windows in one run, median of the pairs",
+          with_=f"{statistics.median(filter(None, rates['with'])):.0f}/s",
+          without=f"{statistics.median(filter(None, rates['without'])):.0f}/s",
           worst=f"{min(pairs):.3f}", best=f"{max(pairs):.3f}")
+
+
+@bench
+def throughput(b):
+    """The dataflow's own rate flat out, of camera images (as in the demo) and of small messages."""
+    for size, queue_size in ((1000000, 10), (65536, 1000)):
+        throughput_of(b, size, queue_size)
 
 
 # -- causes, early warning, guard
