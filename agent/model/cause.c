@@ -236,9 +236,25 @@ int8_t cause_of_stall(const struct node *n, uint64_t from, uint64_t to)
 	return cause_of_doing(doing_most(n, from, to, seen));
 }
 
+/*
+ * Inputs that are still queued in a node that is on its way out. dora waits for its event thread
+ * before it lets go of them, while their owner gives them up.
+ */
+static unsigned int queued_at_the_end(const struct node *n)
+{
+	unsigned int count = 0;
+
+	if (!n->stop_seen && !n->inputs_closed)
+		return 0;
+	for (const struct life *l = n->pending_first; l; l = l->next_pending)
+		count += !l->mapped_ns;
+	return count;
+}
+
 const char *cause_advice(int8_t cause, struct node *n, const struct place *p)
 {
 	char where[DP_FUNCTION_MAX + DP_FILE_MAX + 32] = "its code";
+	unsigned int queued;
 
 	if (p && p->known && p->function[0]) {
 		const char *base = strrchr(p->file, '/');
@@ -303,10 +319,17 @@ const char *cause_advice(int8_t cause, struct node *n, const struct place *p)
 			 "(0.5.0 mends it) or send more often");
 		break;
 	case DP_CAUSE_DORA_INTERNAL:
-		snprintf(n->advice, sizeof(n->advice),
-			 "dora's own code holds the GIL (creating or dropping a node): nothing to "
-			 "do in "
-			 "the node");
+		queued = queued_at_the_end(n);
+		if (queued)
+			snprintf(n->advice, sizeof(n->advice),
+				 "dora drops the node with %u input%s queued, whose tokens are given "
+				 "up meanwhile: take them before leaving (next() until it returns "
+				 "None)",
+				 queued, queued == 1 ? "" : "s");
+		else
+			snprintf(n->advice, sizeof(n->advice),
+				 "dora's own code holds the GIL (creating or dropping a node): "
+				 "nothing to do in the node");
 		break;
 	case DP_CAUSE_DEADLOCK:
 		snprintf(n->advice, sizeof(n->advice),

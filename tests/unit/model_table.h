@@ -82,6 +82,19 @@ static inline struct dp_record record(enum dp_record_type type, double ms, uint3
 	return r;
 }
 
+/* A record of the token whose bytes are all `id`. */
+static inline struct dp_record token(enum dp_record_type type, double ms, uint32_t pid,
+				     uint8_t id)
+{
+	struct dp_record r = record(type, ms, pid, pid);
+
+	memset(r.u.token.token, id, DP_TOKEN_LEN);
+	r.u.token.bytes = 65536;
+	snprintf(r.u.token.region, sizeof(r.u.token.region), "shmem_%X", id);
+	snprintf(r.u.token.id, sizeof(r.u.token.id), "data");
+	return r;
+}
+
 static inline void tick(struct table *t, double ms)
 {
 	struct dp_record r = record(DP_REC_TICK, ms, 0, 0);

@@ -348,6 +348,42 @@ static void hold_of_600_ms(struct table *t, double from, const char *function, i
 	ticks_until(t, from + 800);
 }
 
+/* dora drops the node: nothing to do about that, unless inputs are queued that nobody took. */
+static void test_advice_on_dropping_the_node(void **state)
+{
+	(void)state;
+	for (uint8_t queued = 0; queued < 3; queued++) {
+		struct table *t = table_new();
+		struct dp_record r = record(DP_REC_WIRE_EVENT, 5, PID, PID);
+		const char *advice;
+
+		node(t, 0, PID, "recv");
+		for (uint8_t id = 0; id < queued; id++) {
+			struct dp_record k = token(DP_REC_TOKEN_DELIVERED, 4, PID, id);
+
+			feed(t, &k);
+		}
+		r.u.wire.kind = DP_WIRE_STOP;
+		feed(t, &r);
+		looks(t, 110, 130, MAIN, 100, 0, 0);
+		armed(t, 131, 1, 0);
+		stack(t, 131, PID, MAIN, "<module>", 319, "dora.abi3.so");
+		looks(t, 140, 660, MAIN, 100, 131, 0);
+		advice = NULL;
+		for (unsigned int i = 0; i < count_said(t, DP_FIND_WARNING); i++) {
+			const struct said *w = said(t, DP_FIND_WARNING, i);
+
+			if (w->f.u.warning.kind == DP_WARN_GIL_HOLD)
+				advice = w->advice;
+		}
+		assert_non_null(advice);
+		assert_int_equal(!!strstr(advice, "nothing to do"), queued == 0);
+		assert_int_equal(!!strstr(advice, "1 input queued"), queued == 1);
+		assert_int_equal(!!strstr(advice, "2 inputs queued"), queued == 2);
+		table_free(t);
+	}
+}
+
 /*
  * While a warning stands, a hold at another place is news, one at a place that was named is not,
  * nor is a place that changes within one hold; one line takes all back.
@@ -572,6 +608,7 @@ int main(void)
 		cmocka_unit_test(test_exact_edge_hold),
 		cmocka_unit_test(test_hold_at_the_end_is_at_least),
 		cmocka_unit_test(test_warning_steps),
+		cmocka_unit_test(test_advice_on_dropping_the_node),
 		cmocka_unit_test(test_warning_of_another_place),
 		cmocka_unit_test(test_dear_process_is_disarmed),
 		cmocka_unit_test(test_row_of_a_dear_process_is_no_finding),

@@ -7,17 +7,6 @@
 #define SEND 200
 #define RECV 100
 
-static struct dp_record token(enum dp_record_type type, double ms, uint32_t pid, uint8_t id)
-{
-	struct dp_record r = record(type, ms, pid, pid);
-
-	memset(r.u.token.token, id, DP_TOKEN_LEN);
-	r.u.token.bytes = 65536;
-	snprintf(r.u.token.region, sizeof(r.u.token.region), "shmem_%X", id);
-	snprintf(r.u.token.id, sizeof(r.u.token.id), "data");
-	return r;
-}
-
 static void say(struct table *t, enum dp_record_type type, double ms, uint32_t pid, uint8_t id)
 {
 	struct dp_record r = token(type, ms, pid, id);
