@@ -140,7 +140,8 @@ static void run_on_cpu_is_seen(struct fixture *f)
 	assert_true(longest + 45 * MS > v[1] - v[0]);
 }
 
-static void contended_wait_is_exact(struct fixture *f)
+/* One contended hold; gives the number of its releases that were seen, 0 or 1. */
+static int contended_wait(struct fixture *f)
 {
 	const struct dp_capture *h = NULL;
 	const struct dp_gil_wait *w = NULL;
@@ -148,6 +149,7 @@ static void contended_wait_is_exact(struct fixture *f)
 	uint64_t v[8], begin_ns = 0;
 	pid_t holder;
 
+	f->s->used = 0;
 	assert_int_equal(tell(f, "wait 200000", v), 5);
 	holder = (pid_t)v[4];
 	await(f->s, DP_CAP_GIL_WAIT_END, f->c.pid, 1, 1000);
@@ -183,6 +185,19 @@ static void contended_wait_is_exact(struct fixture *f)
 		releases++;
 		assert_true(!span->from_ns || span->from_ns <= v[0]);
 	}
+	return releases;
+}
+
+/*
+ * A release is seen by the wake-up of a waiter. Every 5 ms the waiter is awake for a moment to ask
+ * for the GIL: whoever releases it just then wakes nobody, which must be rare.
+ */
+static void contended_wait_is_exact(struct fixture *f)
+{
+	int releases = 0;
+
+	for (int round = 0; round < 3 && !releases; round++)
+		releases = contended_wait(f);
 	assert_int_equal(releases, 1);
 }
 

@@ -146,6 +146,27 @@ static void wait_for_holder(struct dp_py *p, uint32_t tid, uint8_t drop, struct 
 		 dp_py_info(p)->version, tid, seen, look->locked, look->drop_request);
 }
 
+/*
+ * The stack of a thread that is on its way into a sleep without end. A stack is several reads: only
+ * those of a sleeper are of one moment, so it is read anew once it sleeps.
+ */
+static void stack_of_sleeper(struct dp_py *p, uint32_t tid, struct dp_rec_stack *s)
+{
+	uint64_t until = now_ns() + DEADLINE_NS;
+	bool sleeps = false;
+
+	while (!sleeps && now_ns() < until) {
+		assert_int_equal(dp_py_stack(p, (pid_t)tid, s), 0);
+		sleeps = s->state == 'S' && (s->syscall_nr == SYS_clock_nanosleep ||
+					     s->syscall_nr == SYS_nanosleep ||
+					     s->syscall_nr == SYS_pselect6 || s->syscall_nr == 23);
+	}
+	if (!sleeps)
+		fail_msg("%s: thread %u does not sleep: %c, system call %d",
+			 dp_py_info(p)->version, tid, s->state, (int)s->syscall_nr);
+	assert_int_equal(dp_py_stack(p, (pid_t)tid, s), 0);
+}
+
 static void wait_for_stack(struct dp_py *p, uint32_t tid, const char *function, int line,
 			   struct dp_rec_stack *s)
 {
@@ -192,12 +213,13 @@ static void finds_a_native_holder(void **state)
 		/* The main thread asks for the GIL after an interval. */
 		wait_for_holder(p, f.holder, 1, &look);
 		assert_int_not_equal(f.holder, c.pid);
-		assert_true(look.frame != 0);
 		wait_for_stack(p, f.holder, "hold_native", line_of("hold_native"), &s);
+		stack_of_sleeper(p, f.holder, &s);
 		assert_int_equal(s.is_main, 0);
 		assert_int_equal(s.has_gil_wait, 0);
-		assert_int_equal(s.state, 'S');
 		assert_true(s.syscall_nr == SYS_clock_nanosleep || s.syscall_nr == SYS_nanosleep);
+		wait_for_holder(p, f.holder, 1, &look);
+		assert_true(look.frame != 0);
 		assert_true(s.frame == look.frame && s.ip == look.ip);
 		if (strcmp(f.ctypes, "builtin") == 0)
 			printf("  %s: _ctypes is built in, library %s\n", py->version, s.library);
@@ -355,7 +377,6 @@ static void reads_stacks_as_python_does(void **state)
 		struct child c = start_target(py, target_path, "stacks");
 		static struct facts f;
 		struct dp_rec_stack s;
-		uint64_t until = now_ns() + DEADLINE_NS;
 		unsigned int hostile = 0, cut = 0;
 		struct dp_py *p;
 
@@ -365,11 +386,7 @@ static void reads_stacks_as_python_does(void **state)
 		assert_int_equal(f.threads, 11);
 		for (unsigned int i = 0; i < f.threads; i++) {
 			/* block() says its stack and then sleeps in the same line. */
-			do {
-				assert_int_equal(dp_py_stack(p, (pid_t)f.thread[i], &s), 0);
-			} while (s.syscall_nr != SYS_clock_nanosleep &&
-				 s.syscall_nr != SYS_pselect6 && s.syscall_nr != 23 &&
-				 now_ns() < until);
+			stack_of_sleeper(p, f.thread[i], &s);
 			compare_stack(py, &f, f.thread[i], &s);
 			for (unsigned int k = 0; k < s.frame_count; k++) {
 				for (const char *ch = s.frames[k].file; *ch; ch++)

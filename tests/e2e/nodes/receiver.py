@@ -14,6 +14,7 @@ E2E_OPTS (JSON):
   free_early the event is let go before next() is called
   deaf       Stop is not obeyed for so many seconds of pure-Python polling
   cleanup    seconds of sleep after Stop
+  pace       say how many were received that often, in seconds
   helpers    it starts two Python processes that inherit its environment: one by exec, one by fork
   drain      after Stop the inputs that are still queued are taken and dropped; a node that does not
              gives them up when it is dropped, whoever watches it
@@ -268,6 +269,7 @@ event = None
 
 def loop():
     global event, received, keep_until
+    tell = time.monotonic()
     while True:
         if OPTS.get("free_early"):
             event = None
@@ -278,6 +280,9 @@ def loop():
             received += 1
             if OPTS.get("log"):
                 say("received", n=received)
+            if OPTS.get("pace") and time.monotonic() > tell:
+                say("pace", received=received)
+                tell = time.monotonic() + OPTS["pace"]
             if OPTS.get("keep_all") or keep_until is not None:
                 kept.append(event["value"])
             if keep_until is not None and now() > keep_until:
