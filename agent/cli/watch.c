@@ -288,10 +288,23 @@ static void capture(void *ctx, const struct dp_capture *h, size_t len)
 static void hook(struct watch *w, const struct dp_finding *f);
 static void self_test(struct watch *w, const struct dp_finding *f);
 
+/* What became of the output: `err` as of dp_show_finding. */
+static void shown(struct watch *w, int err)
+{
+	if (err == -EPIPE) {
+		w->pipe_broken = 1;
+		w->end = 1;
+	} else if (err && err != -ENOBUFS && !w->output_error) {
+		/* -ENOBUFS: a reader too slow for its own lines has lost some, show/ tells it. */
+		w->output_error = err;
+		w->end = 1;
+		fprintf(stderr, "dora-probe: standard output: %s\n", strerror(-err));
+	}
+}
+
 static void finding(void *ctx, const struct dp_finding *f)
 {
 	struct watch *w = ctx;
-	int err;
 
 	if (f->type == DP_FIND_WARNING && !f->u.warning.resolved)
 		w->warned = 1;
@@ -305,18 +318,8 @@ static void finding(void *ctx, const struct dp_finding *f)
 		dp_view_finding(w->view, f);
 		return;
 	}
-	if (w->pipe_broken)
-		return;
-	err = dp_show_finding(w->show, f);
-	if (err == -EPIPE) {
-		w->pipe_broken = 1;
-		w->end = 1;
-	} else if (err && err != -ENOBUFS && !w->output_error) {
-		/* -ENOBUFS: a reader too slow for its own lines has lost some, show/ tells it. */
-		w->output_error = err;
-		w->end = 1;
-		fprintf(stderr, "dora-probe: standard output: %s\n", strerror(-err));
-	}
+	if (!w->pipe_broken)
+		shown(w, dp_show_finding(w->show, f));
 }
 
 static void push_answer(void *ctx, uint32_t pid, const struct dp_rec_action *answer)
@@ -552,6 +555,8 @@ static void tick(struct watch *w)
 	}
 	dp_record_init(&r, DP_REC_TICK, dp_now(), 0, 0);
 	push_own(w, &r);
+	if (!w->view && !w->pipe_broken)
+		shown(w, dp_show_waiting(w->show, now));
 	/* What was started is heard of: both kinds have their own time limit. */
 	if (dp_targets_finished(w->targets) && !running)
 		w->end = 1;

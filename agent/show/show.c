@@ -19,6 +19,8 @@
 /* A pipe that poll() calls writable takes PIPE_BUF bytes without blocking (pipe(7)). */
 #define PIECE        4096
 #define LAST_WAIT_MS 2000
+/* How long the text waits for more tokens that end alike. */
+#define HELD_BACK_NS 500000000ULL
 
 struct dp_show {
 	struct dp_show_options o;
@@ -116,20 +118,11 @@ static int queue(struct dp_show *s)
 	return 0;
 }
 
-int dp_show_finding(struct dp_show *s, const struct dp_finding *f)
+/* Hands the line on. 0, or what was lost of it as dp_show_finding says. */
+static int put_line(struct dp_show *s)
 {
 	int queued, r;
 
-	if (s->error)
-		return s->error;
-	if (s->o.format == DP_SHOW_NOTHING || f->type >= DP_FIND_COUNT ||
-	    !dp_finding_passes(f, &s->o))
-		return 0;
-	dp_line_reset(&s->line);
-	if (s->o.format == DP_SHOW_JSON)
-		dp_render_json(&s->line, &s->json, f);
-	else
-		dp_render_text(&s->line, &s->text, &s->o, f);
 	if (s->line.error)
 		return s->line.error;
 	if (s->line.len == 0)
@@ -147,12 +140,38 @@ int dp_show_finding(struct dp_show *s, const struct dp_finding *f)
 	return queued;
 }
 
+int dp_show_finding(struct dp_show *s, const struct dp_finding *f)
+{
+	if (s->error)
+		return s->error;
+	if (s->o.format == DP_SHOW_NOTHING || f->type >= DP_FIND_COUNT ||
+	    !dp_finding_passes(f, &s->o))
+		return 0;
+	dp_line_reset(&s->line);
+	if (s->o.format == DP_SHOW_JSON)
+		dp_render_json(&s->line, &s->json, f);
+	else
+		dp_render_text(&s->line, &s->text, &s->o, f);
+	return put_line(s);
+}
+
+int dp_show_waiting(struct dp_show *s, uint64_t now_ns)
+{
+	if (s->error || s->o.format != DP_SHOW_TEXT || now_ns < HELD_BACK_NS)
+		return s->error;
+	dp_line_reset(&s->line);
+	dp_render_text_alike(&s->line, &s->text, now_ns - HELD_BACK_NS);
+	return put_line(s);
+}
+
 void dp_show_free(struct dp_show *s)
 {
 	if (!s)
 		return;
-	if (!s->error)
+	if (!s->error) {
+		(void)dp_show_waiting(s, UINT64_MAX);
 		(void)drain(s, LAST_WAIT_MS);
+	}
 	dp_line_free(&s->line);
 	dp_line_free(&s->json.summary);
 	dp_line_free(&s->text.table);

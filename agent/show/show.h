@@ -28,6 +28,11 @@ void dp_show_free(struct dp_show *s);
  * caller up for DP_SHOW_WAIT_MS at most: what it has not taken by then is kept for the next call.
  */
 int dp_show_finding(struct dp_show *s, const struct dp_finding *f);
+/*
+ * To be called now and then while nothing is found: the text holds tokens back that end alike, and
+ * tells their number when no more of them come. Returns as dp_show_finding. `now_ns`: dp_now().
+ */
+int dp_show_waiting(struct dp_show *s, uint64_t now_ns);
 #define DP_SHOW_WAIT_MS     100
 #define DP_SHOW_BACKLOG_MAX (1024 * 1024) /* bytes kept for a slow reader */
 

@@ -370,6 +370,83 @@ static void text_wait(struct dp_line *l, struct dp_text_state *s, const struct d
 	dp_line_str(l, "\n");
 }
 
+/* A node that leaves gives up a hundred tokens at once: these many lines tell it. */
+#define ALIKE_SHOWN     3
+#define ALIKE_WITHIN_NS 250000000
+
+static void put_alike(struct dp_line *l, const struct dp_text_state *s, struct dp_text_alike *a)
+{
+	static const char *const ends[] = {
+		[DP_TOKEN_OPEN] = "still pending at the end",
+		[DP_TOKEN_RETURNED] = "returned",
+		[DP_TOKEN_ABANDONED] = "abandoned",
+		[DP_TOKEN_LOST] = "lost from sight",
+	};
+	char least[32], most[32], text[512];
+
+	_Static_assert(sizeof(ends) / sizeof(ends[0]) == DP_TOKEN_COUNT, "words for each state");
+	if (!a->hidden)
+		return;
+	dp_format_duration(a->least_ns, least, sizeof(least));
+	dp_format_duration(a->most_ns, most, sizeof(most));
+	snprintf(text, sizeof(text), "and %u more (%s) %s alike, pending for %s to %s; -v shows each",
+		 a->hidden, a->way, a->state < DP_TOKEN_COUNT ? ends[a->state] : "ended", least,
+		 most);
+	below(l, s, text);
+	a->hidden = 0;
+}
+
+void dp_render_text_alike(struct dp_line *l, struct dp_text_state *s, uint64_t until_ns)
+{
+	for (size_t i = 0; i < DP_TEXT_ALIKE; i++)
+		if (s->alike[i].last_ns < until_ns)
+			put_alike(l, s, &s->alike[i]);
+}
+
+/* The row of tokens that this one continues; a new one if none. What gives way is told. */
+static struct dp_text_alike *alike_of(struct dp_line *l, struct dp_text_state *s,
+				      const struct dp_finding *f)
+{
+	const struct dp_find_token *t = &f->u.token;
+	struct dp_text_alike *a, *oldest = &s->alike[0];
+	char way[sizeof(a->way)];
+
+	snprintf(way, sizeof(way), "%s%s%s%sto %s", has(t->owner) ? t->owner : "",
+		 has(t->owner) ? "/" : "", has(t->owner) && has(t->output) ? t->output : "",
+		 has(t->owner) ? " " : "", has(t->receiver) ? t->receiver : "?");
+	for (a = s->alike; a < s->alike + DP_TEXT_ALIKE; a++) {
+		if (a->shown && a->pid == f->pid && a->state == t->state && a->cause == t->cause &&
+		    strcmp(a->way, way) == 0 && f->t_ns - a->last_ns <= ALIKE_WITHIN_NS)
+			return a;
+		if (a->last_ns < oldest->last_ns)
+			oldest = a;
+	}
+	put_alike(l, s, oldest);
+	*oldest = (struct dp_text_alike){
+		.pid = f->pid, .state = t->state, .cause = t->cause, .last_ns = f->t_ns};
+	strcpy(oldest->way, way);
+	return oldest;
+}
+
+/* Is it one of so many alike that it is counted instead of shown? */
+static int only_counted(struct dp_line *l, struct dp_text_state *s, const struct dp_finding *f)
+{
+	struct dp_text_alike *a = alike_of(l, s, f);
+	uint64_t pending = f->u.token.pending_ns;
+
+	a->last_ns = f->t_ns;
+	if (a->shown < ALIKE_SHOWN || pending == DP_NULL) {
+		a->shown++;
+		return 0;
+	}
+	if (!a->hidden || pending < a->least_ns)
+		a->least_ns = pending;
+	if (!a->hidden || pending > a->most_ns)
+		a->most_ns = pending;
+	a->hidden++;
+	return 1;
+}
+
 static void text_token(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
 		       const struct dp_finding *f)
 {
@@ -383,7 +460,7 @@ static void text_token(struct dp_line *l, struct dp_text_state *s, const struct 
 	char uuid[40], bytes[32];
 
 	_Static_assert(sizeof(ends) / sizeof(ends[0]) == DP_TOKEN_COUNT, "words for each state");
-	if (o->verbose < 0)
+	if (o->verbose < 0 || (o->verbose == 0 && only_counted(l, s, f)))
 		return;
 	row(l, s, o, f, "token", t->state == DP_TOKEN_ABANDONED ? YELLOW : PLAIN);
 	dp_format_token(t->token, uuid, sizeof(uuid));
@@ -870,6 +947,8 @@ static void summary_end(struct dp_line *l, struct dp_text_state *s, const struct
 void dp_render_text(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
 		    const struct dp_finding *f)
 {
+	if (f->type != DP_FIND_TOKEN)
+		dp_render_text_alike(l, s, UINT64_MAX);
 	switch ((enum dp_finding_type)f->type) {
 	case DP_FIND_START:
 		if (o->verbose >= 0)

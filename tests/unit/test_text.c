@@ -238,6 +238,81 @@ static void test_tokens(void **state)
 	       "token     08090a0b (camera/image to a node that is not watched) returned, was pending for unknown time\n");
 }
 
+static unsigned int lines_with(const char *text, const char *what)
+{
+	unsigned int n = 0;
+
+	while ((text = strstr(text, what))) {
+		n++;
+		text += strlen(what);
+	}
+	return n;
+}
+
+/* A node that leaves gives up a hundred tokens at once: three rows and their number. */
+static void test_tokens_that_end_alike(void **state)
+{
+	struct dp_finding f[14];
+	char *text;
+
+	(void)state;
+	for (int i = 0; i < 14; i++) {
+		f[i] = finding_full(DP_FIND_TOKEN);
+		f[i].t_ns += (uint64_t)i * 10000000;
+		f[i].u.token.pending_ns = (uint64_t)(20 - i) * 1000000000;
+		f[i].u.token.state = DP_TOKEN_ABANDONED;
+	}
+	/* One of another way between them; the last one comes after a pause; a line at the end. */
+	f[6].u.token.receiver = "map";
+	f[12].t_ns += 300000000;
+	f[13] = finding_full(DP_FIND_GIL_HOLD);
+	f[13].t_ns = f[12].t_ns;
+	text = text_of(f, 14, 0, 0);
+	assert_int_equal(lines_with(text, " token "), 5);
+	assert_int_equal(lines_with(text, "to map"), 1);
+	assert_int_equal(lines_with(text, UNDER "and 8 more (camera/image to detector) abandoned "
+						"alike, pending for 9.00 s to 17.0 s; -v shows "
+						"each\n"),
+			 1);
+	assert_int_equal(lines_with(text, " more ("), 1);
+	free(text);
+	/* Without anything after them their number comes at the end. */
+	text = text_of(f, 5, 0, 0);
+	assert_int_equal(lines_with(text, " token "), 3);
+	assert_int_equal(lines_with(text, "and 2 more"), 1);
+	free(text);
+	text = text_of(f, 13, 1, 0);
+	assert_int_equal(lines_with(text, " token "), 13);
+	assert_int_equal(lines_with(text, " more ("), 0);
+	free(text);
+}
+
+/* What is held back is told half a second later, though nothing else happens. */
+static void test_tokens_held_back(void **state)
+{
+	int fd = temp_fd();
+	const struct dp_show_options o = {.fd = fd, .format = DP_SHOW_TEXT};
+	struct dp_show *s = dp_show_new(&o);
+	struct dp_finding f = finding_full(DP_FIND_TOKEN);
+	char *text;
+
+	(void)state;
+	assert_non_null(s);
+	for (int i = 0; i < 7; i++)
+		assert_int_equal(dp_show_finding(s, &f), 0);
+	assert_int_equal(dp_show_waiting(s, f.t_ns + 400000000), 0);
+	text = read_all(fd);
+	assert_int_equal(lines_with(text, "and 4 more"), 0);
+	free(text);
+	assert_int_equal(dp_show_waiting(s, f.t_ns + 600000000), 0);
+	assert_int_equal(dp_show_waiting(s, f.t_ns + 700000000), 0);
+	text = read_all(fd);
+	assert_int_equal(lines_with(text, "and 4 more"), 1);
+	free(text);
+	dp_show_free(s);
+	close(fd);
+}
+
 static void test_warnings(void **state)
 {
 	struct dp_finding f = finding_full(DP_FIND_WARNING);
@@ -478,6 +553,8 @@ int main(void)
 		cmocka_unit_test(test_precision),
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_tokens),
+		cmocka_unit_test(test_tokens_that_end_alike),
+		cmocka_unit_test(test_tokens_held_back),
 		cmocka_unit_test(test_warnings),
 		cmocka_unit_test(test_signals_and_stops),
 		cmocka_unit_test(test_actions_and_exits),
