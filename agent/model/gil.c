@@ -512,6 +512,9 @@ static void finish(struct dp_model *m, struct node *n, unsigned int gil, struct 
 
 	if (end > h->still_since_ns)
 		end_stand(h, end);
+	/* The last stack may show its tail only: a result that is thrown away, the next line. */
+	if (h->most.known)
+		h->place = h->most;
 	function = node_function(n, &h->place);
 	if (proven && gil == 0) {
 		struct span s = {.from = start,
@@ -652,6 +655,23 @@ static uint8_t activity_of(const struct dp_rec_stack *s)
 	return DP_ACTIVITY_UNKNOWN;
 }
 
+/* The majority vote of Boyer and Moore; of two places seen as often the earlier one stays. */
+static void vote_place(struct hold *h)
+{
+	const struct place *p = &h->place;
+	int same = h->most.known && h->most.line == p->line &&
+		   strcmp(h->most.function, p->function) == 0 && strcmp(h->most.file, p->file) == 0;
+
+	if (!p->function[0])
+		return;
+	if (!same && h->most_votes) {
+		h->most_votes--;
+		return;
+	}
+	h->most = *p;
+	h->most_votes++;
+}
+
 void gil_stack(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
 	const struct dp_rec_stack *s = &r->u.stack;
@@ -664,6 +684,7 @@ void gil_stack(struct dp_model *m, struct node *n, const struct dp_record *r)
 		if (h->tid == r->h.tid && h->stack_state >= 1) {
 			if (s->status == 0 || s->frame_count) {
 				copy_place(&h->place, s);
+				vote_place(h);
 				if (s->library[0] && h->stacks < UINT16_MAX) {
 					h->stacks++;
 					if (strncmp(s->library, "dora", 4) == 0)

@@ -91,7 +91,9 @@ struct hold {
 	uint16_t stacks, dora_stacks; /* with native code; of these, in dora's own */
 	uint8_t lock_wait;            /* sleeps in a futex that is no GIL's, without time limit */
 	uint64_t stack_asked_ns;
-	struct place place;
+	struct place place; /* as last seen */
+	struct place most;  /* where it was seen most, by a majority vote over its stacks */
+	uint32_t most_votes;
 	uint32_t waiter_count;
 	uint32_t waiters[DP_WAITERS_MAX];
 };

@@ -348,6 +348,39 @@ static void hold_of_600_ms(struct table *t, double from, const char *function, i
 	ticks_until(t, from + 800);
 }
 
+/* The last stack shows the tail of a hold: its line names where it was most of the time. */
+static void test_place_of_the_most_stacks(void **state)
+{
+	static const struct {
+		const char *seen[5], *named;
+	} rows[] = {
+		{{"grab"}, "grab"},
+		{{"grab", "tail"}, "grab"},
+		{{"start", "grab", "grab"}, "grab"},
+		{{"grab", "grab", "grab", "tail", "tail"}, "grab"},
+		{{"start", "grab", "grab", "grab", "tail"}, "grab"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct table *t = table_new();
+
+		node(t, 0, PID, "recv");
+		looks(t, 110, 130, MAIN, 100, 0, 0);
+		armed(t, 131, 1, 0);
+		for (int k = 0; k < 5 && rows[i].seen[k]; k++) {
+			stack(t, 132 + k * 200, PID, MAIN, rows[i].seen[k], 12, "");
+			looks(t, 140 + k * 200, 320 + k * 200, MAIN, 100, 131, 0);
+		}
+		span(t, DP_REC_GIL_EDGE_HOLD, 1205, MAIN, 100, 0, 1205, 0);
+		t->ticked_ms = 1205;
+		ticks_until(t, 1400);
+		assert_int_equal(count_said(t, DP_FIND_GIL_HOLD), 1);
+		assert_string_equal(said(t, DP_FIND_GIL_HOLD, 0)->function, rows[i].named);
+		table_free(t);
+	}
+}
+
 /* dora drops the node: nothing to do about that, unless inputs are queued that nobody took. */
 static void test_advice_on_dropping_the_node(void **state)
 {
@@ -608,6 +641,7 @@ int main(void)
 		cmocka_unit_test(test_exact_edge_hold),
 		cmocka_unit_test(test_hold_at_the_end_is_at_least),
 		cmocka_unit_test(test_warning_steps),
+		cmocka_unit_test(test_place_of_the_most_stacks),
 		cmocka_unit_test(test_advice_on_dropping_the_node),
 		cmocka_unit_test(test_warning_of_another_place),
 		cmocka_unit_test(test_dear_process_is_disarmed),
