@@ -30,7 +30,7 @@ part() { # NAME COMMAND...: runs it, adds its counts, goes on after a failure
 	if [ "$rc" != 0 ] || [ "$f" != 0 ]; then
 		grep -vE '^\[ +(RUN|OK) +\]|^pass ' "$log" | tail -n 120
 	else
-		grep -E "^\[  SKIPPED |^skip |^seed " "$log" || true
+		grep -E "^\[  SKIPPED |^ *SKIP: |^skip |^seed " "$log" || true
 	fi
 	echo "   $p passed, $f failed, $s skipped"
 }
