@@ -20,6 +20,7 @@ part() { # NAME COMMAND...: runs it, adds its counts, goes on after a failure
 		/^\[  FAILED  \] [0-9]+ test/  { f += $4 }
 		/^\[  SKIPPED \] [0-9]+ test/  { s += $4 }
 		/^[0-9]+ passed, [0-9]+ failed/ { p += $1; f += $3; s += $5 }
+		/^[a-z]+: [0-9]+ skipped/      { s += $2 }
 		END { print p + 0, f + 0, s + 0 }' "$log")
 	read -r p f s <<<"$counts"
 	# A part that broke without counting a failure has failed all the same.
@@ -30,7 +31,7 @@ part() { # NAME COMMAND...: runs it, adds its counts, goes on after a failure
 	if [ "$rc" != 0 ] || [ "$f" != 0 ]; then
 		grep -vE '^\[ +(RUN|OK) +\]|^pass ' "$log" | tail -n 120
 	else
-		grep -E "^\[  SKIPPED |^ *SKIP: |^skip |^seed " "$log" || true
+		grep -E "^\[  SKIPPED |^ *SKIP[: ]|^skip |^seed " "$log" || true
 	fi
 	echo "   $p passed, $f failed, $s skipped"
 }
