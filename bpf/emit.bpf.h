@@ -24,27 +24,44 @@ static __always_inline void count_loss(enum dp_loss loss)
 }
 
 /*
- * Adds one and returns the new value. Atomic, because the cpu-clock interrupt may come between
- * load and store, and since 6.x uprobe programs can be preempted. Kernels before 5.12 lack
- * BPF_FETCH (commit 5ca419f2864a): there the agent rewrites the marked instructions in place into
- * load, add, store, so their registers and order are fixed (bpf_source.c, without_fetch). Written
- * as a number since clang 14 has no assembler syntax for it.
+ * Adds one and returns the new value: a load and a store, without the atomic that fetches (BPF_FETCH),
+ * which kernels before 5.12 refuse (commit 5ca419f2864a). The counters are per CPU, so only the
+ * cpu-clock interrupt, or since 6.x a program that preempts a uprobe's, can come between the two.
+ * Then both get the same number, which the agent takes as what it is: no gap. With an atomic add and a
+ * read of its own, one number would be left out, and a loss reported that is none.
  */
 static __always_inline __u64 bump(__u64 *counter)
 {
-	__u64 v;
+	volatile __u64 *c = counter;
+	__u64 v = *c + 1;
 
-	asm volatile("r1 = %[counter]\n\t"
-		     "r0 = 1\n\t"
-		     ".quad 0x00000001000001db\n\t" /* r0 = atomic_fetch_add((u64 *)(r1 + 0), r0) */
-		     "r0 += 1\n\t"
-		     "r0 += 0\n\t"
-		     "%[v] = r0"
-		     : [v] "=r"(v)
-		     : [counter] "r"(counter)
-		     : "r0", "r1", "memory");
+	*c = v;
 	return v;
 }
+
+/*
+ * Copies `n` bytes of the target, at most `room` (a constant): what bpf_probe_read_user returns. The
+ * bound and the call are one piece of assembly, because a verifier accepts the length only with a bound
+ * on the very register that the helper gets. Left to clang, the comparison may be made on the lower
+ * half of the register, or on a value that is then loaded anew from the stack: 5.10 and 6.1 refuse
+ * that ("R2 min value is negative").
+ */
+#define read_user_bounded(to, n, room, from)                                                       \
+	({                                                                                         \
+		long ret_r_;                                                                       \
+		asm volatile("r1 = %[to_]\n\t"                                                     \
+			     "r2 = %[n_]\n\t"                                                      \
+			     "r3 = %[from_]\n\t"                                                   \
+			     "if r2 <= %[room_] goto +1\n\t"                                       \
+			     "r2 = %[room_]\n\t"                                                   \
+			     "call 112\n\t" /* bpf_probe_read_user */                              \
+			     "%[ret_] = r0"                                                        \
+			     : [ret_] "=r"(ret_r_)                                                 \
+			     : [to_] "r"(to), [n_] "r"((__u64)(n)), [from_] "r"((__u64)(from)),    \
+			       [room_] "i"(room)                                                   \
+			     : "r0", "r1", "r2", "r3", "r4", "r5", "memory");                      \
+		ret_r_;                                                                            \
+	})
 
 /* `size` must be a constant. NULL: lost and counted. */
 static __always_inline void *capture_reserve(enum dp_capture_type type, __u32 size, __u64 t_ns,

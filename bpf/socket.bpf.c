@@ -71,13 +71,7 @@ static __always_inline long read_address(struct dp_sock_connect *b, __u64 addr, 
 		/* The path need not end in a NUL; an abstract one begins with it. */
 		if (len <= 2)
 			return 0;
-		len -= 2;
-		if (len >= DP_SOCK_ADDR_MAX)
-			len = DP_SOCK_ADDR_MAX - 1;
-		asm volatile("" : "+r"(len));
-		if (len >= DP_SOCK_ADDR_MAX)
-			return 0;
-		return bpf_probe_read_user(b->addr, (__u32)len, (void *)(addr + 2));
+		return read_user_bounded(b->addr, len - 2, DP_SOCK_ADDR_MAX - 1, addr + 2);
 	}
 	err = bpf_probe_read_user(&b->port, sizeof(b->port), (void *)(addr + 2));
 	b->port = __builtin_bswap16(b->port);
@@ -142,7 +136,7 @@ static __always_inline void on_connect(__u64 id, int fd, __u64 addr, __u64 len, 
 			ret_ = 0;                                                                  \
 			if (n_ > (room))                                                           \
 				n_ = (room);                                                       \
-			if (n_ && bpf_probe_read_user(r_->bytes, n_, (void *)(c)->from)) {         \
+			if (n_ && read_user_bounded(r_->bytes, n_, room, (c)->from)) {             \
 				r_->b.copied = 0;                                                  \
 				r_->b.last = 1;                                                    \
 				r_->h.flags = DP_F_UNREADABLE | DP_F_CUT;                          \
@@ -225,7 +219,7 @@ static __always_inline void next_piece(struct dp_copy_state *c)
 			r_->b.total = n_ + first_;                                                 \
 			r_->b.copied = n_ + first_;                                                \
 			r_->length = (s)->length[dir];                                             \
-			if (bpf_probe_read_user(to_, n_, (void *)(from))) {                        \
+			if (read_user_bounded(to_, n_, room, from)) {                              \
 				r_->b.copied = first_;                                             \
 				r_->h.flags = DP_F_UNREADABLE | DP_F_CUT;                          \
 				count_loss(DP_LOSS_READ_FAULT);                                    \

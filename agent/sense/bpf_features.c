@@ -82,24 +82,6 @@ static int try_load(enum bpf_prog_type type, const struct bpf_insn *insns, size_
 	return 1;
 }
 
-int dp_bpf_has_fetch(void)
-{
-	static const struct bpf_insn insns[] = {
-		/* *(u64 *)(r10 - 8) = 1; r0 = 1; r0 = fetch_add(r10 - 8, r0); r0 = 0; exit */
-		{.code = BPF_ST | BPF_MEM | BPF_DW, .dst_reg = 10, .off = -8, .imm = 1},
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 1},
-		{.code = BPF_STX | BPF_ATOMIC | BPF_DW,
-		 .dst_reg = 10,
-		 .src_reg = 0,
-		 .off = -8,
-		 .imm = BPF_ADD | BPF_FETCH},
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-
-	return try_load(BPF_PROG_TYPE_TRACEPOINT, insns, sizeof(insns) / sizeof(insns[0]));
-}
-
 int dp_bpf_has_lazy_hash(void)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);

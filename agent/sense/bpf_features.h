@@ -11,9 +11,6 @@
  */
 int dp_bpf_can_load(char *why, size_t why_len);
 
-/* Atomic add that returns the old value; 5.12, commit 5ca419f2864a. 1 or 0. */
-int dp_bpf_has_fetch(void);
-
 /* Hash maps without preallocation in tracing programs; 6.1, commit 34dd3bad1a6f. 1 or 0. */
 int dp_bpf_has_lazy_hash(void);
 

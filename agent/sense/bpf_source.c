@@ -148,47 +148,8 @@ static struct bpf_program *program_at(struct dora_probe_bpf *skel, size_t offset
 	return p;
 }
 
-/*
- * Turns the three instructions that bump() in bpf/emit.bpf.h marks,
- *     r0 = atomic_fetch_add((u64 *)(r1 + 0), r0); r0 += 1; r0 += 0
- * into
- *     r0 = *(u64 *)(r1 + 0); r0 += 1; *(u64 *)(r1 + 0) = r0
- * for kernels whose verifier refuses the first even in code that is never reached. What is lost: an
- * interrupt between them makes two captures of one sequence number, seen as a gap that is none.
- */
-static int without_fetch(struct bpf_program *prog)
-{
-	size_t count = bpf_program__insn_cnt(prog);
-	struct bpf_insn *insns = malloc(count * sizeof(*insns));
-	int err;
-
-	if (!insns)
-		return -ENOMEM;
-	memcpy(insns, bpf_program__insns(prog), count * sizeof(*insns));
-	for (size_t i = 0; i + 2 < count; i++) {
-		struct bpf_insn *a = &insns[i], *c = &insns[i + 2];
-
-		if (a->code != (BPF_STX | BPF_ATOMIC | BPF_DW) || a->imm != (BPF_ADD | BPF_FETCH))
-			continue;
-		if (a->dst_reg != 1 || a->src_reg != 0 ||
-		    c->code != (BPF_ALU64 | BPF_ADD | BPF_K) || c->dst_reg != 0 || c->imm != 0) {
-			err = -EINVAL;
-			goto cleanup;
-		}
-		*a = (struct bpf_insn){
-			.code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 0, .src_reg = 1};
-		*c = (struct bpf_insn){
-			.code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 1, .src_reg = 0};
-	}
-	err = bpf_program__set_insns(prog, insns, count);
-cleanup:
-	free(insns);
-	return err;
-}
-
 static int prepare(struct dp_bpf *b, const struct dp_bpf_options *o)
 {
-	struct bpf_program *prog;
 	size_t ring = o->ring_bytes ? o->ring_bytes : RING_BYTES;
 	int err;
 
@@ -201,15 +162,7 @@ static int prepare(struct dp_bpf *b, const struct dp_bpf_options *o)
 	/* Preallocated, its 65,536 entries take 7 MB, of which a few hundred are used. */
 	if (!err && dp_bpf_has_lazy_hash())
 		err = bpf_map__set_map_flags(b->skel->maps.regions, BPF_F_NO_PREALLOC);
-	if (err || (dp_bpf_has_fetch() && !o->as_before_5_12))
-		return err;
-	bpf_object__for_each_program(prog, b->skel->obj)
-	{
-		err = without_fetch(prog);
-		if (err)
-			return err;
-	}
-	return 0;
+	return err;
 }
 
 static int on_capture(void *ctx, void *data, size_t len)

@@ -20,7 +20,6 @@ struct dp_bpf_options {
 	uint64_t run_min_ns;     /* 0: DP_RUN_MIN_NS */
 	int trace_all_exec;      /* EXEC captures of every process, for --all/--node/--dataflow */
 	int verbose;             /* libbpf's own messages on standard error */
-	int as_before_5_12;      /* tests: do without BPF_FETCH, as kernels before 5.12 */
 };
 
 /*

@@ -621,13 +621,6 @@ static void test_children_are_strangers(void **state)
 	assert_int_equal(s->used, 0);
 }
 
-static int start_as_before_5_12(void **state)
-{
-	struct dp_bpf_options o = {.as_before_5_12 = 1};
-
-	return session_start_with(state, &o);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -642,12 +635,6 @@ int main(void)
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_children_are_strangers),
 	};
-	const struct CMUnitTest old[] = {
-		cmocka_unit_test(test_sendto_recvfrom),
-		cmocka_unit_test(test_descriptors),
-	};
-	int failed = cmocka_run_group_tests(tests, session_start, session_stop);
 
-	return failed + cmocka_run_group_tests_name("as before 5.12", old, start_as_before_5_12,
-						    session_stop);
+	return cmocka_run_group_tests(tests, session_start, session_stop);
 }
