@@ -41,6 +41,7 @@ tests/setup/dora_env.sh ${TEST_DORA:-0.5.0 0.4.1}
 make --no-print-directory all
 
 part unit make --no-print-directory -k unit
+part recordings tests/recordings/test_recordings.py
 export DORA_PROBE_TEST_DORA=$PWD/build/env/0.5.0
 part bpf make --no-print-directory -k bpf-test
 part selftest tests/e2e/selftest.py

@@ -1,0 +1,725 @@
+# SPDX-License-Identifier: MIT
+"""The runs that the golden recordings are taken from (take.py), one function each.
+
+Rates are low and flows short: a recording is meant to be small. `shows` are lines that the output
+must hold (golden.matches), else the run is taken again; `replays` are further replays that are kept
+beside `--json`, and `also` is what one of those must show.
+"""
+
+import os
+import signal
+import subprocess
+import time
+
+from flow import DEFAULT_SIGNALS, receiver, sender, wait_until
+
+MS, S = 1_000_000, 1_000_000_000
+now = time.monotonic_ns
+REGISTRY = {}
+ALL = ("--token-threshold", "0s")
+PENDING = (*ALL, "--pending-threshold", "500ms")
+TEXT = ["-v"]
+NUDGE = ("--shutdown", "nudge", "--nudge-after", "300ms")
+
+
+class Scenario:
+    def __init__(self, run, dora, shows, replays, also):
+        self.run, self.dora, self.shows, self.replays, self.also = run, dora, shows, replays, also
+        self.what = " ".join(run.__doc__.split())
+
+
+def recording(*shows, dora="0.5.0", replays=(), also=(), name=None):
+    def register(f):
+        REGISTRY[name or f.__name__] = Scenario(f, dora, list(shows), [list(r) for r in replays],
+                                                list(also))
+        return f
+    return register
+
+
+def line(event, **fields):
+    return {"event": event, **fields}
+
+
+def action(name, result, reason=""):
+    return line("action", action=name, result=result, reason="*" + reason)
+
+
+def until(ns):
+    wait_until(lambda: now() > ns, 15, "the time after it")
+
+
+def step(do, seconds=0.0, at=0.3, on="main"):
+    return {"at": at, "do": do, "for": seconds, "on": on}
+
+
+def misbehaves(t, plan, told, *args, after=400 * MS, period_ms=100, **opts):
+    """Sender and receiver; the receiver does its plan and says `told`; then a Stop in order."""
+    flow = t.flow(sender(period_ms=period_ms), receiver(plan=plan, **opts))
+    t.probe(*args)
+    flow.go()
+    got = flow.wait_said("recv", told, 15)[0]
+    until(got.get("t1", got.get("t")) + after)
+    t.finish()
+    return flow
+
+
+def stuck(t, *args, grace=3, do="usleep", on="main", seconds=40, pause=0.6, timeout=15, period_ms=100,
+          script="receiver.py", **opts):
+    """A dataflow that is stopped while its receiver is stuck."""
+    if script == "receiver.py":
+        opts["plan"] = [step(do, seconds, 0.2, on)]
+        node = receiver(**opts)
+    else:
+        node = dict(receiver(script=script, seconds=seconds, **opts), outputs=["data"])
+    flow = t.flow(sender(period_ms=period_ms), node, mode="coordinator")
+    t.probe(*ALL, *args)
+    flow.go()
+    until(flow.go_ns + int((0.25 + pause) * S))
+    flow.stop(f"{grace}s")
+    t.finish(stop=False, timeout=timeout)
+    return flow
+
+
+# ---- causes ----------------------------------------------------------------------------------
+
+@recording(line("token", cause="gil_native"), line("warning", kind="gil_hold", cause="gil_native"),
+           replays=[TEXT, ["--json", "--hold-threshold", "10s", "--token-threshold", "10s"],
+                    ["--json", "--warn-hold", "100ms", "--fail-on-warning"], ["report"]])
+def gil_native(t):
+    """The handler is in a C call with the GIL held (usleep by ctypes.PyDLL)."""
+    misbehaves(t, [step("usleep", 1.2)], "hold", *PENDING)
+
+
+@recording(line("token", cause="gil_contention"), replays=[TEXT])
+def gil_contention(t):
+    """Four threads keep the GIL for some 30 ms at a time: no hold is long, every wait is."""
+    misbehaves(t, [step("contend", 1.8)], "contend", *ALL, "--pending-threshold", "200ms")
+
+
+@recording(line("token", cause="busy_python"), replays=[TEXT])
+def busy_python(t):
+    """The handler runs Python and does not come back."""
+    misbehaves(t, [step("busy", 1.2)], "busy", *PENDING)
+
+
+@recording(line("token", cause="blocked"), replays=[TEXT])
+def blocked(t):
+    """The handler is in time.sleep, the GIL is free."""
+    misbehaves(t, [step("sleep", 1.2)], "blocked", *PENDING)
+
+
+@recording(line("token", cause="reference_kept"), replays=[TEXT])
+def reference_kept(t):
+    """Arrays are kept for a while although the node polls on."""
+    misbehaves(t, [step("keep", 1.3, 0.2)], "keep_end", *PENDING)
+
+
+@recording(line("token", cause="not_reported"))
+def not_reported(t):
+    """The last arrays are freed at once, but no further event comes to carry the report."""
+    flow = t.flow(sender(wait_go=True, only=6, group=3, pause=1.2), receiver(free_early=True))
+    t.probe(*PENDING)
+    flow.go()
+    until(flow.wait_said("send", "sent", 10, count=6)[-1]["t1"] + 1300 * MS)
+    t.finish()
+
+
+@recording(line("token", cause="node_dropped_first"))
+def node_dropped_first(t):
+    """The node object goes before the arrays do (dora #598)."""
+    misbehaves(t, [step("keep", 60, 0.2)], "keep_begin", *ALL, after=500 * MS, drop_first=True)
+
+
+@recording(line("token", cause="receiver_gone"), line("exit", code=3), replays=[TEXT])
+def receiver_gone(t):
+    """The receiver exits with code 3 while tokens are pending; the sender then waits in dora."""
+    flow = t.flow(sender(period_ms=100),
+                  receiver(plan=[step("keep", 60, 0.2), step("crash", at=1.0)]))
+    t.probe(*ALL)
+    flow.go()
+    gone = flow.wait_said("recv", "crash", 10)[0]
+    until(gone["t"] + 600 * MS)
+    t.finish()
+
+
+@recording(line("warning", cause="dora_internal"))
+def dora_internal(t):
+    """The receiver is gone, and the sender waits with the GIL held inside dora as it is dropped."""
+    receiver_gone(t)
+
+
+@recording(line("token", cause="owner_not_collecting"), dora="0.4.1")
+def owner_not_collecting(t):
+    """Reported by the receiver, but the owner takes one token back per message that it sends."""
+    flow = t.flow(sender(wait_go=True, burst=8, only=8), receiver(
+        free_early=True, plan=[step("keep", 0.25, 0)], inputs={"tick": "dora/timer/millis/100"}))
+    t.probe(*ALL)
+    flow.go()
+    until(flow.wait_said("send", "sent", 10, count=8)[-1]["t1"] + 1500 * MS)
+    t.finish()
+
+
+def end_deadlock(t, flow):
+    recv = flow.pid("recv")
+    t.the_probe.wait("warning", 8, kind="deadlock", pid=recv)
+    os.kill(recv, signal.SIGKILL)
+    wait_until(lambda: recv not in flow.alive(), 10, "end of the receiver", 0.005)
+    t.finish()
+
+
+@recording(line("warning", kind="deadlock"), line("token", cause="deadlock"), replays=[TEXT])
+def deadlock(t):
+    """The GIL's holder waits for a mutex whose owner waits for the GIL; then killed from outside."""
+    flow = t.flow(sender(period_ms=100), receiver(plan=[step("deadlock")]))
+    t.probe(*PENDING)
+    flow.go()
+    flow.wait_said("recv", "deadlock", 10)
+    end_deadlock(t, flow)
+
+
+@recording(line("warning", kind="deadlock"), name="deadlock_recv_async")
+def deadlock_recv_async(t):
+    """dora's own recv_async runs into a deadlock at the first event."""
+    flow = t.flow(sender(wait_go=True, period_ms=100), receiver(script="receiver_async.py"))
+    t.probe(*ALL)
+    flow.go()
+    flow.wait_said("send", "sent", 10, count=10)
+    end_deadlock(t, flow)
+
+
+@recording(line("token", cause="unknown"))
+def sender_only(t):
+    """Only the sender is watched: what the receiver does is unknown."""
+    flow = t.flow(sender(period_ms=100), receiver(plan=[step("usleep", 1.2)]))
+    t.probe(*ALL, pids=[flow.pid("send")])
+    flow.go()
+    until(flow.wait_said("recv", "hold", 15)[0]["t1"] + 400 * MS)
+    t.finish()
+
+
+@recording(line("token", state="returned"))
+def receiver_only(t):
+    """Only the receiver is watched: a token ends with its report."""
+    flow = t.flow(sender(period_ms=100), receiver(plan=[step("usleep", 0.7)]))
+    t.probe(*ALL, pids=[flow.pid("recv")])
+    flow.go()
+    until(flow.wait_said("recv", "hold", 15)[0]["t1"] + 400 * MS)
+    t.finish()
+
+
+# ---- stops -----------------------------------------------------------------------------------
+
+@recording(line("exit", grace_kill=False, code=0), line("stop", reason="stop"), replays=[TEXT])
+def clean_stop(t):
+    """Nothing is wrong: tokens go and come back, Stop, both nodes leave."""
+    flow = t.flow(sender(period_ms=100), receiver(drain=True))
+    t.probe(*ALL)
+    flow.go()
+    flow.wait_said("send", "sent", 10, count=12)
+    t.finish()
+
+
+@recording(line("exit", grace_kill=True, cause="gil_native"), line("warning", kind="stop_pending"),
+           line("warning", kind="deadline"),
+           replays=[TEXT, ["--json", "--grace", "1s"], ["report"],
+                    ["--json", "--shutdown", "nudge", "--nudge-after", "500ms"],
+                    ["--json", "--shutdown", "terminate", "--nudge-signal", "USR1"],
+                    ["--json", "--stop-dataflow-after", "300ms", "--dry-run"]])
+def grace_kill_gil(t):
+    """Killed at the end of the grace period because of a hold of the GIL."""
+    stuck(t)
+
+
+@recording(line("exit", grace_kill=True, cause="blocked"), replays=[TEXT])
+def grace_kill_blocked(t):
+    """Killed at the end of the grace period in time.sleep: the GIL is not to blame."""
+    stuck(t, do="sleep", grace=2)
+
+
+@recording(line("exit", grace_kill=True, signal="*KILL"))
+def grace_kill_second_stage(t):
+    """A Python SIGTERM handler that never gets to run: SIGKILL at 1.5 times the grace period."""
+    stuck(t, do="sum", noop="TERM", grace=2)
+
+
+@recording(action("nudge", "sent"), line("exit", saved=True), replays=[TEXT])
+def nudge_saved(t):
+    """A nudge ends the hold of the main thread, and the node leaves in time."""
+    stuck(t, *NUDGE, grace=5, interrupt="leave")
+
+
+@recording(action("nudge", "sent"), line("exit", saved=True))
+def nudge_usr1(t):
+    """A nudge by SIGUSR1 with a handler that does nothing: the node leaves on Stop itself."""
+    stuck(t, *NUDGE, "--nudge-signal", "USR1", grace=5, noop="USR1")
+
+
+@recording(action("nudge", "sent"), line("exit", saved=True))
+def nudge_second_thread(t):
+    """A blocking call with the GIL held in a second thread: the signal goes to that thread."""
+    stuck(t, *NUDGE, grace=5, on="second", interrupt="leave")
+
+
+@recording(action("nudge", "sent"), line("exit", saved=True))
+def nudge_blocked(t):
+    """A node in time.sleep is helped too."""
+    stuck(t, *NUDGE, grace=5, do="sleep", interrupt="leave")
+
+
+@recording(action("nudge", "sent"), line("exit", saved=True), replays=[TEXT])
+def save_tokens(t):
+    """--save-tokens: the nudge comes at 300 ms, before tokens are given up."""
+    stuck(t, "--shutdown", "nudge", "--save-tokens", grace=5, interrupt="leave")
+
+
+@recording(action("nudge", "refused", "on the CPU and not the main thread"), replays=[TEXT])
+def refused_non_main_on_cpu(t):
+    """A second thread on the CPU keeps the GIL: no signal helps."""
+    stuck(t, *NUDGE, grace=4, on="second", do="sum", seconds=2)
+
+
+@recording(action("nudge", "refused", "ignores SIGINT"), replays=[TEXT])
+def refused_ignored(t):
+    """The node ignores SIGINT."""
+    stuck(t, *NUDGE, grace=2, ignore="INT")
+
+
+@recording(action("nudge", "refused", "does not catch SIGUSR1"))
+def refused_default_kills(t):
+    """The signal that is to be sent would end the node at once, but it catches another."""
+    stuck(t, *NUDGE, "--nudge-signal", "USR1", grace=2)
+
+
+@recording(action("nudge", "refused", "does not poll signals"), action("nudge", "sent"))
+def refused_not_polling(t):
+    """sum() on the main thread: one nudge shows that it does not poll signals."""
+    stuck(t, *NUDGE, "--nudge-interval", "200ms", grace=4, do="sum", seconds=2.5, interrupt="leave")
+
+
+@recording(action("nudge", "refused", "goes on after every nudge"))
+def refused_tries_spent(t):
+    """time.sleep with a handler that does nothing: Python resumes the sleep after every nudge."""
+    stuck(t, *NUDGE, "--nudge-interval", "100ms", grace=6, do="sleep", noop="INT")
+
+
+@recording(action("nudge", "refused", "nothing that a signal could end"))
+def refused_nothing_held(t):
+    """Stop is not obeyed by a node whose threads share the GIL in turn."""
+    stuck(t, *NUDGE, grace=2, do="compete", seconds=3, deaf=2.5, companion=0.001, pause=0.3)
+
+
+@recording(action("nudge", "refused", "only since after Stop"), replays=[TEXT])
+def refused_blocked_after_stop(t):
+    """A clean-up of two seconds in time.sleep is let alone."""
+    stuck(t, *NUDGE, grace=4, do="sleep", seconds=0.1, cleanup=1.5)
+
+
+@recording(action("nudge", "refused", "this hold began after Stop"))
+def refused_hold_after_stop(t):
+    """A clean-up that keeps the GIL begins some 100 ms after Stop."""
+    stuck(t, *NUDGE, grace=4, script="stuck.py", how="after_stop", seconds=1.5)
+
+
+@recording(action("nudge", "refused", "not proven that this hold began before Stop"))
+def refused_start_unproven(t):
+    """A hold begins at the very event that brings Stop."""
+    stuck(t, *NUDGE, grace=4, script="stuck.py", how="at_stop", seconds=1.5)
+
+
+@recording(action("nudge", "refused", "moves by itself"))
+def refused_moved(t):
+    """The main thread sleeps since before Stop, and another goes on sending."""
+    stuck(t, *NUDGE, grace=3, script="stuck.py", how="moves", seconds=2)
+
+
+@recording(action("nudge", "refused", "ends by itself in time"))
+def refused_ends_in_time(t):
+    """Earlier holds of the same line have said how long this one takes."""
+    flow = t.flow(sender(period_ms=100), receiver(plan=[step("usleep", 1.2, 0.2),
+                                                        step("usleep", 1.2, 1.6)]),
+                  mode="coordinator")
+    t.probe(*ALL, *NUDGE)
+    flow.go()
+    until(flow.wait_said("recv", "hold", 10)[0]["t1"] + 600 * MS)
+    flow.stop("4s")
+    t.finish(stop=False)
+
+
+@recording(action("nudge", "refused", "state D"))
+def refused_disk_sleep(t):
+    """posix_spawn with the GIL held, asleep in state D until its child has opened a FIFO."""
+    stuck(t, *NUDGE, grace=5, script="stuck.py", how="vfork", seconds=2.5)
+
+
+@recording(action("nudge", "refused", "the deadline has passed"))
+def refused_deadline_passed(t):
+    """The nudge is put off beyond the deadline."""
+    stuck(t, "--shutdown", "nudge", "--nudge-after", "8s", grace=2, do="sum", noop="TERM")
+
+
+@recording(action("nudge", "refused", "not proven"))
+def refused_unconfirmed(t):
+    """The GIL is let go a thousand times a second for a microsecond: held in every sample."""
+    stuck(t, *NUDGE, "--max-overhead", "0.01", grace=3, do="short", seconds=3)
+
+
+@recording(action("nudge", "refused", "records were lost"))
+def refused_records_lost(t):
+    """The node is blocked at Stop, and the probe itself is stopped until its rings are full."""
+    flow = t.flow(sender(period_ms=20, wait_go=True, flat=1.5, log="count", size=5000),
+                  receiver(plan=[step("sleep", 40, 1.2)]), mode="coordinator")
+    t.probe("--token-threshold", "10s", *NUDGE)
+    flow.go()
+    until(flow.go_ns + 700 * MS)
+    flow.stop("3s")
+    os.kill(t.the_probe.proc.pid, signal.SIGSTOP)
+    time.sleep(1.0)
+    os.kill(t.the_probe.proc.pid, signal.SIGCONT)
+    t.finish(stop=False)
+
+
+@recording(action("nudge", "would_send"), line("exit", grace_kill=True), replays=[TEXT])
+def dry_run(t):
+    """--dry-run decides, logs and sends nothing."""
+    stuck(t, *NUDGE, "--dry-run", grace=2)
+
+
+@recording(action("terminate", "sent"), replays=[TEXT])
+def terminate(t):
+    """--shutdown terminate: SIGTERM from the probe when less than a second is left."""
+    stuck(t, "--shutdown", "terminate", "--nudge-after", "300ms", grace=3, do="sum")
+
+
+@recording(action("terminate", "refused", "ignores SIGTERM"))
+def terminate_ignored(t):
+    """--shutdown terminate, and the node ignores SIGTERM."""
+    stuck(t, "--shutdown", "terminate", "--nudge-after", "300ms", grace=2, do="sum", ignore="TERM")
+
+
+@recording(action("terminate", "would_send"))
+def terminate_dry_run(t):
+    """--shutdown terminate --dry-run."""
+    stuck(t, "--shutdown", "terminate", "--nudge-after", "300ms", "--dry-run", grace=2, do="sum")
+
+
+def stop_by_probe(t, *args):
+    flow = t.flow(sender(period_ms=100), receiver(plan=[step("usleep", 2.5, 0.2)]),
+                  mode="coordinator")
+    cli = os.path.join(t.dir, "dora")
+    with open(cli, "w") as f:
+        f.write('#!/bin/sh\nverb=$1\nshift\n'
+                f'exec {flow.env}/bin/dora "$verb" --coordinator-addr 127.0.0.1 '
+                f'--coordinator-port {flow.ports["control"]} "$@"\n')
+    os.chmod(cli, 0o755)
+    t.probe("--stop-dataflow-after", "800ms", "--dora-cli", cli, *ALL, *args)
+    t.args[t.args.index(cli)] = "DORA"
+    flow.go()
+    return flow
+
+
+@recording(action("stop_dataflow", "sent"), replays=[TEXT])
+def stop_dataflow(t):
+    """--stop-dataflow-after: an orderly `dora stop` while a token waits because of the GIL."""
+    stop_by_probe(t)
+    t.finish(stop=False)
+
+
+@recording(action("stop_dataflow", "would_send"))
+def stop_dataflow_dry_run(t):
+    """--stop-dataflow-after --dry-run."""
+    flow = stop_by_probe(t, "--dry-run")
+    until(flow.wait_said("recv", "hold", 10)[0]["t1"] + 300 * MS)
+    t.finish()
+
+
+@recording(line("stop", reason="all_inputs_closed"))
+def all_inputs_closed(t):
+    """The sender dies, and the receiver's inputs are closed."""
+    flow = t.flow(sender(period_ms=100), receiver())
+    t.probe(*ALL)
+    flow.go()
+    flow.wait_said("send", "sent", 10, count=8)
+    os.kill(flow.pid("send"), signal.SIGKILL)
+    t.finish(stop=False)
+
+
+@recording(line("stop", reason="sigterm"), line("signal", signal="*TERM"))
+def stop_sigterm(t):
+    """The receiver gets SIGTERM from outside in the middle of a hold, with a handler of its own."""
+    flow = t.flow(sender(period_ms=100), receiver(plan=[step("sum", 1.0)], noop="TERM"))
+    t.probe(*ALL)
+    flow.go()
+    until(flow.go_ns + 700 * MS)
+    os.kill(flow.pid("recv"), signal.SIGTERM)
+    until(flow.wait_said("recv", "hold", 10)[0]["t1"] + 300 * MS)
+    t.finish()
+
+
+@recording(line("signal", signal="*USR1"), replays=[TEXT])
+def signal_handled(t):
+    """A signal is sent and delivered in a hold, and handled only when the hold is over."""
+    flow = t.flow(sender(period_ms=100), receiver(plan=[step("sum", 1.0)], noop="USR1"))
+    t.probe(*ALL)
+    flow.go()
+    until(flow.go_ns + 700 * MS)
+    os.kill(flow.pid("recv"), signal.SIGUSR1)
+    until(flow.wait_said("recv", "hold", 10)[0]["t1"] + 300 * MS)
+    t.finish()
+
+
+@recording(line("exit", signal="*SEGV"))
+def exit_by_signal(t):
+    """The receiver dies of SIGSEGV."""
+    flow = t.flow(sender(period_ms=100), receiver(script="stuck.py", how="segv", seconds=0.3))
+    t.probe(*ALL)
+    flow.go()
+    recv = flow.pid("recv")
+    wait_until(lambda: recv not in flow.alive(), 10, "end of the receiver", 0.005)
+    time.sleep(0.3)
+    t.finish()
+
+
+@recording(line("exit", code=1))
+def exit_by_error(t):
+    """The receiver ends with a traceback."""
+    flow = t.flow(sender(period_ms=100), receiver(plan=[step("raise", at=0.5)]))
+    t.probe(*ALL)
+    flow.go()
+    recv = flow.pid("recv")
+    wait_until(lambda: recv not in flow.alive(), 10, "end of the receiver", 0.005)
+    time.sleep(0.3)
+    t.finish()
+
+
+@recording(line("exit"))
+def exec_other_program(t):
+    """The receiver becomes another program by exec."""
+    flow = t.flow(sender(period_ms=100), receiver(script="stuck.py", how="exec", seconds=0.3))
+    t.probe(*ALL)
+    flow.go()
+    recv = flow.pid("recv")
+    wait_until(lambda: recv not in flow.alive(), 10, "end of the receiver", 0.005)
+    time.sleep(0.3)
+    t.finish()
+
+
+# ---- holds -----------------------------------------------------------------------------------
+
+@recording(line("gil_hold", precision="exact"))
+def exact(t):
+    """--exact: the brackets shrink to nothing."""
+    misbehaves(t, [step("usleep", 0.3), step("sum", 0.2, 0.8)], "plan_done", *ALL, "--exact")
+
+
+@recording(line("gil_hold", native=True), line("gil_hold", precision="bounded"), replays=[TEXT])
+def holds(t):
+    """Four C calls with the GIL held, on and off the CPU, without another Python thread."""
+    misbehaves(t, [step(k, 0.25, 0.2 + 0.45 * n) for n, k in
+                   enumerate(("usleep", "sum", "pow", "re"))], "plan_done", *ALL)
+
+
+@recording(line("gil_hold"), line("gil_wait"))
+def holds_contended(t):
+    """The same with a second Python thread that wants the GIL all the time."""
+    misbehaves(t, [step(k, 0.25, 0.2 + 0.45 * n) for n, k in
+                   enumerate(("usleep", "sum"))], "plan_done", *ALL, companion=0.005)
+
+
+@recording(line("gil_hold"))
+def hold_second_thread(t):
+    """A second thread keeps the GIL while the main thread wants to go on with its events."""
+    misbehaves(t, [step("usleep", 0.6, 0.3, "second")], "plan_done", *ALL, after=600 * MS)
+
+
+@recording(line("summary"))
+def competition(t):
+    """Two pure-Python threads hand the GIL over every 5 ms."""
+    flow = t.flow(sender(period_ms=100), receiver(plan=[step("compete", 1.0, 0.2)]))
+    t.probe(*ALL)
+    flow.go()
+    flow.wait_said("recv", "hogged", 10, count=2)
+    time.sleep(0.3)
+    t.finish()
+
+
+@recording(line("summary"))
+def short_releases(t):
+    """The GIL is let go a thousand times a second for a microsecond."""
+    misbehaves(t, [step("short", 1.0)], "short", *ALL)
+
+
+@recording(line("gil_hold", precision="at_least"))
+def late_attach(t):
+    """The probe comes in the middle of a hold."""
+    flow = t.flow(sender(period_ms=100), receiver(plan=[step("usleep", 1.8, 0.2)]))
+    flow.go()
+    until(flow.go_ns + 700 * MS)
+    t.probe(*ALL)
+    until(flow.wait_said("recv", "hold", 10)[0]["t1"] + 400 * MS)
+    t.finish()
+
+
+@recording(line("warning", kind="gil_hold", severity="warning"),
+           line("warning", kind="gil_hold", resolved=True), replays=[TEXT])
+def warning_steps(t):
+    """A hold that passes notice, warning and critical, and is resolved."""
+    misbehaves(t, [step("usleep", 2.4)], "hold", *ALL, "--warn-hold", "200ms", after=2800 * MS)
+
+
+# ---- surroundings ----------------------------------------------------------------------------
+
+@recording(line("token"), line("warning", kind="token_pending"))
+def two_receivers(t):
+    """One life per token and receiver: one receiver stalls, the other does not."""
+    flow = t.flow(sender(period_ms=100), receiver("a", plan=[step("usleep", 0.9)]), receiver("b"))
+    t.probe(*PENDING)
+    flow.go()
+    until(flow.wait_said("a", "hold", 15)[0]["t1"] + 400 * MS)
+    t.finish()
+
+
+@recording(line("exit", code=3))
+def node_restarts(t):
+    """dora starts a node anew that died: a process of its own with the same name."""
+    flow = t.flow(sender(period_ms=100), receiver(restart="on-failure", plan=[
+        step("keep", 60), step("crash_once", at=0.8), step("usleep", 0.4, 0.9)]))
+    with open(f"/proc/{flow.pid('recv')}/environ") as f:
+        text = f.read()
+    uuid = text[text.index("dataflow_id:"):].split()[1].strip("'\"")
+    probe = t.probe(*ALL, target=["--dataflow", uuid])
+    flow.go()
+    new = flow.wait_restarted("recv")
+    probe.wait("node", 10, pid=new)
+    until(flow.wait_said("recv", "hold", 15)[0]["t1"] + 600 * MS)
+    pids = (new, flow.pid("send"))
+    flow.stop()
+    flow.wait_gone(15)
+    for pid in pids:
+        probe.wait("exit", 5, pid=pid)
+    t.finish(sig=signal.SIGINT)
+
+
+@recording(line("token"), line("exit"))
+def early_attach(t):
+    """--all: nodes that start after the probe, one of them behind a launcher, one with helpers."""
+    probe = t.probe("--token-threshold", "0s", pids=[], target=["--all"])
+    flow = t.flow(sender(period_ms=100), receiver(script="launcher.py"),
+                  receiver("more", helpers=True))
+    pids = flow.pids()
+    probe.wait_attached(pids.values())
+    flow.go()
+    flow.wait_said("send", "sent", 10, count=10)
+    flow.stop()
+    flow.wait_gone(10)
+    for pid in pids.values():
+        probe.wait("exit", 5, pid=pid)
+    t.finish(sig=signal.SIGINT)
+
+
+@recording(line("token"))
+def two_dataflows(t):
+    """Two dataflows with equal node names at once."""
+    a = t.flow(sender(period_ms=100), receiver(plan=[step("usleep", 0.6)]))
+    b = t.flow(sender(period_ms=100), receiver())
+    t.probe(*ALL)
+    a.go()
+    b.go()
+    until(a.wait_said("recv", "hold", 15)[0]["t1"] + 400 * MS)
+    t.finish()
+
+
+@recording(line("loss"), replays=[TEXT])
+def losses(t):
+    """The probe is stopped (SIGSTOP) under load until its rings are full."""
+    flow = t.flow(sender(period_ms=50, wait_go=True, flat=2.0, log="count", size=5000), receiver())
+    t.probe("--token-threshold", "10s")
+    flow.go()
+    flow.wait_said("send", "flat_begin", 10)
+    os.kill(t.the_probe.proc.pid, signal.SIGSTOP)
+    flow.wait_said("send", "flat_end", 20)
+    os.kill(t.the_probe.proc.pid, signal.SIGCONT)
+    time.sleep(0.5)
+    t.finish()
+
+
+@recording(line("gil_hold", function="hold"))
+def plain_python(t):
+    """A Python process that is no dora node."""
+    script = os.path.join(t.dir, "plain.py")
+    with open(script, "w") as f:
+        f.write("import ctypes, time\nlibc = ctypes.PyDLL(None)\n\n\ndef hold():\n"
+                "    libc.usleep(400000)\n\n\ntime.sleep(1.5)\nhold()\ntime.sleep(0.5)\n")
+    p = subprocess.Popen([*DEFAULT_SIGNALS, "/usr/bin/python3", script])
+    t.others.append(p)
+    time.sleep(0.3)
+    probe = t.probe(pids=[p.pid])
+    p.wait(10)
+    probe.end(None, 10)
+
+
+@recording(line("node", implementation="native"))
+def native_node(t):
+    """A native process with a node's configuration that never registers (sleep)."""
+    config = ("dataflow_id: 11111111-2222-4333-8444-555555555555\nnode_id: lidar\nrun_config:\n"
+              "  inputs: {}\n  outputs: []\ndaemon_communication: !Tcp\n"
+              "  socket_addr: 127.0.0.1:9\ndynamic: false\n")
+    p = subprocess.Popen([*DEFAULT_SIGNALS, "/bin/sleep", "2"],
+                         env=dict(os.environ, DORA_NODE_CONFIG=config))
+    t.others.append(p)
+    time.sleep(0.2)
+    probe = t.probe(*ALL, pids=[p.pid])
+    p.wait(10)
+    probe.end(None, 10)
+
+
+# ---- other versions of dora ------------------------------------------------------------------
+
+def one_hold(t, **kw):
+    flow = t.flow(sender(period_ms=100), receiver(plan=[step("usleep", 0.8)]), **kw)
+    t.probe(*ALL)
+    flow.go()
+    until(flow.wait_said("recv", "hold", 15)[0]["t1"] + 400 * MS)
+    t.finish()
+
+
+@recording(line("node", dora="1.1.0"), line("gil_hold"), dora="1.1.0", replays=[TEXT])
+def dora_1_1(t):
+    """dora 1.1.0: another codec on the wire, no drop tokens."""
+    one_hold(t)
+
+
+@recording(line("exit", grace_kill=True), dora="1.1.0")
+def dora_1_1_grace_kill(t):
+    """dora 1.1.0: killed because of the GIL."""
+    stuck(t, grace=2)
+
+
+@recording(line("node", dora="0.3.12"), line("token", cause="gil_native"), dora="0.3.12",
+           replays=[TEXT])
+def dora_0_3(t):
+    """dora 0.3.12 over TCP."""
+    one_hold(t)
+
+
+@recording(line("exit", grace_kill=True), dora="0.3.12")
+def dora_0_3_grace_kill(t):
+    """dora 0.3.12: SIGKILL at the end of the grace period."""
+    stuck(t, grace=2)
+
+
+@recording(line("node", transport="unix"), line("token"), dora="0.3.12")
+def dora_0_3_unix(t):
+    """dora 0.3.12 over a unix socket."""
+    one_hold(t, transport="UnixDomain")
+
+
+@recording(line("node", transport="shmem"), dora="0.4.1", replays=[TEXT])
+def dora_0_4_shmem(t):
+    """dora 0.4.1 over shared memory: neither tokens nor Stop are seen."""
+    one_hold(t, transport="Shmem")
+
+
+@recording(line("token", cause="gil_native"), dora="0.4.1")
+def dora_0_4(t):
+    """dora 0.4.1 over TCP."""
+    one_hold(t)
