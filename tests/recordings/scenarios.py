@@ -64,14 +64,14 @@ def misbehaves(t, plan, told, *args, after=400 * MS, period_ms=100, **opts):
 
 
 def stuck(t, *args, grace=3, do="usleep", on="main", seconds=40, pause=0.6, timeout=15, period_ms=100,
-          script="receiver.py", **opts):
+          script="receiver.py", transport=None, **opts):
     """A dataflow that is stopped while its receiver is stuck."""
     if script == "receiver.py":
         opts["plan"] = [step(do, seconds, 0.2, on)]
         node = receiver(**opts)
     else:
         node = dict(receiver(script=script, seconds=seconds, **opts), outputs=["data"])
-    flow = t.flow(sender(period_ms=period_ms), node, mode="coordinator")
+    flow = t.flow(sender(period_ms=period_ms), node, mode="coordinator", transport=transport)
     t.probe(*ALL, *args)
     flow.go()
     until(flow.go_ns + int((0.25 + pause) * S))
@@ -236,7 +236,7 @@ def grace_kill_blocked(t):
     stuck(t, do="sleep", grace=2)
 
 
-@recording(line("exit", grace_kill=True, signal="*KILL"))
+@recording(line("exit", grace_kill=True, signal_name="SIGKILL"))
 def grace_kill_second_stage(t):
     """A Python SIGTERM handler that never gets to run: SIGKILL at 1.5 times the grace period."""
     stuck(t, do="sum", noop="TERM", grace=2)
@@ -298,8 +298,8 @@ def refused_not_polling(t):
 
 @recording(action("nudge", "refused", "goes on after every nudge"))
 def refused_tries_spent(t):
-    """time.sleep with a handler that does nothing: Python resumes the sleep after every nudge."""
-    stuck(t, *NUDGE, "--nudge-interval", "100ms", grace=6, do="sleep", noop="INT")
+    """A loop in Python that a handler which does nothing does not end."""
+    stuck(t, *NUDGE, "--nudge-interval", "20ms", grace=7, do="busy", noop="INT")
 
 
 @recording(action("nudge", "refused", "nothing that a signal could end"))
@@ -320,16 +320,10 @@ def refused_hold_after_stop(t):
     stuck(t, *NUDGE, grace=4, script="stuck.py", how="after_stop", seconds=1.5)
 
 
-@recording(action("nudge", "refused", "not proven that this hold began before Stop"))
-def refused_start_unproven(t):
-    """A hold begins at the very event that brings Stop."""
-    stuck(t, *NUDGE, grace=4, script="stuck.py", how="at_stop", seconds=1.5)
-
-
 @recording(action("nudge", "refused", "moves by itself"))
 def refused_moved(t):
-    """The main thread sleeps since before Stop, and another goes on sending."""
-    stuck(t, *NUDGE, grace=3, script="stuck.py", how="moves", seconds=2)
+    """The main thread sleeps since before Stop, and another lets one array after the other go."""
+    stuck(t, *NUDGE, grace=4, pause=1.8, script="stuck.py", how="moves", seconds=3)
 
 
 @recording(action("nudge", "refused", "ends by itself in time"))
@@ -354,7 +348,7 @@ def refused_disk_sleep(t):
 @recording(action("nudge", "refused", "the deadline has passed"))
 def refused_deadline_passed(t):
     """The nudge is put off beyond the deadline."""
-    stuck(t, "--shutdown", "nudge", "--nudge-after", "8s", grace=2, do="sum", noop="TERM")
+    stuck(t, "--shutdown", "nudge", "--nudge-after", "2300ms", grace=2, do="sum", noop="TERM")
 
 
 @recording(action("nudge", "refused", "not proven"))
@@ -366,14 +360,15 @@ def refused_unconfirmed(t):
 @recording(action("nudge", "refused", "records were lost"))
 def refused_records_lost(t):
     """The node is blocked at Stop, and the probe itself is stopped until its rings are full."""
-    flow = t.flow(sender(period_ms=20, wait_go=True, flat=1.5, log="count", size=5000),
-                  receiver(plan=[step("sleep", 40, 1.2)]), mode="coordinator")
-    t.probe("--token-threshold", "10s", *NUDGE)
+    flow = t.flow(sender(period_ms=20, wait_go=True, flat=2.4, log="count", size=5000),
+                  receiver(plan=[step("sleep", 40, 0.05)]), mode="coordinator")
+    t.probe("--token-threshold", "10s", "--shutdown", "nudge", "--nudge-after", "2200ms")
     flow.go()
-    until(flow.go_ns + 700 * MS)
-    flow.stop("3s")
+    until(flow.go_ns + 300 * MS)
+    flow.stop("4s")
+    until(flow.go_ns + 1000 * MS)
     os.kill(t.the_probe.proc.pid, signal.SIGSTOP)
-    time.sleep(1.0)
+    until(flow.go_ns + 2400 * MS)
     os.kill(t.the_probe.proc.pid, signal.SIGCONT)
     t.finish(stop=False)
 
@@ -443,8 +438,14 @@ def all_inputs_closed(t):
     t.finish(stop=False)
 
 
-@recording(line("stop", reason="sigterm"), line("signal", signal="*TERM"))
+@recording(line("stop", reason="sigterm"), line("exit", signal_name="SIGTERM"), dora="0.4.1")
 def stop_sigterm(t):
+    """No Stop is seen over shared memory: the daemon's SIGTERM is the first that is."""
+    stuck(t, grace=2, transport="Shmem")
+
+
+@recording(line("signal", signal_name="SIGTERM"))
+def signal_term(t):
     """The receiver gets SIGTERM from outside in the middle of a hold, with a handler of its own."""
     flow = t.flow(sender(period_ms=100), receiver(plan=[step("sum", 1.0)], noop="TERM"))
     t.probe(*ALL)
@@ -455,7 +456,7 @@ def stop_sigterm(t):
     t.finish()
 
 
-@recording(line("signal", signal="*USR1"), replays=[TEXT])
+@recording(line("signal", signal_name="SIGUSR1"), replays=[TEXT])
 def signal_handled(t):
     """A signal is sent and delivered in a hold, and handled only when the hold is over."""
     flow = t.flow(sender(period_ms=100), receiver(plan=[step("sum", 1.0)], noop="USR1"))
@@ -467,7 +468,7 @@ def signal_handled(t):
     t.finish()
 
 
-@recording(line("exit", signal="*SEGV"))
+@recording(line("exit", signal_name="SIGSEGV"))
 def exit_by_signal(t):
     """The receiver dies of SIGSEGV."""
     flow = t.flow(sender(period_ms=100), receiver(script="stuck.py", how="segv", seconds=0.3))
@@ -501,6 +502,18 @@ def exec_other_program(t):
     wait_until(lambda: recv not in flow.alive(), 10, "end of the receiver", 0.005)
     time.sleep(0.3)
     t.finish()
+
+
+@recording(action("hook", "failed"), replays=[TEXT])
+def hook_failed(t):
+    """--on-warning with a command that fails."""
+    misbehaves(t, [step("usleep", 0.8)], "hold", *ALL, "--on-warning", "exit 7")
+
+
+@recording(line("action", action="hook"))
+def hooks_action(t):
+    """--on-action with a command that works, and a nudge."""
+    stuck(t, *NUDGE, "--on-action", "true", "--on-warning", "exit 7", grace=4, interrupt="leave")
 
 
 # ---- holds -----------------------------------------------------------------------------------

@@ -180,9 +180,12 @@ def take(name, s, lock):
             if missing:
                 acts = [(o["action"], o["result"], o["reason"]) for o in lines
                         if o["event"] == "action"]
+                exits = [(o["node"], o["code"], o["signal"], o["grace_kill"]) for o in lines
+                         if o["event"] == "exit"]
                 causes = sorted({str(o.get("cause")) for o in lines
                                  if o["event"] in ("token", "exit", "warning")})
                 raise Miss(f"not shown: {missing}; actions {acts}; causes {causes}; "
+                           f"exits {exits}; "
                            f"{t.the_probe.stderr()[-300:]}")
             size = keep(name, s, t)
             xz = os.path.getsize(os.path.join(HERE, name, "recording.rec.xz"))

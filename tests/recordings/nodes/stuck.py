@@ -2,11 +2,10 @@
 """A node that is stuck, at Stop, in ways that the receiver of the end-to-end tests does not know.
 
 E2E_OPTS (JSON): how
-  moves     the main thread sleeps for `seconds`; a second one goes on sending all the while
+  moves     the main thread sleeps for `seconds`; a second one lets ten kept arrays go, one by one
   vfork     the main thread is in posix_spawn with the GIL held, asleep in state D: the child opens
             a FIFO that nobody writes to for `seconds`
   after_stop  a call that keeps the GIL begins 200 ms after the event that brings Stop
-  at_stop   a call that keeps the GIL begins at the very event that brings Stop
   repeat    sleeps of `seconds` in one function, over and over, with one event between them
   segv      dies of SIGSEGV `seconds` after go
   exec      becomes another program `seconds` after go
@@ -24,7 +23,7 @@ from truth import DIR, say, went
 OPTS = json.loads(os.environ.get("E2E_OPTS", "{}"))
 signal.alarm(int(os.environ.get("E2E_LIMIT", "120")))  # never outlives the recording
 
-import pyarrow as pa
+import pyarrow  # noqa: F401  (dora would import it at the first event)
 from dora import Node
 
 LIBC = ctypes.PyDLL(None)  # calls keep the GIL
@@ -34,11 +33,13 @@ node = Node()
 say("ready", tid=threading.get_native_id())
 
 
-def send_all_the_while():
-    payload = pa.array([1, 2, 3], type=pa.uint8())
-    while True:
-        node.send_output("data", payload)
-        time.sleep(0.05)
+kept = []
+
+
+def let_go_one_by_one():
+    while kept:
+        time.sleep(0.2)
+        kept.pop(0)
 
 
 def long_sleep():
@@ -57,7 +58,7 @@ def spawn_on_fifo():
 def act():
     how = OPTS["how"]
     if how == "moves":
-        threading.Thread(target=send_all_the_while, daemon=True).start()
+        threading.Thread(target=let_go_one_by_one, daemon=True).start()
         long_sleep()
     elif how == "vfork":
         spawn_on_fifo()
@@ -81,13 +82,14 @@ while True:
     if event["type"] == "STOP":
         if OPTS["how"] == "after_stop":
             time.sleep(0.2)
-        if OPTS["how"] in ("at_stop", "after_stop"):
             LIBC.usleep(int(SECONDS * 1e6))
         break
+    if OPTS["how"] == "moves" and len(kept) < 10 and event["type"] == "INPUT":
+        kept.append(event["value"])
+        continue
     if went() is not None and not done:
         say("acts")
         done = act()
 
 event = None
 say("bye")
-os._exit(0) if OPTS["how"] == "moves" else None
