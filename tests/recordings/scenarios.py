@@ -197,6 +197,18 @@ def sender_only(t):
     t.finish()
 
 
+@recording(line("token", state="open"), line("summary"))
+def probe_ends_first(t):
+    """The probe is ended by SIGINT in the middle of a hold, with tokens pending."""
+    flow = t.flow(sender(period_ms=100), receiver(plan=[step("usleep", 1.5)]))
+    t.probe(*ALL)
+    flow.go()
+    until(flow.go_ns + 1100 * MS)
+    t.end_probe()
+    flow.stop()
+    flow.wait_gone(15)
+
+
 @recording(line("token", state="returned"))
 def receiver_only(t):
     """Only the receiver is watched: a token ends with its report."""
@@ -347,8 +359,8 @@ def refused_disk_sleep(t):
 
 @recording(action("nudge", "refused", "the deadline has passed"))
 def refused_deadline_passed(t):
-    """The nudge is put off beyond the deadline."""
-    stuck(t, "--shutdown", "nudge", "--nudge-after", "2300ms", grace=2, do="sum", noop="TERM")
+    """--grace is shorter than what dora was told: the nudge comes due after the deadline."""
+    stuck(t, "--shutdown", "nudge", "--nudge-after", "2s", "--grace", "1s", grace=3)
 
 
 @recording(action("nudge", "refused", "not proven"))
@@ -438,12 +450,6 @@ def all_inputs_closed(t):
     t.finish(stop=False)
 
 
-@recording(line("stop", reason="sigterm"), line("exit", signal_name="SIGTERM"), dora="0.4.1")
-def stop_sigterm(t):
-    """No Stop is seen over shared memory: the daemon's SIGTERM is the first that is."""
-    stuck(t, grace=2, transport="Shmem")
-
-
 @recording(line("signal", signal_name="SIGTERM"))
 def signal_term(t):
     """The receiver gets SIGTERM from outside in the middle of a hold, with a handler of its own."""
@@ -524,7 +530,7 @@ def exact(t):
     misbehaves(t, [step("usleep", 0.3), step("sum", 0.2, 0.8)], "plan_done", *ALL, "--exact")
 
 
-@recording(line("gil_hold", native=True), line("gil_hold", precision="bounded"), replays=[TEXT])
+@recording(line("gil_hold", native=True), replays=[TEXT])
 def holds(t):
     """Four C calls with the GIL held, on and off the CPU, without another Python thread."""
     misbehaves(t, [step(k, 0.25, 0.2 + 0.45 * n) for n, k in
