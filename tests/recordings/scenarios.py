@@ -359,8 +359,8 @@ def refused_disk_sleep(t):
 
 @recording(action("nudge", "refused", "the deadline has passed"))
 def refused_deadline_passed(t):
-    """--grace is shorter than what dora was told: the nudge comes due after the deadline."""
-    stuck(t, "--shutdown", "nudge", "--nudge-after", "2s", "--grace", "1s", grace=3)
+    """The nudge comes due between the daemon's SIGTERM, which a handler keeps, and its SIGKILL."""
+    stuck(t, "--shutdown", "nudge", "--nudge-after", "2300ms", grace=2, do="sum", noop="TERM")
 
 
 @recording(action("nudge", "refused", "not proven"))
@@ -372,17 +372,20 @@ def refused_unconfirmed(t):
 @recording(action("nudge", "refused", "records were lost"))
 def refused_records_lost(t):
     """The node is blocked at Stop, and the probe itself is stopped until its rings are full."""
-    flow = t.flow(sender(period_ms=20, wait_go=True, flat=2.4, log="count", size=5000),
-                  receiver(plan=[step("sleep", 40, 0.05)]), mode="coordinator")
+    flow = t.flow(sender(period_ms=100), receiver(plan=[step("sleep", 40, 0.05)]),
+                  mode="coordinator")
+    # Small messages have no token, so that there is not a line for each.
+    flood = t.flow(sender(period_ms=20, wait_go=True, flat=1.3, log="count", size=100))
     t.probe("--token-threshold", "10s", "--shutdown", "nudge", "--nudge-after", "2200ms")
     flow.go()
     until(flow.go_ns + 300 * MS)
     flow.stop("4s")
     until(flow.go_ns + 1000 * MS)
+    flood.go()
     os.kill(t.the_probe.proc.pid, signal.SIGSTOP)
     until(flow.go_ns + 2400 * MS)
     os.kill(t.the_probe.proc.pid, signal.SIGCONT)
-    t.finish(stop=False)
+    t.finish()
 
 
 @recording(action("nudge", "would_send"), line("exit", grace_kill=True), replays=[TEXT])

@@ -38,6 +38,7 @@ from probe import Probe, ProbeEnded  # noqa: E402
 from scenarios import REGISTRY  # noqa: E402
 
 ROOT = "/opt/robot"
+HOME = os.path.expanduser("~")
 PYTHON = "/usr/bin/python3"
 
 
@@ -129,7 +130,7 @@ def locked(path):
 
 def anonymous(data):
     """No path or name of this machine may stand in a recording."""
-    for bad in (platform.node(), TOP, os.path.expanduser("~"), "/root", "/home/", "/work"):
+    for bad in (platform.node(), TOP, HOME, "/root", "/home/", "/work"):
         if len(bad) > 3 and bad.encode() in data:
             raise Miss(f"the recording holds {bad!r}")
 
@@ -171,7 +172,8 @@ def take(name, s, lock):
             lines = [x.obj for x in t.the_probe.all()]
             replayed = t.the_probe.replay("--json").stdout
             if replayed != t.the_probe.output():
-                raise Miss("replay differs from the live run")
+                raise Miss("replay differs from the live run:\n" +
+                           golden.difference(t.the_probe.output(), replayed))
             missing = golden.not_shown(s.shows, lines)
             for args in s.replays:
                 if args[0] == "--json" and s.also:
