@@ -150,17 +150,14 @@ static __always_inline void on_connect(__u64 id, int fd, __u64 addr, __u64 len, 
 		ret_;                                                                              \
 	})
 
-/* Four size classes: a length of 8 bytes, requests, inline messages, whole pieces. */
+/*
+ * Two size classes, the ends of buffers and whole pieces: the verifier walks each of them in every round of
+ * the loop, which with four took 575,190 of the 1,000,000 instructions that 6.1 allows.
+ */
 static __always_inline int emit_piece(const struct dp_copy_state *c, __u64 id, __u16 flags)
 {
-	__u32 n = c->piece.copied;
-
-	if (n <= 64)
-		return EMIT_PIECE(c, id, flags, 64);
-	if (n <= 256)
+	if (c->piece.copied <= 256)
 		return EMIT_PIECE(c, id, flags, 256);
-	if (n <= 1024)
-		return EMIT_PIECE(c, id, flags, 1024);
 	return EMIT_PIECE(c, id, flags, DP_SOCK_PIECE_MAX);
 }
 

@@ -28,14 +28,15 @@ trap 'rm -rf "$share"' EXIT
 	echo "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp LANG=C.UTF-8"
 	[ -z "${DP_GUEST_ENV:-}" ] || echo "export $DP_GUEST_ENV"
 	printf "setsid"
-	printf " '%s'" "$@"
+	printf ' %q' "$@"
 	echo " </dev/null >/run-guest/stdout 2>/run-guest/stderr"
 	echo "echo \$? >/run-guest/rc.new; dmesg >/run-guest/dmesg; mv /run-guest/rc.new /run-guest/rc; sync"
 	echo "echo o >/proc/sysrq-trigger; sleep 60"
 } >"$share/start"
+# Nehalem has what pyarrow needs (SSE4.2, POPCNT); with `max` a static busybox of Debian 12 aborts at start.
 case "$(basename "$kernel")" in
 *-arm64) qemu=(qemu-system-aarch64 -M virt -cpu cortex-a72) console=ttyAMA0 ;;
-*) qemu=(qemu-system-x86_64 -M q35) console=ttyS0 ;;
+*) qemu=(qemu-system-x86_64 -M q35 -cpu Nehalem) console=ttyS0 ;;
 esac
 rc=0
 timeout -k 5 "$seconds" "${qemu[@]}" -accel tcg,thread=single -smp 2 -m 2048 -nodefaults -no-reboot -display none \

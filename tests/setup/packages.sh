@@ -7,6 +7,7 @@ build="gcc make pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev l
 # pypy3 is a target that must be refused; util-linux has setpriv and unshare; tmux is the terminal
 # of the live view's tests.
 test="libcmocka-dev python3 python3-venv python3-dev util-linux pypy3 tmux"
+kernels="qemu-system-x86 qemu-system-arm cpio kmod xz-utils zstd busybox-static debian-archive-keyring"
 dashboards="prometheus prometheus-alertmanager curl"
 case "${1:-build}" in
 build) want=$build ;;
@@ -17,8 +18,9 @@ fuzz)
 	want="$build libclang-rt-${v:+$v-}dev python3"
 	;;
 dashboards) want="$build $test $dashboards" ;;
+kernels) want="$build $test $kernels" ;;
 render) want="$build $test $dashboards chromium fonts-dejavu-core" ;;
-*) echo "usage: packages.sh build|test|fuzz|dashboards|render" >&2; exit 2 ;;
+*) echo "usage: packages.sh build|test|fuzz|dashboards|render|kernels" >&2; exit 2 ;;
 esac
 missing=
 for p in $want; do

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Runs guest.py on Debian's kernels in QEMU and prints one table: kernel × architecture × result.
+#   run.sh [--figures FILE] [SUITE/ARCH...]       default: every kernel that the README names
+# A kernel that cannot be had is "not tried", and its reason is printed; it is never counted as passed.
+# arm64 wants build/arm64 (make ARCH=arm64) and its root with a Python in build/arm64/root.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+all="bullseye-security/amd64 bookworm/amd64 trixie-security/amd64 sid/amd64
+     bullseye-security/arm64 bookworm/arm64 trixie-security/arm64 sid/arm64"
+figures=
+if [ "${1:-}" = --figures ]; then figures=$2 && shift 2; fi
+want=${*:-$all}
+work=build/kernels
+mkdir -p "$work/log"
+passed=0 failed=0 skipped=0 table= tried=
+
+row() { table="$table$(printf '%-22s %-6s %-14s %s' "$1" "$2" "$3" "$4")"$'\n'; }
+
+for one in $want; do
+	suite=${one%/*} arch=${one#*/} log=$work/log/${one%/*}-${one#*/}
+	rc=0
+	why=$(tests/kernels/get.sh "$work" "$suite" "$arch" 2>&1 >/dev/null) || rc=$?
+	if [ "$rc" != 0 ]; then
+		row "$suite" "$arch" "not tried" "${why##*$'\n'}"
+		skipped=$((skipped + 1))
+		echo "skip $one: ${why##*$'\n'}"
+		continue
+	fi
+	release=$(cat "$work/$suite-$arch/release")
+	if [ "$arch" = amd64 ]; then
+		build=$PWD/build root=/ python=/usr/bin/python3 dora=$PWD/build/env/${KERNELS_DORA:-0.5.0}
+		[ -e "$dora/.complete" ] || dora=
+	else
+		build=$PWD/build/$arch root=$PWD/build/$arch/root python=/usr/bin/python3 dora=
+		if [ ! -x "$build/dora-probe" ] || [ ! -x "$root/usr/bin/python3" ]; then
+			row "$release" "$arch" "not tried" "no build/$arch: make ARCH=$arch"
+			skipped=$((skipped + 1))
+			continue
+		fi
+	fi
+	begin=$(date +%s)
+	# shellcheck disable=SC2086
+	tests/kernels/boot.sh -t 420 -r "$root" "$work/$suite-$arch" -- \
+		"$python" tests/kernels/guest.py "$build" "$python" $dora >"$log" 2>&1 || rc=$?
+	took=$(($(date +%s) - begin))
+	tried=1
+	ok=$(grep -c '^ok ' "$log" || true)
+	bad=$(grep -c '^FAIL ' "$log" || true)
+	[ "$rc" = 0 ] || [ "$bad" != 0 ] || bad=1
+	passed=$((passed + ok)) failed=$((failed + bad))
+	if [ "$bad" = 0 ]; then
+		row "$release" "$arch" "passed" "$ok checks, $took s"
+	else
+		row "$release" "$arch" "FAILED" "$bad of $((ok + bad)) checks (exit code $rc), $took s"
+		grep -E '^FAIL ' "$log" || tail -n 20 "$log"
+	fi
+done
+echo
+echo "kernel                 arch   result"
+printf '%s' "$table"
+if [ -n "$tried" ]; then
+	python3 tests/kernels/figures.py ${figures:+--write "$figures"} "$work"/log/*-*
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ] && [ "$passed" != 0 ]

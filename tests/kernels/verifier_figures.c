@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Loads the linked BPF object program by program with the verifier's statistics on and prints for each
+ *   figures PROGRAM instructions=N states=N peak=N
+ * Exit code 1 when a program is refused: its name and the end of the verifier's log go to standard error.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_BYTES (1 << 20)
+#define LOG_STATS 4 /* BPF_LOG_STATS, kernel/bpf/verifier.c, since 5.2 */
+
+static int quiet(enum libbpf_print_level level, const char *format, va_list args)
+{
+	(void)level;
+	(void)format;
+	(void)args;
+	return 0;
+}
+
+static unsigned long number_after(const char *log, const char *word)
+{
+	const char *at = strstr(log, word);
+
+	return at ? strtoul(at + strlen(word), NULL, 10) : 0;
+}
+
+/* 0, or -errno when the kernel refuses it. */
+static int load_one(const char *path, const char *name)
+{
+	struct bpf_object *obj = bpf_object__open_file(path, NULL);
+	char *log = calloc(1, LOG_BYTES);
+	struct bpf_program *p;
+	int err;
+
+	if (!obj || !log)
+		return -ENOMEM;
+	bpf_object__for_each_program(p, obj)
+	{
+		bool it = strcmp(bpf_program__name(p), name) == 0;
+
+		bpf_program__set_autoload(p, it);
+		if (!it)
+			continue;
+		bpf_program__set_log_level(p, LOG_STATS);
+		bpf_program__set_log_buf(p, log, LOG_BYTES);
+	}
+	err = bpf_object__load(obj);
+	if (err)
+		fprintf(stderr, "%s is refused (%s): %s\n", name, strerror(-err),
+			log + (strlen(log) > 400 ? strlen(log) - 400 : 0));
+	else
+		printf("figures %s instructions=%lu states=%lu peak=%lu\n", name,
+		       number_after(log, "processed "), number_after(log, "total_states "),
+		       number_after(log, "peak_states "));
+	bpf_object__close(obj);
+	free(log);
+	return err;
+}
+
+int main(int argc, char **argv)
+{
+	struct bpf_object *obj;
+	struct bpf_program *p;
+	int bad = 0;
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: verifier_figures OBJECT\n");
+		return 2;
+	}
+	libbpf_set_print(quiet);
+	obj = bpf_object__open_file(argv[1], NULL);
+	if (!obj) {
+		fprintf(stderr, "%s: %s\n", argv[1], strerror(errno));
+		return 2;
+	}
+	bpf_object__for_each_program(p, obj) bad += load_one(argv[1], bpf_program__name(p)) != 0;
+	bpf_object__close(obj);
+	return bad != 0;
+}
