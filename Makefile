@@ -2,11 +2,31 @@
 # dora-probe. `make help` lists the targets; V=1 shows the commands.
 
 B       := build
-CC      ?= gcc
 CLANG   ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
-ARCH    := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
 VERSION := $(shell cat VERSION)
+
+# ARCH=arm64 on another machine cross-builds into build/arm64, against Debian's packages in build/arm64/root.
+NATIVE := $(shell uname -m | sed 's/x86_64/amd64/;s/aarch64/arm64/')
+ARCH   ?= $(NATIVE)
+ifneq ($(filter $(ARCH),amd64 arm64),$(ARCH))
+$(error ARCH is amd64 or arm64, not '$(ARCH)')
+endif
+BPF_ARCH := $(ARCH:amd64=x86)
+ifneq ($(ARCH),$(NATIVE))
+ifneq ($(ARCH),arm64)
+$(error cross-building is prepared for ARCH=arm64 only)
+endif
+B    := build/arm64
+ROOT := $(CURDIR)/$(B)/root
+CC   := aarch64-linux-gnu-gcc --sysroot=$(ROOT)
+AR   := aarch64-linux-gnu-ar
+# Runs a program of the other architecture on this machine: user emulation, without bpf(2).
+RUN  := qemu-aarch64-static -L $(ROOT)
+endif
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 
 ifeq ($(V),1)
 Q   :=
@@ -54,7 +74,7 @@ $(B)/dora-probe: $(MAIN_OBJ) $(LIB)
 
 $(LIB): $(AGENT_OBJ)
 	$(call msg,AR,$@)
-	$(Q)rm -f $@ && ar rcs $@ $(AGENT_OBJ)
+	$(Q)rm -f $@ && $(AR) rcs $@ $(AGENT_OBJ)
 
 $(B)/obj/%.o: %.c Makefile VERSION | $(B)/deps.stamp
 	$(call msg,CC,$<)
@@ -67,7 +87,7 @@ $(B)/obj/agent/sense/bpf_source.o: $(SKEL)
 $(B)/bpf/%.bpf.o: bpf/%.bpf.c $(BPF_HDR) Makefile | $(B)/deps.stamp
 	$(call msg,BPF,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) -g -O2 -Wall -Wextra -Werror -target bpf -D__TARGET_ARCH_$(ARCH) -mcpu=v3 \
+	$(Q)$(CLANG) -g -O2 -Wall -Wextra -Werror -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -mcpu=v3 \
 		-Iinclude -Ibpf -c -o $@ $<
 
 $(SKEL): $(BPF_OBJ)
@@ -76,9 +96,10 @@ $(SKEL): $(BPF_OBJ)
 	$(Q)$(BPFTOOL) gen object $(B)/bpf/dora_probe.o $(BPF_OBJ)
 	$(Q)$(BPFTOOL) gen skeleton $(B)/bpf/dora_probe.o name dora_probe_bpf > $@
 
-$(B)/deps.stamp: tests/setup/packages.sh
+$(B)/deps.stamp: tests/setup/packages.sh $(if $(ROOT),tests/setup/arm64_root.sh)
 	$(Q)mkdir -p $(B)
-	$(Q)tests/setup/packages.sh build
+	$(Q)tests/setup/packages.sh $(if $(ROOT),cross,build)
+	$(if $(ROOT),$(Q)tests/setup/arm64_root.sh $(ROOT))
 	$(Q)touch $@
 
 ## unit       unit tests (no privileges)
@@ -93,7 +114,11 @@ $(B)/bpftest/%: tests/bpf/%.c $(LIB)
 	$(Q)$(CC) $(CFLAGS) $(CFLAGS_) -Itests/unit -MMD -MP -o $@ $< $(LIB) $(LIBS) $(TLIBS)
 
 unit: $(UNIT_BIN)
+ifdef RUN
+	$(Q)tests/setup/emulated_units.sh "$(RUN)" $^
+else
 	$(Q)for t in $^; do $$t || exit 1; done
+endif
 
 ## bpf-test   load and attach the real programs (root)
 bpf-test: $(BPFTEST_BIN)
