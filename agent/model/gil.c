@@ -356,11 +356,11 @@ static void wait_end(struct dp_model *m, struct node *n, const struct dp_record 
 		holder = g->last_release_ns > begin ? g->last_release_tid : w->holder_tid;
 	if (holder == r->h.tid)
 		holder = 0;
-	f.u.wait = (struct dp_find_wait){.tid = r->h.tid,
-					 .holder_tid = holder,
-					 .gil = w->gil,
-					 .start_ns = begin,
-					 .end_ns = r->h.t_ns};
+	f.u.wait = (struct dp_wait_finding){.tid = r->h.tid,
+					    .holder_tid = holder,
+					    .gil = w->gil,
+					    .start_ns = begin,
+					    .end_ns = r->h.t_ns};
 	model_say(m, n, r->h.t_ns, &f);
 
 	if (w->acquired) {
@@ -556,7 +556,7 @@ static void finish(struct dp_model *m, struct node *n, unsigned int gil, struct 
 			       sizeof(n->max_hold_function));
 		}
 	}
-	f.u.hold = (struct dp_find_hold){
+	f.u.hold = (struct dp_hold_finding){
 		.tid = h->tid,
 		.gil = (uint8_t)gil,
 		.precision = precision_of(h),

@@ -145,7 +145,7 @@ static void say_action(struct dp_model *m, struct node *n, const struct dp_polic
 {
 	struct dp_finding f = {.type = DP_FIND_ACTION};
 
-	f.u.action = (struct dp_find_action){
+	f.u.action = (struct dp_action_finding){
 		.action = d->action,
 		.result = (uint8_t)result,
 		.dry_run = m->options.dry_run,
@@ -274,11 +274,11 @@ static void forecast(struct dp_model *m, struct node *n)
 	if (r.at_risk == n->at_risk)
 		return;
 	n->at_risk = r.at_risk;
-	f.u.forecast = (struct dp_find_forecast){.need_ns = r.need_ns,
-						 .grace_ns = v.grace_ns,
-						 .at_risk = r.at_risk,
-						 .at_least = r.at_least,
-						 .text = r.text};
+	f.u.forecast = (struct dp_forecast_finding){.need_ns = r.need_ns,
+						    .grace_ns = v.grace_ns,
+						    .at_risk = r.at_risk,
+						    .at_least = r.at_least,
+						    .text = r.text};
 	model_say(m, n, m->now, &f);
 }
 

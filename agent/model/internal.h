@@ -228,7 +228,7 @@ struct node {
 	uint8_t sig_disposition[65];
 	uint64_t stop_ns, outputs_done_ns, deadline_ns, sigkill_ns;
 	uint64_t command_grace_ns, command_ns;
-	struct dp_find_signal sig[65];
+	struct dp_signal_finding sig[65];
 	uint32_t first_signal; /* that will end it at the deadline */
 	uint32_t kill_signal;  /* last deadly signal generated for it */
 	uint32_t killer_pid;

@@ -80,8 +80,8 @@ void model_count_loss(struct dp_model *m, enum dp_loss reason, uint64_t count, u
 	    reason != DP_LOSS_READ_FAULT && reason != DP_LOSS_LATE_RECORD)
 		m->lost_total += count;
 	f.pid = pid;
-	f.u.loss =
-		(struct dp_find_loss){.reason = reason, .count = count, .total = m->losses[reason]};
+	f.u.loss = (struct dp_loss_finding){
+		.reason = reason, .count = count, .total = m->losses[reason]};
 	model_say(m, node_find(m, pid), t_ns, &f);
 }
 
@@ -133,7 +133,7 @@ static void tick(struct dp_model *m)
 }
 
 /* The dearest functions first, by the token time and then the time that they cost. */
-static void pick_blame(const struct node *n, struct dp_find_summary_node *s)
+static void pick_blame(const struct node *n, struct dp_summary_node_finding *s)
 {
 	uint64_t taken = 0; /* FUNCTIONS_MAX bits */
 
@@ -164,7 +164,7 @@ _Static_assert(FUNCTIONS_MAX <= 64, "pick_blame's bits");
 static void say_node_summary(struct dp_model *m, struct node *n)
 {
 	struct dp_finding f = {.type = DP_FIND_SUMMARY_NODE};
-	struct dp_find_summary_node *s = &f.u.summary_node;
+	struct dp_summary_node_finding *s = &f.u.summary_node;
 
 	s->dataflow = n->facts.dataflow[0] ? n->facts.dataflow : NULL;
 	s->node = n->facts.node[0] ? n->facts.node : NULL;
@@ -200,7 +200,7 @@ static void end(struct dp_model *m)
 	m->ended = 1;
 	for (uint32_t i = 0; i < m->node_count; i++)
 		guard_recommend(m, &m->nodes[i]);
-	f.u.summary = (struct dp_find_summary){
+	f.u.summary = (struct dp_summary_finding){
 		.records = m->records, .records_lost = m->lost_total, .nodes = m->node_count};
 	guard_recommend_all(m, &f.u.summary.recommended_grace_ns, why, sizeof(why));
 	f.u.summary.recommendation = why[0] ? why : NULL;

@@ -111,7 +111,7 @@ void stop_wire(struct dp_model *m, struct node *n, const struct dp_record *r)
 void stop_signal(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
 	const struct dp_signal_op *o = &r->u.signal;
-	struct dp_find_signal *s;
+	struct dp_signal_finding *s;
 
 	if (o->signal == 0 || o->signal > 64)
 		return;
@@ -119,11 +119,11 @@ void stop_signal(struct dp_model *m, struct node *n, const struct dp_record *r)
 	if (o->kind == DP_SIGNAL_GENERATED) {
 		if (o->result != 0)
 			return; /* ignored, or one was pending already */
-		*s = (struct dp_find_signal){.signal = o->signal,
-					     .sender_pid = o->sender_pid,
-					     .sent_ns = r->h.t_ns,
-					     .delivered_ns = DP_NULL,
-					     .handled_ns = DP_NULL};
+		*s = (struct dp_signal_finding){.signal = o->signal,
+						.sender_pid = o->sender_pid,
+						.sent_ns = r->h.t_ns,
+						.delivered_ns = DP_NULL,
+						.handled_ns = DP_NULL};
 		if (o->signal == SIGTERM || o->signal == SIGKILL) {
 			n->kill_signal = o->signal;
 			n->killer_pid = o->sender_pid;
@@ -184,7 +184,7 @@ void stop_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
 	int status = r->u.exit.status;
 	int by = status & 0x7f, code = (status >> 8) & 0xff;
 	struct dp_finding f = {.type = DP_FIND_EXIT};
-	struct dp_find_exit *e = &f.u.exit;
+	struct dp_exit_finding *e = &f.u.exit;
 	uint64_t t = r->h.t_ns;
 	uint64_t abandoned;
 
@@ -260,7 +260,7 @@ void stop_action(struct dp_model *m, struct node *n, const struct dp_record *r)
 	    a->result == DP_RESULT_SENT)
 		n->nudges++;
 	guard_answer(m, n, r);
-	f.u.action = (struct dp_find_action){
+	f.u.action = (struct dp_action_finding){
 		.action = a->action,
 		.result = a->result,
 		.dry_run = a->dry_run,

@@ -187,7 +187,7 @@ static uint64_t or_null(uint64_t t)
 	return t ? t : DP_NULL;
 }
 
-static void fill_owner(struct dp_find_token *f, const struct token *t)
+static void fill_owner(struct dp_token_finding *f, const struct token *t)
 {
 	memcpy(f->token, t->id, DP_TOKEN_LEN);
 	f->dataflow = t->dataflow[0] ? t->dataflow : NULL;
@@ -243,7 +243,7 @@ static void say_life(struct dp_model *m, struct life *l)
 {
 	struct node *n = l->receiver;
 	struct dp_finding f = {.type = DP_FIND_TOKEN};
-	struct dp_find_token *k = &f.u.token;
+	struct dp_token_finding *k = &f.u.token;
 	struct blame_share share;
 	uint64_t over = l->reported_ns ? l->reported_ns : l->end_ns;
 

@@ -44,7 +44,7 @@ void warn_say(struct dp_model *m, struct node *n, enum dp_warning_kind kind, uin
 {
 	struct warning *w = &n->warn[kind];
 	struct dp_finding f = {.type = DP_FIND_WARNING};
-	struct dp_find_warning *k = &f.u.warning;
+	struct dp_warning_finding *k = &f.u.warning;
 	char advice[sizeof(n->advice) + DP_REASON_MAX + 4];
 
 	k->kind = (uint8_t)kind;
