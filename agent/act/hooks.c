@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "act/child.h"
-#include "act/sentence.h"
+#include "decide/sentence.h"
 
 #define PREFIX "DORA_PROBE_"
 

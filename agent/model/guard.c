@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The guard's side of the model: what the policy (act/policy.h) is told at every tick, and what
+ * The guard's side of the model: what the policy (decide/policy.h) is told at every tick, and what
  * becomes of its decisions; the outlook of a Stop, forecasts before one, and recommended grace.
  */
-#include "act/recommend.h"
+#include "decide/recommend.h"
 #include "model/internal.h"
 
 #include <string.h>
@@ -89,7 +89,6 @@ static void fill_view(const struct dp_model *m, const struct node *n, struct dp_
 	if (is_stopping(n)) {
 		v->stop_ns = n->stop_ns;
 		v->deadline_ns = n->deadline_ns;
-		v->sigkill_ns = n->sigkill_ns;
 		v->grace_ns = stop_grace(m, n);
 		v->moved_ns = n->moved_ns;
 		v->lost = n->lost_ns > n->stop_ns;
@@ -112,7 +111,7 @@ static void fill_view(const struct dp_model *m, const struct node *n, struct dp_
 	v->masks_known = n->facts.start_time != 0;
 	v->first_signal = n->first_signal ? n->first_signal : n->grace.first_signal;
 	v->outputs_done = n->outputs_done;
-	v->gone = n->exited || n->gone;
+	v->exited = n->exited || n->gone;
 	for (uint32_t i = 0; i < m->node_count; i++)
 		v->dataflow_stopping |= &m->nodes[i] != n && m->nodes[i].policy.dataflow_stopped &&
 					strcmp(m->nodes[i].facts.dataflow, n->facts.dataflow) == 0;
@@ -197,14 +196,14 @@ void guard_answer(struct dp_model *m, struct node *n, const struct dp_record *r)
 }
 
 static void stop_warning(struct dp_model *m, struct node *n, enum dp_warning_kind kind,
-			 uint8_t news, uint8_t severity, const char *text)
+			 uint8_t change, uint8_t severity, const char *text)
 {
 	struct warning *w = &n->warn[kind];
 
-	if (news == DP_STEP_QUIET)
+	if (change == DP_STEP_NONE)
 		return;
 	w->level = (uint8_t)(LEVEL_NOTICE + severity);
-	if (news == DP_STEP_RAISED) {
+	if (change == DP_STEP_RAISED) {
 		w->cause = cause_of_stall(n, n->stop_ns, m->now);
 		w->holder_tid = 0;
 		memset(&w->place, 0, sizeof(w->place));
@@ -230,9 +229,9 @@ static void outlook(struct dp_model *m, struct node *n)
 		.need_ns = n->need_ns,
 		.moved_ns = n->moved_ns,
 		.outputs_done = n->outputs_done,
-		.gone = n->exited,
+		.exited = n->exited,
 	};
-	struct dp_stop_news news;
+	struct dp_stop_change change;
 
 	if (h) {
 		v.stuck_since_ns = hold_start(h);
@@ -244,10 +243,10 @@ static void outlook(struct dp_model *m, struct node *n)
 	for (uint32_t i = 0; !v.stuck_since_ns && i < n->gils[0].waiter_count; i++)
 		if (n->gils[0].waiters[i].tid == node_consumer(n))
 			v.stuck_since_ns = n->gils[0].waiters[i].begin_ns;
-	dp_stop_warn(&n->stop_steps, &v, m->now, &news);
-	n->slack_ns = news.outlook.slack_ns;
-	stop_warning(m, n, DP_WARN_STOP_PENDING, news.pending, news.pending_severity, news.text);
-	stop_warning(m, n, DP_WARN_DEADLINE, news.deadline, news.deadline_severity, news.text);
+	dp_stop_warn(&n->stop_steps, &v, m->now, &change);
+	n->slack_ns = change.outlook.slack_ns;
+	stop_warning(m, n, DP_WARN_STOP_PENDING, change.pending, change.pending_severity, change.text);
+	stop_warning(m, n, DP_WARN_DEADLINE, change.deadline, change.deadline_severity, change.text);
 }
 
 /* "If you stopped now": said when the risk comes up and when it is over. */

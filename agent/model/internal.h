@@ -17,8 +17,8 @@
 
 #include "model/model.h"
 
-#include "act/policy.h"
-#include "act/slack.h"
+#include "decide/policy.h"
+#include "decide/slack.h"
 #include "dora/nodeconfig.h"
 
 #define MS  1000000ULL

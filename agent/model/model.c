@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Records in, findings and requests out. */
-#include "act/recommend.h"
+#include "decide/recommend.h"
 #include "model/internal.h"
 
 #include <errno.h>

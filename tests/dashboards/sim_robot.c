@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "act/slack.h"
+#include "decide/slack.h"
 
 #define S           1000000000ULL
 #define MS          1000000ULL

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "act/policy.h"
+#include "decide/policy.h"
 
 #define MS         1000000ULL
 #define SEC        1000000000ULL
@@ -28,7 +28,6 @@ static struct dp_policy_view stuck(void)
 	struct dp_policy_view v = {
 		.stop_ns = T0,
 		.deadline_ns = T0 + 10 * SEC,
-		.sigkill_ns = T0 + 15 * SEC,
 		.grace_ns = 10 * SEC,
 		.need_ns = DP_NULL,
 		.dataflow_grace_ns = DP_NULL,
@@ -292,7 +291,7 @@ static void what_is_no_subject_is_left_alone(void **state)
 	assert_only_refused(&t, DP_REFUSE_AFTER_STOP);
 
 	v = stuck();
-	v.gone = 1;
+	v.exited = true;
 	t = whole_stop(&NUDGE, &v);
 	assert_int_equal(t.nudges + t.refusals, 0);
 
@@ -844,7 +843,7 @@ static void healthy_nodes_are_never_signalled(void **state)
 			}
 			run(&t, &st, &cfg, &v, at, at, DP_RESULT_SENT);
 		}
-		v.gone = 1;
+		v.exited = true;
 		run(&t, &st, &cfg, &v, at, 16 * SEC, DP_RESULT_SENT);
 		if (t.nudges || t.terminates || t.stops || t.refusals)
 			fail_msg("run %u: call %llu ms, ends %llu ms after Stop, clean-up %llu ms",

@@ -25,7 +25,7 @@ static const char *const allowed[] = {
 	"strncmp",        "strlen",           "strnlen",
 	"strrchr",        "strchr",           "strstr",
 	"strcspn",        "strspn",           "snprintf",
-	"__snprintf_chk", "__memcpy_chk",     "__memset_chk",
+	"__snprintf_chk", "vsnprintf", "__vsnprintf_chk", "__memcpy_chk",     "__memset_chk",
 	"__memmove_chk",  "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_",
 	"strncpy",        "__strncpy_chk",
 };
@@ -88,10 +88,9 @@ static int is_allowed(const char *path, const char *name)
 
 static void test_model_imports_nothing(void **state)
 {
-	static const char *const patterns[] = {
-		"build/obj/agent/model/*.o",       "build/obj/agent/dora/grace.o",
-		"build/obj/agent/act/policy.o",    "build/obj/agent/act/slack.o",
-		"build/obj/agent/act/recommend.o", "build/obj/agent/act/sentence.o"};
+	static const char *const patterns[] = {"build/obj/agent/model/*.o",
+					       "build/obj/agent/dora/grace.o",
+					       "build/obj/agent/decide/*.o"};
 	static struct names own, used;
 	glob_t g = {0};
 	int bad = 0;
@@ -99,7 +98,7 @@ static void test_model_imports_nothing(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++)
 		glob(patterns[i], i ? GLOB_APPEND : 0, NULL, &g);
-	assert_true(g.gl_pathc >= 9);
+	assert_true(g.gl_pathc >= 15);
 	for (size_t i = 0; i < g.gl_pathc; i++)
 		symbols(g.gl_pathv[i], 0, &own);
 	for (size_t i = 0; i < g.gl_pathc; i++) {
