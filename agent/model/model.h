@@ -11,14 +11,9 @@
 #include "dora_probe/finding.h"
 #include "dora_probe/record.h"
 #include "dora_probe/request.h"
+#include "model/sink.h"
 
 struct dp_model;
-
-struct dp_model_sink {
-	void (*finding)(void *ctx, const struct dp_finding *f);
-	void (*request)(void *ctx, const struct dp_request *r);
-	void *ctx;
-};
 
 /* A snapshot of one node for metrics and the live view. Strings live as long as the node. */
 struct dp_node_view {
