@@ -10,6 +10,7 @@ struct subject {
 	uint64_t id;
 	uint64_t since_ns;
 	uint64_t expected_end_ns;
+	bool ends_as_asked;
 	uint32_t tid;
 	bool blocked;
 	bool one_shot; /* whether a signal helps here is learned from the first one */
@@ -79,6 +80,7 @@ static bool find_holder(struct deciding *d, struct subject *s)
 	s->tid = h->tid;
 	s->since_ns = h->start_ns;
 	s->expected_end_ns = h->expected_end_ns;
+	s->ends_as_asked = h->ends_as_asked;
 	s->place = &h->place;
 	s->one_shot =
 		h->activity == DP_ACTIVITY_SYSCALL ? waits_for_lock(h->syscall_nr) : h->native != 0;
@@ -113,6 +115,7 @@ static bool find_sleeper(struct deciding *d, struct subject *s)
 	s->tid = b->tid;
 	s->since_ns = b->since_ns;
 	s->expected_end_ns = b->expected_end_ns;
+	s->ends_as_asked = true;
 	s->place = &b->place;
 	s->blocked = true;
 	s->one_shot = waits_for_lock(b->syscall_nr);
@@ -336,7 +339,10 @@ void policy_nudge(struct deciding *d)
 	if (!d->st->tries && ends_in_time(d, &s, due)) {
 		if (policy_refuse(d, DP_REFUSE_ENDS_IN_TIME, DP_ACTION_NUDGE, s.tid)) {
 			say_stuck(d, &s);
-			dp_say(&d->say, "; as earlier calls went, it ends by itself in time");
+			dp_say(&d->say,
+			       s.ends_as_asked
+				       ? "; this sleep ends by itself in time"
+				       : "; as earlier calls went, it ends by itself in time");
 		}
 		return;
 	}

@@ -49,7 +49,8 @@ struct dp_policy_hold {
 	uint64_t id;       /* another one for each hold; 0: the GIL is free, or nobody knows */
 	uint64_t start_ns; /* proven since */
 	uint64_t start_lo_ns;
-	uint64_t expected_end_ns; /* from earlier holds of the same function; 0 unknown */
+	uint64_t expected_end_ns; /* of the sleep that it is, else as earlier ones; 0 unknown */
+	bool ends_as_asked;       /* the former: the thread asked the kernel for that end */
 	uint32_t tid;
 	int32_t syscall_nr; /* -1 none */
 	bool confirmed;     /* false: a candidate that nothing has proven yet */
@@ -61,8 +62,8 @@ struct dp_policy_hold {
 
 /* The GIL is free, and the main thread has been asleep in one system call. */
 struct dp_policy_blocked {
-	uint64_t since_ns; /* 0: it is not */
-	uint64_t expected_end_ns;
+	uint64_t since_ns;        /* 0: it is not */
+	uint64_t expected_end_ns; /* that it asked the kernel for; 0 unknown */
 	uint32_t tid;
 	int32_t syscall_nr;
 	struct dp_place place;

@@ -64,7 +64,8 @@ static void fill_subject(const struct node *n, struct dp_policy_view *v)
 			.id = hold_start(h) ^ ((uint64_t)h->tid << 40),
 			.start_ns = hold_start(h),
 			.start_lo_ns = h->lo_ns,
-			.expected_end_ns = timeline_expected_end(&n->timeline, h),
+			.expected_end_ns = outlook_hold_end(n, h),
+			.ends_as_asked = h->sleep_end_ns != 0,
 			.tid = h->tid,
 			.syscall_nr = h->syscall_nr,
 			.confirmed = hold_proven(h),
@@ -76,6 +77,7 @@ static void fill_subject(const struct node *n, struct dp_policy_view *v)
 	else if (node_is_asleep(n))
 		v->blocked = (struct dp_policy_blocked){
 			.since_ns = a->asleep_ns,
+			.expected_end_ns = a->asleep_end_ns,
 			.tid = node_consumer(n),
 			.syscall_nr = a->asleep_nr,
 			.place = place_view(&a->place),

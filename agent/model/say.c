@@ -2,6 +2,8 @@
 /* The model's way out; see say.h. */
 #include "model/say.h"
 
+#include "decide/policy.h"
+
 static void emit(const struct env *e, const struct identity *id, uint64_t t_ns,
 		 struct dp_finding *f)
 {
@@ -15,28 +17,6 @@ static void emit(const struct env *e, const struct identity *id, uint64_t t_ns,
 	e->sink.finding(e->sink.ctx, f);
 }
 
-static uint8_t disposition(const struct dp_rec_node *f, uint32_t signal)
-{
-	uint64_t bit = signal >= 1 && signal <= 64 ? 1ULL << (signal - 1) : 0;
-
-	if (f->signals_caught & bit)
-		return DP_SIGDISP_CAUGHT;
-	if (f->signals_ignored & bit)
-		return DP_SIGDISP_IGNORED;
-	return DP_SIGDISP_DEFAULT;
-}
-
-static uint8_t other_signal(const struct dp_rec_node *f, uint32_t signal)
-{
-	/* SIGINT, SIGTERM, SIGUSR1, SIGUSR2: what a user would choose, in this order. */
-	static const uint8_t usual[] = {2, 15, 10, 12};
-
-	for (size_t i = 0; i < sizeof(usual); i++)
-		if (usual[i] != signal && disposition(f, usual[i]) == DP_SIGDISP_CAUGHT)
-			return usual[i];
-	return 0;
-}
-
 void say_node(const struct env *e, struct identity *id, uint64_t t_ns)
 {
 	struct dp_finding f = {.type = DP_FIND_NODE};
@@ -47,8 +27,10 @@ void say_node(const struct env *e, struct identity *id, uint64_t t_ns)
 	f.u.node = (struct dp_node_finding){
 		.facts = facts,
 		.nudge_signal = signal,
-		.nudge_disposition = disposition(facts, signal),
-		.other_caught_signal = other_signal(facts, signal),
+		.nudge_disposition = (uint8_t)dp_policy_disposition(facts->signals_caught,
+								    facts->signals_ignored, signal),
+		.other_caught_signal =
+			(uint8_t)dp_policy_other_signal(facts->signals_caught, signal),
 	};
 	emit(e, id, t_ns, &f);
 }
