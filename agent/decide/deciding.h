@@ -73,7 +73,9 @@ void policy_nudge(struct deciding *d);
 void policy_close_subject(struct deciding *d);
 
 /* learned.c */
-/* Key of a place; 0 for one without a name, about which nothing is learned beyond the hold itself.
+/*
+ * Key of a place; 0 for one without a name, about which nothing is learned beyond the hold
+ * itself.
  */
 uint64_t policy_place_key(const struct dp_place *p);
 /* What is known of the place; NULL nothing. */

@@ -79,7 +79,9 @@ void dp_outlook(const struct dp_outlook_view *v, uint64_t now_ns, struct dp_outl
 		return;
 	since_stop = now_ns > v->stop_ns ? now_ns - v->stop_ns : 0;
 	ret->reacted = v->outputs_done || v->moved_ns > v->stop_ns;
-	/* What moves spends its clean-up already; what has closed its outputs is through with it.
+	/*
+	 * What moves spends its clean-up already; what has closed its outputs is through with
+	 * it.
 	 */
 	if (v->outputs_done)
 		need = 0;

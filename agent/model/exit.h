@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The exit of a process: how it ended, whether that was the grace kill, what it says about a stop.
+/*
+ * The exit of a process: how it ended, whether that was the grace kill, what it says about a
+ * stop.
  */
 #ifndef DORA_PROBE_MODEL_EXIT_H
 #define DORA_PROBE_MODEL_EXIT_H

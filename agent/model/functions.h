@@ -17,7 +17,9 @@ struct functions {
 	struct function_cost at[FUNCTIONS_MAX];
 };
 
-/* Index of the function of this place, taken up if it is new; -1 where it has no name or no room.
+/*
+ * Index of the function of this place, taken up if it is new; -1 where it has no name or no
+ * room.
  */
 int functions_index(struct functions *f, const struct place *p);
 /* The longest hold so far of this very function and line; 0 none. */

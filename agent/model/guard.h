@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The shutdown guard: what the policy (decide/policy.h) is told, and what becomes of its decisions.
+/*
+ * The shutdown guard: what the policy (decide/policy.h) is told, and what becomes of its
+ * decisions.
  */
 #ifndef DORA_PROBE_MODEL_GUARD_H
 #define DORA_PROBE_MODEL_GUARD_H

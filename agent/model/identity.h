@@ -22,7 +22,9 @@ struct identity {
 	struct dp_grace grace; /* of its dora version */
 };
 
-/* The thread that takes the node's events: main, whose tid is the pid, until another one is known.
+/*
+ * The thread that takes the node's events: main, whose tid is the pid, until another one is
+ * known.
  */
 static inline uint32_t identity_consumer(const struct identity *id)
 {

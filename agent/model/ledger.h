@@ -36,7 +36,9 @@ void ledger_link_region(struct ledger *l, struct token *t, const char *region);
 /* The same without the link, where the region is known from a receiver alone. */
 void ledger_note_region(struct token *t, const char *region);
 uint32_t ledger_region_hash(const char *region);
-/* First token (`after` NULL), then the next one, in the bucket of a region's hash; NULL the last.
+/*
+ * First token (`after` NULL), then the next one, in the bucket of a region's hash; NULL the
+ * last.
  */
 struct token *ledger_next_in_region(const struct ledger *l, uint32_t hash,
 				    const struct token *after);

@@ -120,7 +120,9 @@ static struct node *node_add(struct dp_model *m, uint32_t pid, uint64_t t_ns)
 	return n;
 }
 
-/* Is what has changed worth a line? Signal masks change with every handler that is set: not they.
+/*
+ * Is what has changed worth a line? Signal masks change with every handler that is set: not
+ * they.
  */
 static bool is_worth_announcing(const struct dp_rec_node *a, const struct dp_rec_node *b)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The holds or waits of a process that are over, one after the other, the last SPANS_MAX of them.
+/*
+ * The holds or waits of a process that are over, one after the other, the last SPANS_MAX of
+ * them.
  */
 #ifndef DORA_PROBE_MODEL_SPANS_H
 #define DORA_PROBE_MODEL_SPANS_H

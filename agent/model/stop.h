@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* How a node is told to stop: on the wire, by the daemon's signal, by a `dora stop` that is seen.
+/*
+ * How a node is told to stop: on the wire, by the daemon's signal, by a `dora stop` that is
+ * seen.
  */
 #ifndef DORA_PROBE_MODEL_STOP_H
 #define DORA_PROBE_MODEL_STOP_H
