@@ -120,14 +120,11 @@ static struct node *node_add(struct dp_model *m, uint32_t pid, uint64_t t_ns)
 	return n;
 }
 
-/*
- * Is what has changed worth a line? Signal masks change with every handler that is set: not
- * they.
- */
+/* Is what has changed worth a line? Signal masks are not: they change with every new handler. */
 static bool is_worth_announcing(const struct dp_rec_node *a, const struct dp_rec_node *b)
 {
-	return strcmp(a->dora, b->dora) || strcmp(a->node, b->node) ||
-	       strcmp(a->reason, b->reason) || strcmp(a->python, b->python) ||
+	return strcmp(a->dora, b->dora) != 0 || strcmp(a->node, b->node) != 0 ||
+	       strcmp(a->reason, b->reason) != 0 || strcmp(a->python, b->python) != 0 ||
 	       a->transport != b->transport || a->gil_observable != b->gil_observable ||
 	       a->tokens_observable != b->tokens_observable || a->gil_count != b->gil_count;
 }
