@@ -83,7 +83,7 @@ static bool find_holder(struct deciding *d, struct subject *s)
 	s->ends_as_asked = h->ends_as_asked;
 	s->place = &h->place;
 	s->one_shot =
-		h->activity == DP_ACTIVITY_SYSCALL ? waits_for_lock(h->syscall_nr) : h->native != 0;
+		h->sched_state == DP_SCHED_SYSCALL ? waits_for_lock(h->syscall_nr) : h->native != 0;
 	if (!h->confirmed) {
 		refuse_nudge(d, DP_REFUSE_UNCONFIRMED, h->tid,
 			     "that this thread keeps the GIL is not proven");
@@ -216,21 +216,21 @@ static bool can_help(struct deciding *d, const struct subject *s)
 
 	if (s->blocked)
 		return true;
-	if (h->activity == DP_ACTIVITY_DISK_SLEEP) {
+	if (h->sched_state == DP_SCHED_DISK_SLEEP) {
 		if (policy_refuse(d, DP_REFUSE_DISK_SLEEP, DP_ACTION_NUDGE, s->tid)) {
 			say_stuck(d, s);
 			dp_say(&d->say, ", uninterruptible (state D): no signal reaches it");
 		}
 		return false;
 	}
-	if (!h->is_main && h->activity == DP_ACTIVITY_ON_CPU) {
+	if (!h->is_main && h->sched_state == DP_SCHED_ON_CPU) {
 		if (policy_refuse(d, DP_REFUSE_NON_MAIN_ON_CPU, DP_ACTION_NUDGE, s->tid)) {
 			say_stuck(d, s);
 			dp_say(&d->say, ", on the CPU and not the main thread: no signal helps");
 		}
 		return false;
 	}
-	if (!h->is_main && h->activity == DP_ACTIVITY_UNKNOWN) {
+	if (!h->is_main && h->sched_state == DP_SCHED_UNKNOWN) {
 		refuse_nudge(
 			d, DP_REFUSE_STATE_UNKNOWN, s->tid,
 			"not the main thread, and what it does could not be read: whether a signal helps is not known");

@@ -37,11 +37,11 @@ struct dp_policy_config {
 };
 
 /* What the thread in question is doing. A thread that wants the CPU counts as on it. */
-enum dp_activity {
-	DP_ACTIVITY_UNKNOWN,
-	DP_ACTIVITY_ON_CPU,
-	DP_ACTIVITY_SYSCALL, /* asleep in state S in a system call: a signal ends that with EINTR */
-	DP_ACTIVITY_DISK_SLEEP, /* state D: no signal is looked at */
+enum dp_sched_state {
+	DP_SCHED_UNKNOWN,
+	DP_SCHED_ON_CPU,
+	DP_SCHED_SYSCALL,    /* asleep in state S in a system call: a signal ends that with EINTR */
+	DP_SCHED_DISK_SLEEP, /* state D: no signal is looked at */
 };
 
 /* The thread that holds the GIL now. */
@@ -55,8 +55,8 @@ struct dp_policy_hold {
 	int32_t syscall_nr; /* -1 none */
 	bool confirmed;     /* false: a candidate that nothing has proven yet */
 	bool is_main;
-	uint8_t activity; /* enum dp_activity */
-	int8_t native;    /* 1 in one native call, 0 running bytecode, -1 unknown */
+	uint8_t sched_state; /* enum dp_sched_state */
+	int8_t native;       /* 1 in one native call, 0 running bytecode, -1 unknown */
 	struct dp_place place;
 };
 

@@ -70,7 +70,7 @@ static void fill_subject(const struct node *n, struct dp_policy_view *v)
 			.syscall_nr = h->syscall_nr,
 			.confirmed = hold_proven(h),
 			.is_main = h->tid == n->id.pid,
-			.activity = h->activity,
+			.sched_state = h->sched_state,
 			.native = h->native.verdict,
 			.place = place_view(&h->place),
 		};

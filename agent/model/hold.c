@@ -88,15 +88,15 @@ static bool is_futex(int32_t nr)
 	return nr == 202 || nr == 98;
 }
 
-static uint8_t activity_of(const struct dp_rec_stack *s)
+static uint8_t sched_state_of(const struct dp_rec_stack *s)
 {
 	if (s->state == 'D')
-		return DP_ACTIVITY_DISK_SLEEP;
+		return DP_SCHED_DISK_SLEEP;
 	if (s->state == 'R')
-		return DP_ACTIVITY_ON_CPU;
+		return DP_SCHED_ON_CPU;
 	if (s->state == 'S' && s->syscall_nr >= 0)
-		return DP_ACTIVITY_SYSCALL;
-	return DP_ACTIVITY_UNKNOWN;
+		return DP_SCHED_SYSCALL;
+	return DP_SCHED_UNKNOWN;
 }
 
 /* The majority vote of Boyer and Moore; of two places seen as often the earlier one stays. */
@@ -132,7 +132,7 @@ void hold_stack(struct hold *h, const struct dp_rec_stack *s)
 			h->dora_stacks++;
 	}
 	h->syscall_nr = s->syscall_nr;
-	h->activity = activity_of(s);
+	h->sched_state = sched_state_of(s);
 	h->sleep_end_ns = sleep_end(s, hold_start(h));
 	h->lock_wait = is_futex(s->syscall_nr) && !s->has_gil_wait && s->wait_forever;
 }

@@ -42,7 +42,7 @@ struct hold {
 	struct native native;
 	/* from its stacks */
 	uint8_t stack_state; /* enum stack_state */
-	uint8_t activity;    /* enum dp_activity, at the last stack */
+	uint8_t sched_state; /* enum dp_sched_state, at the last stack */
 	bool lock_wait;      /* asleep in a futex that is no GIL's, without time limit */
 	int32_t syscall_nr;
 	uint16_t stacks, dora_stacks; /* with native code; of these, in dora's own */

@@ -45,7 +45,7 @@ static struct dp_policy_view stuck(void)
 				.syscall_nr = SYS_clock_nanosleep,
 				.confirmed = 1,
 				.is_main = 1,
-				.activity = DP_ACTIVITY_SYSCALL,
+				.sched_state = DP_SCHED_SYSCALL,
 				.native = 1,
 				.place = {.function = "on_image",
 					  .file = "receiver.py",
@@ -60,7 +60,7 @@ static struct dp_policy_view on_cpu(void)
 {
 	struct dp_policy_view v = stuck();
 
-	v.hold.activity = DP_ACTIVITY_ON_CPU;
+	v.hold.sched_state = DP_SCHED_ON_CPU;
 	v.hold.syscall_nr = -1;
 	return v;
 }
@@ -351,13 +351,13 @@ static void only_where_a_signal_can_help(void **state)
 	assert_only_refused(&t, DP_REFUSE_NON_MAIN_ON_CPU);
 	assert_non_null(strstr(t.reason[DP_REFUSE_NON_MAIN_ON_CPU], "no signal helps"));
 
-	v.hold.activity = DP_ACTIVITY_UNKNOWN;
+	v.hold.sched_state = DP_SCHED_UNKNOWN;
 	t = whole_stop(&NUDGE, &v);
 	t.refusals -= t.refused[DP_REFUSE_DEADLINE_PASSED];
 	assert_only_refused(&t, DP_REFUSE_STATE_UNKNOWN);
 
 	v = stuck();
-	v.hold.activity = DP_ACTIVITY_DISK_SLEEP;
+	v.hold.sched_state = DP_SCHED_DISK_SLEEP;
 	t = whole_stop(&NUDGE, &v);
 	t.refusals -= t.refused[DP_REFUSE_DEADLINE_PASSED];
 	assert_only_refused(&t, DP_REFUSE_DISK_SLEEP);
@@ -546,7 +546,7 @@ static void a_call_that_does_not_poll_is_remembered(void **state)
 	v.deadline_ns += 200 * SEC;
 	v.hold.start_ns += 200 * SEC;
 	v.hold.id = 11;
-	v.hold.activity = DP_ACTIVITY_SYSCALL;
+	v.hold.sched_state = DP_SCHED_SYSCALL;
 	v.hold.syscall_nr = SYS_read;
 	memset(&t, 0, sizeof(t));
 	run(&t, &st, &NUDGE, &v, 300 * SEC, 309 * SEC, DP_RESULT_SENT);
@@ -826,7 +826,7 @@ static void healthy_nodes_are_never_signalled(void **state)
 		v.lost = rnd(&seed) % 8 == 0;
 		v.hold.native = (int8_t)((int)(rnd(&seed) % 3) - 1);
 		v.hold.is_main = (uint8_t)(rnd(&seed) % 2);
-		v.hold.activity = (uint8_t)(rnd(&seed) % 4);
+		v.hold.sched_state = (uint8_t)(rnd(&seed) % 4);
 		v.hold.start_ns = v.hold.start_lo_ns = T0 + ends - call;
 		if (rnd(&seed) % 2) {
 			v.blocked.since_ns = v.hold.start_ns;
@@ -892,7 +892,7 @@ static void a_hostile_node_reaches_itself_at_most(void **state)
 			v.hold.start_ns = rnd(&seed) % 2 ? T0 - 2 * SEC : rnd(&seed);
 			v.hold.start_lo_ns = rnd(&seed);
 			v.hold.expected_end_ns = rnd(&seed);
-			v.hold.activity = (uint8_t)(rnd(&seed) % 6);
+			v.hold.sched_state = (uint8_t)(rnd(&seed) % 6);
 			v.hold.native = (int8_t)(rnd(&seed) % 256);
 			v.hold.syscall_nr = (int32_t)rnd(&seed);
 			v.hold.tid = 4242;
