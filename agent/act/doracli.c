@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "act/child.h"
-#include "act/sentence.h"
+#include "decide/sentence.h"
 
 /* `dora stop` returns when the dataflow has ended, at 1.5 D at the latest, and starts Python. */
 #define MORE_NS      10000000000ULL

@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "act/sentence.h"
+#include "decide/sentence.h"
 
 /*
  * Linux 6.9 (64bef697d33b "pidfd: implement PIDFD_THREAD flag for pidfd_open()"); it equals O_EXCL,

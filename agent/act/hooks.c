@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "act/child.h"
-#include "act/sentence.h"
+#include "decide/sentence.h"
 
 #define PREFIX "DORA_PROBE_"
 
@@ -83,7 +83,7 @@ static void fact_id(struct dp_hook_facts *f, const char *name, uint32_t value)
 		dp_hook_fact_u64(f, name, value);
 }
 
-static void warning_facts(struct dp_hook_facts *f, const struct dp_find_warning *w)
+static void warning_facts(struct dp_hook_facts *f, const struct dp_warning_finding *w)
 {
 	char text[24];
 
@@ -111,7 +111,7 @@ static void warning_facts(struct dp_hook_facts *f, const struct dp_find_warning 
 	dp_hook_fact(f, "ADVICE", w->advice);
 }
 
-static void action_facts(struct dp_hook_facts *f, const struct dp_find_action *a)
+static void action_facts(struct dp_hook_facts *f, const struct dp_action_finding *a)
 {
 	struct dp_sentence s;
 	char text[24];

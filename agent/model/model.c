@@ -1,11 +1,32 @@
 // SPDX-License-Identifier: MIT
-/* Records in, findings and requests out. */
-#include "act/recommend.h"
-#include "model/internal.h"
+/* Records in, findings and requests out. The only file of the model that knows all of its parts. */
+#include "model/model.h"
+
+#include "model/exit.h"
+#include "model/guard.h"
+#include "model/outlook.h"
+#include "model/stop.h"
+#include "model/summary.h"
+#include "model/table.h"
+#include "model/timeline.h"
+#include "model/tokens.h"
+#include "model/warn.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+struct dp_model {
+	struct env env;
+	struct losses losses;
+	struct dp_rec_session session;
+	struct dp_policy_config policy;
+	uint64_t records;
+	uint32_t sources; /* bit per enum dp_source that is on */
+	bool started, ended;
+	struct table table;
+	struct ledger ledger;
+};
 
 struct dp_model *dp_model_new(const struct dp_model_sink *sink)
 {
@@ -13,14 +34,14 @@ struct dp_model *dp_model_new(const struct dp_model_sink *sink)
 
 	if (!m)
 		return NULL;
-	m->tokens = calloc(TOKENS_MAX, sizeof(*m->tokens));
-	m->lives = calloc(LIVES_MAX, sizeof(*m->lives));
-	if (!m->tokens || !m->lives) {
+	m->ledger.tokens = calloc(TOKENS_MAX, sizeof(*m->ledger.tokens));
+	m->ledger.deliveries = calloc(DELIVERIES_MAX, sizeof(*m->ledger.deliveries));
+	if (!m->ledger.tokens || !m->ledger.deliveries) {
 		dp_model_free(m);
 		return NULL;
 	}
-	m->sink = *sink;
-	m->wall_offset_ns = DP_SNULL;
+	m->env.sink = *sink;
+	m->env.wall_offset_ns = DP_SNULL;
 	return m;
 }
 
@@ -28,201 +49,246 @@ void dp_model_free(struct dp_model *m)
 {
 	if (!m)
 		return;
-	free(m->tokens);
-	free(m->lives);
+	free(m->ledger.tokens);
+	free(m->ledger.deliveries);
 	free(m);
 }
 
-void model_say(struct dp_model *m, struct node *n, uint64_t t_ns, struct dp_finding *f)
+static struct timeline_of timeline_of(const struct dp_model *m, struct node *n)
 {
-	if (n && f->type != DP_FIND_NODE && f->type != DP_FIND_SUMMARY_NODE &&
-	    f->type != DP_FIND_GIL_WAIT)
-		node_introduce(m, n);
-	f->t_ns = t_ns;
-	f->wall_offset_ns = m->wall_offset_ns;
-	if (n) {
-		f->pid = n->pid;
-		f->dataflow = n->facts.dataflow[0] ? n->facts.dataflow : NULL;
-		f->node = n->facts.node[0] ? n->facts.node : NULL;
-	}
-	m->sink.finding(m->sink.ctx, f);
+	return (struct timeline_of){.t = &n->timeline,
+				    .env = &m->env,
+				    .id = &n->id,
+				    .edge = &n->edge,
+				    .stop = &n->stop};
 }
 
-void model_ask(struct dp_model *m, struct dp_request *r)
+static void lose(struct dp_model *m, struct node *n, uint32_t pid, enum dp_loss reason,
+		 uint64_t count, uint64_t t_ns)
 {
-	struct node *n = node_find(m, r->pid);
-
-	if (n)
-		r->start_time = n->facts.start_time;
-	m->sink.request(m->sink.ctx, r);
-}
-
-struct dp_place place_view(const struct place *p)
-{
-	return (struct dp_place){
-		.thread = p->thread[0] ? p->thread : NULL,
-		.function = p->function[0] ? p->function : NULL,
-		.file = p->file[0] ? p->file : NULL,
-		.library = p->library[0] ? p->library : NULL,
-		.line = p->line,
-	};
-}
-
-void model_count_loss(struct dp_model *m, enum dp_loss reason, uint64_t count, uint64_t t_ns,
-		      uint32_t pid)
-{
-	struct dp_finding f = {.type = DP_FIND_LOSS};
-
-	m->losses[reason] += count;
-	/* These are not records that the model has missed. */
-	if (reason != DP_LOSS_SAMPLE_SKIPPED && reason != DP_LOSS_PROGRAM_SKIPPED &&
-	    reason != DP_LOSS_RECORDER_WRITE && reason != DP_LOSS_PAYLOAD_CUT &&
-	    reason != DP_LOSS_READ_FAULT && reason != DP_LOSS_LATE_RECORD)
-		m->lost_total += count;
-	f.pid = pid;
-	f.u.loss =
-		(struct dp_find_loss){.reason = reason, .count = count, .total = m->losses[reason]};
-	model_say(m, node_find(m, pid), t_ns, &f);
+	say_loss(&m->env, &m->losses, n ? &n->id : NULL, pid, reason, count, t_ns);
 }
 
 static void loss(struct dp_model *m, const struct dp_record *r)
 {
 	enum dp_loss reason = (enum dp_loss)r->u.loss.reason;
+	bool capture = reason == DP_LOSS_RING_FULL || reason == DP_LOSS_SEQUENCE_GAP ||
+		       reason == DP_LOSS_MAP_FULL;
+	bool wire = reason == DP_LOSS_STREAM_RESYNC || reason == DP_LOSS_FRAME_INVALID ||
+		    reason == DP_LOSS_STREAM_LIMIT;
 
 	if (r->u.loss.count == 0)
 		return;
-	for (uint32_t i = 0; i < m->node_count; i++)
-		if (r->h.pid == 0 || m->nodes[i].pid == r->h.pid)
-			m->nodes[i].lost_ns = r->h.t_ns;
-	if (reason == DP_LOSS_RING_FULL || reason == DP_LOSS_SEQUENCE_GAP ||
-	    reason == DP_LOSS_MAP_FULL) {
-		gil_loss(m, r->h.t_ns);
-		token_loss(m, r->h.t_ns);
-	} else if (reason == DP_LOSS_STREAM_RESYNC || reason == DP_LOSS_FRAME_INVALID ||
-		   reason == DP_LOSS_STREAM_LIMIT) {
-		token_loss(m, r->h.t_ns);
+	for (uint32_t i = 0; i < m->table.count; i++) {
+		struct node *n = &m->table.nodes[i];
+
+		if (r->h.pid == 0 || n->id.pid == r->h.pid)
+			n->guard.lost_ns = r->h.t_ns;
+		if (capture)
+			timeline_loss(&n->timeline, r->h.t_ns);
 	}
-	model_count_loss(m, reason, r->u.loss.count, r->h.t_ns, r->h.pid);
+	if (capture || wire)
+		tokens_loss(&m->ledger, r->h.t_ns);
+	lose(m, table_find(&m->table, r->h.pid), r->h.pid, reason, r->u.loss.count, r->h.t_ns);
 }
 
 static void start(struct dp_model *m)
 {
 	struct dp_finding f = {.type = DP_FIND_START};
 
-	m->started = 1;
+	m->started = true;
 	f.u.start.session = &m->session;
 	f.u.start.sources = m->sources;
-	model_say(m, NULL, m->now, &f);
+	say_finding(&m->env, NULL, m->env.now, &f);
+}
+
+/* A node for a process that is watched from now on; NULL when there is no room, which is a loss. */
+static struct node *node_add(struct dp_model *m, uint32_t pid, uint64_t t_ns)
+{
+	bool reused;
+	struct node *n = table_slot(&m->table, m->env.now, &reused);
+
+	if (!n) {
+		lose(m, NULL, pid, DP_LOSS_NODE_LIMIT, 1, t_ns);
+		return NULL;
+	}
+	/* The tokens of who was there ended when it left, so nothing points at the slot but
+	 * deliveries that have ended and wait to be said. */
+	if (reused)
+		tokens_forget(&m->ledger, &m->env, n);
+	node_clear(n, pid, t_ns);
+	return n;
+}
+
+/* Is what has changed worth a line? Signal masks are not: they change with every new handler. */
+static bool is_worth_announcing(const struct dp_rec_node *a, const struct dp_rec_node *b)
+{
+	return strcmp(a->dora, b->dora) != 0 || strcmp(a->node, b->node) != 0 ||
+	       strcmp(a->reason, b->reason) != 0 || strcmp(a->python, b->python) != 0 ||
+	       a->transport != b->transport || a->gil_observable != b->gil_observable ||
+	       a->tokens_observable != b->tokens_observable || a->gil_count != b->gil_count;
+}
+
+static void node_facts(struct dp_model *m, const struct dp_record *r)
+{
+	struct node *n = table_find(&m->table, r->h.pid);
+	const struct dp_rec_node *facts = &r->u.node;
+	bool changed;
+
+	if (!n)
+		n = node_add(m, r->h.pid, r->h.t_ns);
+	if (!n)
+		return;
+	changed = is_worth_announcing(&n->id.facts, facts);
+	n->id.facts = *facts;
+	dp_grace_of(facts->dora, &n->id.grace);
+	n->edge.refused = !facts->edge_possible;
+	/* A node that has just started has not imported dora yet: its line can wait a little. */
+	if (!n->id.announced && facts->is_dora && facts->is_python && !facts->dora[0] &&
+	    r->h.t_ns - n->id.first_ns < INTRODUCE_NS)
+		return;
+	if (!n->id.announced || changed)
+		say_node(&m->env, &n->id, r->h.t_ns);
+}
+
+static void node_gone(struct dp_model *m, struct node *n, uint64_t t_ns)
+{
+	struct timeline_of p = timeline_of(m, n);
+
+	timeline_end(&p, t_ns, false);
+	warn_node_gone(&m->env, n, t_ns);
+	tokens_node_gone(&m->ledger, &m->env, n, t_ns);
+	n->id.gone = true;
+	n->id.gone_ns = t_ns;
+}
+
+/* What ends with the process ends first: its share belongs to the exit. */
+static void node_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
+{
+	struct timeline_of p = timeline_of(m, n);
+	uint64_t t = r->h.t_ns;
+
+	n->id.exited = true;
+	signals_exit(&n->signals, &m->env, &n->id, r->u.exit.status & 0x7f, t);
+	timeline_end(&p, t, false);
+	tokens_stream_closed(&m->ledger, n, t);
+	exit_record(&m->env, n, node_tokens_known(n) ? tokens_abandoned(&m->ledger, n) : DP_NULL,
+		    r);
+	node_gone(m, n, t);
+}
+
+static void tick_timeline(struct dp_model *m, struct node *n)
+{
+	struct timeline_of p = timeline_of(m, n);
+	const struct hold *h = &n->timeline.gils[0].cur;
+
+	timeline_tick(&p, n->stop.seen);
+	edge_govern(&n->edge, &m->env, &n->id, h->tid ? hold_age(h) : 0,
+		    timeline_is_stuck(&n->timeline));
+}
+
+static void tick_activity(struct dp_model *m, struct node *n)
+{
+	const struct delivery *d = n->account.pending_first;
+
+	if ((d && m->env.now - d->delivered_ns >= ACTIVITY_AFTER_NS) ||
+	    (n->stop.seen && !n->stop.outputs_done))
+		activity_ask(&n->activity, &m->env, &n->id);
+}
+
+static void tick_guard(struct dp_model *m, struct node *n)
+{
+	if (!n->id.facts.is_dora)
+		return;
+	outlook_second(&m->env, &m->table, n);
+	if (stop_is_on(&n->stop))
+		outlook_stop(&m->env, n);
+	if (stop_is_on(&n->stop) || m->env.options.stop_dataflow_after_ns)
+		guard_decide(&m->env, &m->table, &m->policy, n);
 }
 
 static void tick(struct dp_model *m)
 {
-	for (uint32_t i = 0; i < m->node_count; i++) {
-		struct node *n = &m->nodes[i];
+	for (uint32_t i = 0; i < m->table.count; i++) {
+		struct node *n = &m->table.nodes[i];
 
-		if (n->gone)
+		if (n->id.gone)
 			continue;
-		if (!n->announced && m->now - n->first_ns >= NODE_INTRODUCE_NS)
-			node_introduce(m, n);
-		gil_tick(m, n);
-		doing_tick(m, n);
-		warn_tick(m, n);
-		guard_tick(m, n);
+		if (!n->id.announced && m->env.now - n->id.first_ns >= INTRODUCE_NS)
+			say_node(&m->env, &n->id, m->env.now);
+		tick_timeline(m, n);
+		tick_activity(m, n);
+		warn_tick(&m->env, n);
+		tick_guard(m, n);
 	}
-	token_tick(m);
-}
-
-/* The dearest functions first, by the token time and then the time that they cost. */
-static void pick_blame(const struct node *n, struct dp_find_summary_node *s)
-{
-	uint64_t taken = 0; /* FUNCTIONS_MAX bits */
-
-	while (s->blame_count < DP_BLAME_MAX) {
-		const struct dp_blame *best = NULL;
-		uint32_t at = 0;
-
-		for (uint32_t i = 0; i < n->function_count; i++) {
-			const struct dp_blame *b = &n->functions[i].b;
-
-			if (taken & (1ULL << i))
-				continue;
-			if (!best || b->token_ns > best->token_ns ||
-			    (b->token_ns == best->token_ns && b->held_ns > best->held_ns)) {
-				best = b;
-				at = i;
-			}
-		}
-		if (!best || best->held_ns == 0)
-			return;
-		taken |= 1ULL << at;
-		s->blame[s->blame_count++] = *best;
-	}
-}
-
-_Static_assert(FUNCTIONS_MAX <= 64, "pick_blame's bits");
-
-static void say_node_summary(struct dp_model *m, struct node *n)
-{
-	struct dp_finding f = {.type = DP_FIND_SUMMARY_NODE};
-	struct dp_find_summary_node *s = &f.u.summary_node;
-
-	s->dataflow = n->facts.dataflow[0] ? n->facts.dataflow : NULL;
-	s->node = n->facts.node[0] ? n->facts.node : NULL;
-	s->holds = n->holds_count;
-	s->max_hold_ns = n->max_hold_ns;
-	s->max_hold_function = n->max_hold_function[0] ? n->max_hold_function : NULL;
-	s->gil_held_ns = n->held_ns;
-	s->tokens = s->tokens_abandoned = s->tokens_open = DP_NULL;
-	s->tokens_lost = s->max_pending_ns = DP_NULL;
-	if (node_tokens_known(n)) {
-		s->tokens = n->tokens;
-		s->tokens_abandoned = n->abandoned;
-		s->tokens_open = n->open;
-		s->tokens_lost = n->lost;
-		s->max_pending_ns = n->max_pending_ns;
-	}
-	s->recommended_grace_ns = n->recommended_ns;
-	pick_blame(n, s);
-	model_say(m, n, m->now, &f);
+	for (uint32_t i = 0; m->losses.records && i < m->table.count; i++)
+		tokens_end_doubts(&m->ledger, &m->table.nodes[i], m->env.now);
+	tokens_tick(&m->ledger, &m->env);
 }
 
 static void end(struct dp_model *m)
 {
-	struct dp_finding f = {.type = DP_FIND_SUMMARY};
-	char why[DP_RECOMMENDATION_MAX] = "";
-
 	if (m->ended)
 		return;
-	for (uint32_t i = 0; i < m->node_count; i++)
-		if (!m->nodes[i].gone)
-			gil_end(m, &m->nodes[i], m->now, 1);
-	token_end(m, m->now);
-	m->ended = 1;
-	for (uint32_t i = 0; i < m->node_count; i++)
-		guard_recommend(m, &m->nodes[i]);
-	f.u.summary = (struct dp_find_summary){
-		.records = m->records, .records_lost = m->lost_total, .nodes = m->node_count};
-	guard_recommend_all(m, &f.u.summary.recommended_grace_ns, why, sizeof(why));
-	f.u.summary.recommendation = why[0] ? why : NULL;
-	model_say(m, NULL, m->now, &f);
-	for (uint32_t i = 0; i < m->node_count; i++)
-		say_node_summary(m, &m->nodes[i]);
-	f = (struct dp_finding){.type = DP_FIND_SUMMARY_END};
-	model_say(m, NULL, m->now, &f);
+	for (uint32_t i = 0; i < m->table.count; i++) {
+		struct timeline_of p = timeline_of(m, &m->table.nodes[i]);
+
+		if (!p.id->gone)
+			timeline_end(&p, m->env.now, true);
+	}
+	for (uint32_t i = 0; i < m->table.count; i++)
+		tokens_end_pending(&m->ledger, &m->table.nodes[i], m->env.now);
+	tokens_end(&m->ledger, &m->env, m->env.now);
+	m->ended = true;
+	summary_say(&m->env, &m->table, m->records, m->losses.records);
 }
 
 static void source_state(struct dp_model *m, const struct dp_record *r)
 {
-	struct node *n = node_find(m, r->h.pid);
+	struct node *n = table_find(&m->table, r->h.pid);
 
-	if (n) {
-		gil_source(m, n, r);
-		return;
-	}
-	if (r->u.source.on)
+	if (n)
+		edge_source(&n->edge, &m->env, r);
+	else if (r->u.source.on)
 		m->sources |= 1u << r->u.source.source;
 	else
 		m->sources &= ~(1u << r->u.source.source);
+}
+
+static void gil_record(struct dp_model *m, struct node *n, const struct dp_record *r)
+{
+	struct timeline_of p = timeline_of(m, n);
+
+	if (r->h.type == DP_REC_GIL_LOOK && r->u.look.gil == 0)
+		edge_look(&n->edge, &r->u.look);
+	timeline_record(&p, r);
+}
+
+static void stack(struct node *n, const struct dp_record *r)
+{
+	timeline_stack(&n->timeline, r);
+	activity_stack(&n->activity, &n->timeline.gils[0].cur, node_consumer(n),
+		       n->streams.events_dropped_ns != 0, r);
+}
+
+static void token(struct dp_model *m, struct node *n, const struct dp_record *r)
+{
+	if (tokens_record(&m->ledger, &m->env, n, r) < 0)
+		lose(m, n, n->id.pid, DP_LOSS_TOKEN_LIMIT, 1, r->h.t_ns);
+}
+
+static void signal_record(struct dp_model *m, struct node *n, const struct dp_record *r)
+{
+	signals_record(&n->signals, &m->env, &n->id, r);
+	if (signals_is_daemon_term(&n->id, r))
+		stop_sigterm(&n->stop, &m->env, &n->id, r->h.t_ns);
+}
+
+static void thread_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
+{
+	struct timeline_of p = timeline_of(m, n);
+
+	timeline_thread_exit(&p, r->h.tid, r->h.t_ns);
 }
 
 /* A record about a process that is watched. */
@@ -239,44 +305,39 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		gil_record(m, n, r);
 		break;
 	case DP_REC_STACK:
-		gil_stack(m, n, r);
-		doing_record(m, n, r);
+		stack(n, r);
 		break;
 	case DP_REC_TOKEN_SENT:
 	case DP_REC_TOKEN_DELIVERED:
 	case DP_REC_TOKEN_REPORTED:
 	case DP_REC_TOKEN_RETURNED:
-		token_record(m, n, r);
+		token(m, n, r);
 		break;
 	case DP_REC_REGION:
-		token_region(m, n, r);
+		tokens_region(&m->ledger, &m->env, n, r);
 		break;
 	case DP_REC_WIRE_EVENT:
 	case DP_REC_WIRE_REQUEST:
-		stop_wire(m, n, r);
+		streams_wire(&n->streams, r);
+		stop_wire(&n->stop, &m->env, &n->id, r);
 		break;
 	case DP_REC_CONN_CLOSED:
 		if (r->u.conn.role == DP_ROLE_EVENTS)
-			token_stream_closed(m, n, r->h.t_ns);
+			tokens_stream_closed(&m->ledger, n, r->h.t_ns);
 		break;
 	case DP_REC_SIGNAL:
-		stop_signal(m, n, r);
+		signal_record(m, n, r);
 		break;
 	case DP_REC_ACTION_RESULT:
-		stop_action(m, n, r);
-		break;
-	case DP_REC_PROC_EXEC:
-		/* The same pid, another program: what was known of the old one has ended. */
-		node_gone(m, n, r->h.t_ns);
+		guard_answer(&m->env, n, r);
 		break;
 	case DP_REC_PROC_EXIT:
-		if (r->u.exit.is_process) {
-			stop_exit(m, n, r);
-			node_gone(m, n, r->h.t_ns);
-		} else {
-			gil_thread_exit(m, n, r->h.tid, r->h.t_ns);
-		}
+		if (r->u.exit.is_process)
+			node_exit(m, n, r);
+		else
+			thread_exit(m, n, r);
 		break;
+	case DP_REC_PROC_EXEC: /* the same pid, another program: what was known has ended */
 	case DP_REC_NODE_GONE:
 		node_gone(m, n, r->h.t_ns);
 		break;
@@ -285,23 +346,44 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 	}
 }
 
+static void process_record(struct dp_model *m, const struct dp_record *r)
+{
+	struct node *n = table_find(&m->table, r->h.pid);
+
+	/* The answer to an action may come when the node has left. */
+	if (!n && r->h.type == DP_REC_ACTION_RESULT)
+		n = table_find_gone(&m->table, r->h.pid);
+	if (n)
+		node_record(m, n, r);
+}
+
 /* What `start` says is all in before anything else. */
-static int is_preamble(const struct dp_record *r)
+static bool is_preamble(const struct dp_record *r)
 {
 	return r->h.type == DP_REC_SESSION || r->h.type == DP_REC_OPTIONS ||
 	       r->h.type == DP_REC_WALL_CLOCK ||
 	       (r->h.type == DP_REC_SOURCE_STATE && r->h.pid == 0);
 }
 
+static void options(struct dp_model *m, const struct dp_record *r)
+{
+	m->env.options = r->u.options;
+	dp_policy_configure(&m->policy, &m->env.options);
+}
+
+static void command(struct dp_model *m, const struct dp_record *r)
+{
+	for (uint32_t i = 0; i < m->table.count; i++)
+		stop_command(&m->table.nodes[i].stop, &m->table.nodes[i].id, r);
+}
+
 void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 {
-	struct node *n;
-
 	if (m->ended)
 		return;
 	m->records++;
-	if (r->h.t_ns > m->now)
-		m->now = r->h.t_ns;
+	if (r->h.t_ns > m->env.now)
+		m->env.now = r->h.t_ns;
 	if (!m->started && !is_preamble(r))
 		start(m);
 	switch ((enum dp_record_type)r->h.type) {
@@ -309,11 +391,10 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 		m->session = r->u.session;
 		break;
 	case DP_REC_OPTIONS:
-		m->options = r->u.options;
-		dp_policy_configure(&m->policy, &m->options);
+		options(m, r);
 		break;
 	case DP_REC_WALL_CLOCK:
-		m->wall_offset_ns = r->u.wall_clock.offset_ns;
+		m->env.wall_offset_ns = r->u.wall_clock.offset_ns;
 		break;
 	case DP_REC_TICK:
 		tick(m);
@@ -325,7 +406,7 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 		source_state(m, r);
 		break;
 	case DP_REC_STOP_COMMAND:
-		stop_command(m, r);
+		command(m, r);
 		break;
 	case DP_REC_LOSS:
 		loss(m, r);
@@ -334,62 +415,59 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 		end(m);
 		break;
 	default:
-		n = node_find(m, r->h.pid);
-		/* The answer to an action may come when the node has left. */
-		if (!n && r->h.type == DP_REC_ACTION_RESULT)
-			n = node_find_gone(m, r->h.pid);
-		if (n)
-			node_record(m, n, r);
+		process_record(m, r);
 		break;
 	}
 }
 
 unsigned int dp_model_node_count(const struct dp_model *m)
 {
-	return m->node_count;
+	return m->table.count;
 }
 
 int dp_model_node_view(const struct dp_model *m, unsigned int i, struct dp_node_view *ret)
 {
 	const struct node *n;
 	const struct hold *h;
-	const struct life *l;
+	const struct delivery *d;
+	uint64_t grace_ns = m->env.options.grace_ns;
 
-	if (i >= m->node_count)
+	if (i >= m->table.count)
 		return -ENOENT;
-	n = &m->nodes[i];
-	h = &n->gils[0].cur;
-	l = n->pending_first;
+	n = &m->table.nodes[i];
+	h = &n->timeline.gils[0].cur;
+	d = n->account.pending_first;
 	*ret = (struct dp_node_view){
-		.pid = n->pid,
-		.gone = n->gone,
-		.gone_ns = n->gone_ns,
-		.facts = &n->facts,
+		.pid = n->id.pid,
+		.gone = n->id.gone,
+		.gone_ns = n->id.gone_ns,
+		.facts = &n->id.facts,
 		.hold_ns = h->tid && hold_proven(h) ? hold_until(h) - hold_start(h) : 0,
 		.holder_tid = h->tid,
 		.place = place_view(&h->place),
-		.pending_tokens = n->pending_count,
-		.oldest_pending_ns = l ? m->now - l->delivered_ns : 0,
-		.stop_seen = n->stop_seen,
-		.deadline_known = n->stop_seen && n->deadline_ns,
-		.stop_ns = n->stop_ns,
-		.deadline_ns = n->deadline_ns,
-		.slack_ns = n->slack_ns,
-		.need_ns = n->forecast_ns,
-		.grace_ns = m->options.grace_ns ? m->options.grace_ns : n->grace.deadline_ns,
-		.held_ns = n->held_ns,
-		.holds = n->holds_count,
-		.waits = n->waits_count,
-		.wait_ns = n->wait_ns,
-		.tokens = n->tokens,
-		.tokens_returned = n->returned,
-		.tokens_abandoned = n->abandoned,
-		.tokens_lost = n->lost,
-		.token_gil_ns = n->token_gil_ns,
-		.max_hold_ns = n->max_hold_ns,
-		.max_pending_ns = n->max_pending_ns,
-		.recommended_grace_ns = n->recommended_ns,
-		.max_hold_function = n->max_hold_function[0] ? n->max_hold_function : NULL,
+		.pending_tokens = n->account.pending_count,
+		.oldest_pending_ns = d ? m->env.now - d->delivered_ns : 0,
+		.stop_seen = n->stop.seen,
+		.deadline_known = n->stop.seen && n->stop.deadline_ns,
+		.stop_ns = n->stop.at_ns,
+		.deadline_ns = n->stop.deadline_ns,
+		.slack_ns = n->outlook.slack_ns,
+		.need_ns = n->outlook.forecast_ns,
+		.grace_ns = grace_ns ? grace_ns : n->id.grace.deadline_ns,
+		.held_ns = n->timeline.held_ns,
+		.holds = n->timeline.holds,
+		.waits = n->timeline.waits,
+		.wait_ns = n->timeline.wait_ns,
+		.tokens = n->account.tokens,
+		.tokens_returned = n->account.returned,
+		.tokens_abandoned = n->account.abandoned,
+		.tokens_lost = n->account.lost,
+		.token_gil_ns = n->account.gil_ns,
+		.max_hold_ns = n->timeline.max_hold_ns,
+		.max_pending_ns = n->account.max_pending_ns,
+		.recommended_grace_ns = n->outlook.recommended_ns,
+		.max_hold_function =
+			n->timeline.max_hold_function[0] ? n->timeline.max_hold_function : NULL,
 	};
 	return 0;
 }

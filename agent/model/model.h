@@ -11,19 +11,16 @@
 #include "dora_probe/finding.h"
 #include "dora_probe/record.h"
 #include "dora_probe/request.h"
+#include "model/sink.h"
+
+#include <stdbool.h>
 
 struct dp_model;
-
-struct dp_model_sink {
-	void (*finding)(void *ctx, const struct dp_finding *f);
-	void (*request)(void *ctx, const struct dp_request *r);
-	void *ctx;
-};
 
 /* A snapshot of one node for metrics and the live view. Strings live as long as the node. */
 struct dp_node_view {
 	uint32_t pid;
-	uint8_t gone; /* left; kept until its series expire */
+	bool gone; /* not watched any more; kept until its series expire */
 	uint64_t gone_ns;
 	const struct dp_rec_node *facts;
 	/* now */
@@ -31,7 +28,7 @@ struct dp_node_view {
 	uint32_t holder_tid;
 	struct dp_place place;
 	uint64_t pending_tokens, oldest_pending_ns;
-	uint8_t stop_seen, deadline_known;
+	bool stop_seen, deadline_known;
 	uint64_t stop_ns, deadline_ns;
 	int64_t slack_ns;
 	uint64_t need_ns;  /* what a stop now would take, DP_NULL unknown */

@@ -181,7 +181,7 @@ static const char *disposition_name(unsigned int d)
 
 static void json_node(struct dp_line *l, const struct dp_finding *f)
 {
-	const struct dp_find_node *n = &f->u.node;
+	const struct dp_node_finding *n = &f->u.node;
 	const struct dp_rec_node *facts = n->facts;
 	char text[32];
 
@@ -216,7 +216,7 @@ static void json_node(struct dp_line *l, const struct dp_finding *f)
 
 static void json_hold(struct dp_line *l, const struct dp_finding *f)
 {
-	const struct dp_find_hold *h = &f->u.hold;
+	const struct dp_hold_finding *h = &f->u.hold;
 	unsigned int waiters = h->waiter_count < DP_WAITERS_MAX ? h->waiter_count : DP_WAITERS_MAX;
 
 	put_who(l, f);
@@ -246,7 +246,7 @@ static void json_hold(struct dp_line *l, const struct dp_finding *f)
 
 static void json_wait(struct dp_line *l, const struct dp_finding *f)
 {
-	const struct dp_find_wait *w = &f->u.wait;
+	const struct dp_wait_finding *w = &f->u.wait;
 	int known = w->start_ns != DP_NULL && w->end_ns != DP_NULL && w->end_ns >= w->start_ns;
 
 	put_who(l, f);
@@ -260,7 +260,7 @@ static void json_wait(struct dp_line *l, const struct dp_finding *f)
 
 static void json_token(struct dp_line *l, const struct dp_finding *f)
 {
-	const struct dp_find_token *t = &f->u.token;
+	const struct dp_token_finding *t = &f->u.token;
 	char uuid[40];
 
 	put_str(l, "token", dp_format_token(t->token, uuid, sizeof(uuid)));
@@ -287,7 +287,7 @@ static void json_token(struct dp_line *l, const struct dp_finding *f)
 
 static void json_warning(struct dp_line *l, const struct dp_finding *f)
 {
-	const struct dp_find_warning *w = &f->u.warning;
+	const struct dp_warning_finding *w = &f->u.warning;
 
 	put_str(l, "kind", dp_warning_name(w->kind));
 	put_str(l, "severity", dp_severity_name(w->severity));
@@ -310,7 +310,7 @@ static void json_warning(struct dp_line *l, const struct dp_finding *f)
 
 static void json_signal(struct dp_line *l, const struct dp_finding *f)
 {
-	const struct dp_find_signal *s = &f->u.signal;
+	const struct dp_signal_finding *s = &f->u.signal;
 
 	put_who(l, f);
 	put_signal(l, "signal", s->signal);
@@ -331,7 +331,7 @@ static void json_stop(struct dp_line *l, const struct dp_finding *f)
 
 static void json_action(struct dp_line *l, const struct dp_finding *f)
 {
-	const struct dp_find_action *a = &f->u.action;
+	const struct dp_action_finding *a = &f->u.action;
 
 	put_who(l, f);
 	put_str(l, "action", dp_action_name(a->action));
@@ -345,7 +345,7 @@ static void json_action(struct dp_line *l, const struct dp_finding *f)
 
 static void json_exit(struct dp_line *l, const struct dp_finding *f)
 {
-	const struct dp_find_exit *e = &f->u.exit;
+	const struct dp_exit_finding *e = &f->u.exit;
 
 	put_who(l, f);
 	if (e->code < 0)
@@ -383,7 +383,7 @@ static void json_forecast(struct dp_line *l, const struct dp_finding *f)
 
 static void json_summary_node(struct dp_line *l, const struct dp_finding *f)
 {
-	const struct dp_find_summary_node *n = &f->u.summary_node;
+	const struct dp_summary_node_finding *n = &f->u.summary_node;
 	unsigned int blames = n->blame_count < DP_BLAME_MAX ? n->blame_count : DP_BLAME_MAX;
 
 	dp_line_str(l, "{\"pid\":");
@@ -419,7 +419,7 @@ static void json_summary_node(struct dp_line *l, const struct dp_finding *f)
 
 static void summary_begin(struct dp_json_state *s, const struct dp_finding *f)
 {
-	const struct dp_find_summary *u = &f->u.summary;
+	const struct dp_summary_finding *u = &f->u.summary;
 
 	dp_line_reset(&s->summary);
 	begin(&s->summary, f);

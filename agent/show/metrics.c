@@ -262,7 +262,7 @@ static int known(uint64_t ns)
 
 static void count_hold(struct series *s, const struct dp_finding *f)
 {
-	const struct dp_find_hold *h = &f->u.hold;
+	const struct dp_hold_finding *h = &f->u.hold;
 	uint64_t ns;
 
 	/* What could not be confirmed is no proven hold (the histogram's help says proven). */
@@ -275,7 +275,7 @@ static void count_hold(struct series *s, const struct dp_finding *f)
 
 static void count_token(struct series *s, const struct dp_finding *f)
 {
-	const struct dp_find_token *t = &f->u.token;
+	const struct dp_token_finding *t = &f->u.token;
 
 	/* Of a token whose trail was lost nobody knows how long it was pending. */
 	if (t->state == DP_TOKEN_LOST || !known(t->pending_ns))
@@ -286,7 +286,7 @@ static void count_token(struct series *s, const struct dp_finding *f)
 
 static void count_warning(struct series *s, const struct dp_finding *f)
 {
-	const struct dp_find_warning *w = &f->u.warning;
+	const struct dp_warning_finding *w = &f->u.warning;
 	int cause = w->cause >= 0 && w->cause < DP_CAUSE_COUNT ? w->cause : DP_CAUSE_UNKNOWN;
 
 	if (w->resolved || w->kind >= DP_WARN_COUNT)
@@ -297,13 +297,13 @@ static void count_warning(struct series *s, const struct dp_finding *f)
 			     known(w->held_ns) ? w->held_ns : 0);
 }
 
-static void count_signal(struct series *s, const struct dp_find_signal *g)
+static void count_signal(struct series *s, const struct dp_signal_finding *g)
 {
 	if (known(g->sent_ns) && known(g->handled_ns) && g->sent_ns && g->handled_ns >= g->sent_ns)
 		observe(s, H_SIGNAL, g->handled_ns - g->sent_ns);
 }
 
-static void count_exit(struct series *s, const struct dp_find_exit *x)
+static void count_exit(struct series *s, const struct dp_exit_finding *x)
 {
 	if (x->reason < DP_EXIT_COUNT)
 		s->exits[x->reason]++;

@@ -45,7 +45,7 @@ struct dp_json_state {
 /* Would any format print it? (print flag of tokens, hold threshold) */
 int dp_finding_passes(const struct dp_finding *f, const struct dp_show_options *o);
 /* "held" in sentences about holds: the proven length, end − start; 0 where not known. */
-uint64_t dp_hold_duration(const struct dp_find_hold *h);
+uint64_t dp_hold_duration(const struct dp_hold_finding *h);
 
 void dp_render_json(struct dp_line *l, struct dp_json_state *s, const struct dp_finding *f);
 void dp_render_text(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,

@@ -191,7 +191,7 @@ int dp_show_colour_wanted(int fd)
 	return isatty(fd) && !(no && *no) && term && *term && strcmp(term, "dumb") != 0;
 }
 
-uint64_t dp_hold_duration(const struct dp_find_hold *h)
+uint64_t dp_hold_duration(const struct dp_hold_finding *h)
 {
 	return h->start_ns == DP_NULL || h->end_ns == DP_NULL || h->end_ns < h->start_ns
 		       ? 0

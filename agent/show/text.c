@@ -238,7 +238,7 @@ static void text_start(struct dp_line *l, struct dp_text_state *s, const struct 
 static void text_node(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
 		      const struct dp_finding *f)
 {
-	const struct dp_find_node *n = &f->u.node;
+	const struct dp_node_finding *n = &f->u.node;
 	const struct dp_rec_node *facts = n->facts;
 	int blind;
 
@@ -294,7 +294,7 @@ static void text_node(struct dp_line *l, struct dp_text_state *s, const struct d
 }
 
 /* The words that go with what is proven. */
-static void put_hold_length(struct dp_line *l, const struct dp_find_hold *h)
+static void put_hold_length(struct dp_line *l, const struct dp_hold_finding *h)
 {
 	uint64_t proven = dp_hold_duration(h), most = DP_NULL;
 	char buf[96];
@@ -331,7 +331,7 @@ static void put_hold_length(struct dp_line *l, const struct dp_find_hold *h)
 static void text_hold(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
 		      const struct dp_finding *f)
 {
-	const struct dp_find_hold *h = &f->u.hold;
+	const struct dp_hold_finding *h = &f->u.hold;
 
 	row(l, s, o, f, "hold", PLAIN);
 	put_hold_length(l, h);
@@ -357,7 +357,7 @@ static void text_hold(struct dp_line *l, struct dp_text_state *s, const struct d
 static void text_wait(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
 		      const struct dp_finding *f)
 {
-	const struct dp_find_wait *w = &f->u.wait;
+	const struct dp_wait_finding *w = &f->u.wait;
 	int known = w->start_ns != DP_NULL && w->end_ns != DP_NULL && w->end_ns >= w->start_ns;
 
 	if (o->verbose < 1)
@@ -407,7 +407,7 @@ void dp_render_text_alike(struct dp_line *l, struct dp_text_state *s, uint64_t u
 static struct dp_text_alike *alike_of(struct dp_line *l, struct dp_text_state *s,
 				      const struct dp_finding *f)
 {
-	const struct dp_find_token *t = &f->u.token;
+	const struct dp_token_finding *t = &f->u.token;
 	struct dp_text_alike *a, *oldest = &s->alike[0];
 	char way[sizeof(a->way)];
 
@@ -456,7 +456,7 @@ static void text_token(struct dp_line *l, struct dp_text_state *s, const struct 
 		[DP_TOKEN_ABANDONED] = "abandoned after pending for ",
 		[DP_TOKEN_LOST] = "lost from sight, after pending for at least ",
 	};
-	const struct dp_find_token *t = &f->u.token;
+	const struct dp_token_finding *t = &f->u.token;
 	char uuid[40], bytes[32];
 
 	_Static_assert(sizeof(ends) / sizeof(ends[0]) == DP_TOKEN_COUNT, "words for each state");
@@ -489,7 +489,7 @@ static void text_token(struct dp_line *l, struct dp_text_state *s, const struct 
 	dp_line_str(l, "\n");
 }
 
-static void put_holder(struct dp_line *l, const struct dp_find_warning *w)
+static void put_holder(struct dp_line *l, const struct dp_warning_finding *w)
 {
 	if (w->holder_tid || has(w->place.thread)) {
 		dp_line_str(l, " by ");
@@ -500,7 +500,7 @@ static void put_holder(struct dp_line *l, const struct dp_find_warning *w)
 
 static void put_warning(struct dp_line *l, const struct dp_finding *f)
 {
-	const struct dp_find_warning *w = &f->u.warning;
+	const struct dp_warning_finding *w = &f->u.warning;
 
 	switch ((enum dp_warning_kind)w->kind) {
 	case DP_WARN_GIL_HOLD:
@@ -569,7 +569,7 @@ static void put_warning(struct dp_line *l, const struct dp_finding *f)
 	}
 }
 
-static void put_resolved(struct dp_line *l, const struct dp_find_warning *w)
+static void put_resolved(struct dp_line *l, const struct dp_warning_finding *w)
 {
 	static const char *const over[] = {
 		[DP_WARN_TOKEN_PENDING] = "drop tokens are no longer pending for so long",
@@ -594,7 +594,7 @@ static void text_warning(struct dp_line *l, struct dp_text_state *s,
 		[DP_SEVERITY_WARNING] = {"WARNING", YELLOW},
 		[DP_SEVERITY_CRITICAL] = {"CRITICAL", RED},
 	};
-	const struct dp_find_warning *w = &f->u.warning;
+	const struct dp_warning_finding *w = &f->u.warning;
 	unsigned int i = w->severity < DP_SEVERITY_COUNT ? w->severity : DP_SEVERITY_NOTICE;
 
 	_Static_assert(sizeof(severities) / sizeof(severities[0]) == DP_SEVERITY_COUNT,
@@ -615,7 +615,7 @@ static void text_warning(struct dp_line *l, struct dp_text_state *s,
 static void text_signal(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
 			const struct dp_finding *f)
 {
-	const struct dp_find_signal *g = &f->u.signal;
+	const struct dp_signal_finding *g = &f->u.signal;
 	const char *what = " was handled after ";
 	uint64_t end = g->handled_ns, delay;
 
@@ -650,7 +650,7 @@ static void text_stop(struct dp_line *l, struct dp_text_state *s, const struct d
 		[DP_STOP_ALL_INPUTS_CLOSED] = "all its inputs are closed",
 		[DP_STOP_SIGTERM] = "told to stop by SIGTERM",
 	};
-	const struct dp_find_stop *p = &f->u.stop;
+	const struct dp_stop_finding *p = &f->u.stop;
 
 	_Static_assert(sizeof(reasons) / sizeof(reasons[0]) == DP_STOP_COUNT, "words for each");
 	if (o->verbose < 0)
@@ -690,7 +690,7 @@ static void text_action(struct dp_line *l, struct dp_text_state *s, const struct
 		[DP_RESULT_FAILED] = "failed",
 		[DP_RESULT_WOULD_SEND] = "would be done, nothing was",
 	};
-	const struct dp_find_action *a = &f->u.action;
+	const struct dp_action_finding *a = &f->u.action;
 	const char *const *words = a->signal ? done : run;
 
 	_Static_assert(sizeof(names) / sizeof(names[0]) == DP_ACTION_COUNT, "words for each");
@@ -719,7 +719,7 @@ static void text_action(struct dp_line *l, struct dp_text_state *s, const struct
 static void text_exit(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
 		      const struct dp_finding *f)
 {
-	const struct dp_find_exit *e = &f->u.exit;
+	const struct dp_exit_finding *e = &f->u.exit;
 
 	row(l, s, o, f, "exit", e->grace_kill ? RED : BOLD);
 	if (e->signal) {
@@ -755,7 +755,7 @@ static void text_exit(struct dp_line *l, struct dp_text_state *s, const struct d
 static void text_loss(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
 		      const struct dp_finding *f)
 {
-	const struct dp_find_loss *p = &f->u.loss;
+	const struct dp_loss_finding *p = &f->u.loss;
 
 	if (o->verbose < 0)
 		return;
@@ -768,7 +768,7 @@ static void text_loss(struct dp_line *l, struct dp_text_state *s, const struct d
 static void text_forecast(struct dp_line *l, struct dp_text_state *s,
 			  const struct dp_show_options *o, const struct dp_finding *f)
 {
-	const struct dp_find_forecast *p = &f->u.forecast;
+	const struct dp_forecast_finding *p = &f->u.forecast;
 	char need[40];
 
 	if (o->verbose < 0 || (o->verbose == 0 && !p->at_risk))
@@ -843,7 +843,7 @@ static void put_blame(struct dp_line *l, const struct dp_blame *b)
 static void summary_begin(struct dp_line *l, struct dp_text_state *s,
 			  const struct dp_show_options *o, const struct dp_finding *f)
 {
-	const struct dp_find_summary *u = &f->u.summary;
+	const struct dp_summary_finding *u = &f->u.summary;
 	char buf[40];
 
 	dp_line_reset(&s->table);
@@ -876,7 +876,7 @@ static void summary_begin(struct dp_line *l, struct dp_text_state *s,
 
 static void summary_node(struct dp_text_state *s, const struct dp_finding *f)
 {
-	const struct dp_find_summary_node *n = &f->u.summary_node;
+	const struct dp_summary_node_finding *n = &f->u.summary_node;
 	struct dp_line *t = &s->table;
 	const char *name = has(n->node) ? n->node : f->node;
 	unsigned int blames = n->blame_count < DP_BLAME_MAX ? n->blame_count : DP_BLAME_MAX;

@@ -201,7 +201,7 @@ static void add_token(struct dp_timeline *t, const struct dp_finding *f)
 		[DP_TOKEN_ABANDONED] = "token abandoned",
 		[DP_TOKEN_LOST] = "token lost",
 	};
-	const struct dp_find_token *k = &f->u.token;
+	const struct dp_token_finding *k = &f->u.token;
 	uint32_t pid = k->receiver_pid ? k->receiver_pid : f->pid;
 
 	_Static_assert(sizeof(styles) / sizeof(styles[0]) == DP_TOKEN_COUNT, "one for each state");

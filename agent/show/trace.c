@@ -121,7 +121,7 @@ static void slice(struct dp_trace *t, const struct dp_finding *f, const char *ca
 
 static void token(struct dp_trace *t, const struct dp_finding *f)
 {
-	const struct dp_find_token *k = &f->u.token;
+	const struct dp_token_finding *k = &f->u.token;
 	uint64_t start = k->delivered_ns != DP_NULL ? k->delivered_ns : k->sent_ns;
 	uint64_t end = k->reported_ns != DP_NULL ? k->reported_ns : f->t_ns;
 	uint32_t pid = k->receiver_pid ? k->receiver_pid : f->pid;

@@ -41,7 +41,7 @@ struct dp_place {
 	int32_t line; /* 0 unknown */
 };
 
-struct dp_find_node {
+struct dp_node_finding {
 	const struct dp_rec_node *facts;
 	/* the nudge signal at this node: enum dp_signal_disposition */
 	uint8_t nudge_disposition;
@@ -49,7 +49,7 @@ struct dp_find_node {
 	uint32_t nudge_signal;
 };
 
-struct dp_find_hold {
+struct dp_hold_finding {
 	uint32_t tid;
 	uint8_t gil;
 	uint8_t precision;  /* enum dp_precision */
@@ -62,14 +62,14 @@ struct dp_find_hold {
 	uint8_t dora_internal; /* the holder is inside dora's own code */
 };
 
-struct dp_find_wait {
+struct dp_wait_finding {
 	uint32_t tid;
 	uint32_t holder_tid;
 	uint8_t gil;
 	uint64_t start_ns, end_ns;
 };
 
-struct dp_find_token {
+struct dp_token_finding {
 	uint8_t token[DP_TOKEN_LEN];
 	const char *dataflow, *owner, *receiver, *output, *region;
 	uint32_t owner_pid, receiver_pid; /* 0: not watched */
@@ -83,7 +83,7 @@ struct dp_find_token {
 	uint8_t print; /* passes --token-threshold: a line is to be printed */
 };
 
-struct dp_find_warning {
+struct dp_warning_finding {
 	uint8_t kind;     /* enum dp_warning_kind */
 	uint8_t severity; /* enum dp_severity */
 	int8_t cause;     /* enum dp_cause, -1 none */
@@ -98,20 +98,20 @@ struct dp_find_warning {
 	const char *advice;
 };
 
-struct dp_find_signal {
+struct dp_signal_finding {
 	uint32_t signal;
 	uint32_t sender_pid;
 	uint32_t tid; /* that it was delivered to */
 	uint64_t sent_ns, delivered_ns, handled_ns;
 };
 
-struct dp_find_stop {
+struct dp_stop_finding {
 	uint8_t reason;       /* enum dp_stop_reason */
 	uint64_t deadline_ns; /* DP_NULL none */
 	uint32_t kill_signal; /* 0 none */
 };
 
-struct dp_find_action {
+struct dp_action_finding {
 	uint8_t action; /* enum dp_action */
 	uint8_t result; /* enum dp_action_result */
 	uint8_t dry_run;
@@ -121,7 +121,7 @@ struct dp_find_action {
 	const char *reason;
 };
 
-struct dp_find_exit {
+struct dp_exit_finding {
 	int32_t code;   /* -1: ended by a signal or unknown */
 	uint32_t signal; /* 0 none */
 	uint8_t reason; /* enum dp_exit_reason */
@@ -133,12 +133,12 @@ struct dp_find_exit {
 	uint64_t tokens_abandoned; /* DP_NULL: its tokens cannot be observed */
 };
 
-struct dp_find_loss {
+struct dp_loss_finding {
 	uint32_t reason; /* enum dp_loss */
 	uint64_t count, total;
 };
 
-struct dp_find_forecast {
+struct dp_forecast_finding {
 	uint64_t need_ns;  /* that a stop now would take */
 	uint64_t grace_ns;
 	uint8_t at_risk;
@@ -146,7 +146,7 @@ struct dp_find_forecast {
 	const char *text; /* the sentence */
 };
 
-struct dp_find_summary {
+struct dp_summary_finding {
 	uint64_t records, records_lost;
 	uint32_t nodes;
 	const char *recommendation; /* how the dataflow's grace came about, NULL none */
@@ -162,7 +162,7 @@ struct dp_blame {
 	uint64_t held_ns;
 };
 
-struct dp_find_summary_node {
+struct dp_summary_node_finding {
 	const char *dataflow, *node;
 	uint64_t holds, max_hold_ns, gil_held_ns;
 	const char *max_hold_function; /* NULL none */
@@ -185,19 +185,19 @@ struct dp_finding {
 			const struct dp_rec_session *session;
 			uint32_t sources; /* bit per enum dp_source */
 		} start;
-		struct dp_find_node node;
-		struct dp_find_hold hold;
-		struct dp_find_wait wait;
-		struct dp_find_token token;
-		struct dp_find_warning warning;
-		struct dp_find_signal signal;
-		struct dp_find_stop stop;
-		struct dp_find_action action;
-		struct dp_find_exit exit;
-		struct dp_find_loss loss;
-		struct dp_find_forecast forecast;
-		struct dp_find_summary summary;
-		struct dp_find_summary_node summary_node;
+		struct dp_node_finding node;
+		struct dp_hold_finding hold;
+		struct dp_wait_finding wait;
+		struct dp_token_finding token;
+		struct dp_warning_finding warning;
+		struct dp_signal_finding signal;
+		struct dp_stop_finding stop;
+		struct dp_action_finding action;
+		struct dp_exit_finding exit;
+		struct dp_loss_finding loss;
+		struct dp_forecast_finding forecast;
+		struct dp_summary_finding summary;
+		struct dp_summary_node_finding summary_node;
 	} u;
 };
 

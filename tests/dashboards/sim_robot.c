@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "act/slack.h"
+#include "decide/slack.h"
 
 #define S           1000000000ULL
 #define MS          1000000ULL
@@ -110,20 +110,20 @@ static void end_hold(struct robot *r, struct sim_node *n, uint64_t end_ns)
 	struct dp_finding f = about(r, n, DP_FIND_GIL_HOLD);
 	uint64_t ns = end_ns - n->hold_from_ns;
 
-	f.u.hold = (struct dp_find_hold){.tid = n->view.pid,
-					 .precision = DP_PRECISION_BOUNDED,
-					 .native = 1,
-					 .start_lo_ns = n->hold_from_ns,
-					 .start_ns = n->hold_from_ns,
-					 .end_ns = end_ns,
-					 .end_hi_ns = end_ns,
-					 .place = {.thread = "MainThread",
-						   .function = n->function,
-						   .file = "/opt/robot/nodes/work.py",
-						   .line = 40}};
+	f.u.hold = (struct dp_hold_finding){.tid = n->view.pid,
+					    .precision = DP_PRECISION_BOUNDED,
+					    .native = 1,
+					    .start_lo_ns = n->hold_from_ns,
+					    .start_ns = n->hold_from_ns,
+					    .end_ns = end_ns,
+					    .end_hi_ns = end_ns,
+					    .place = {.thread = "MainThread",
+						      .function = n->function,
+						      .file = "/opt/robot/nodes/work.py",
+						      .line = 40}};
 	say(r, &f);
 	f = about(r, n, DP_FIND_GIL_WAIT);
-	f.u.wait = (struct dp_find_wait){.start_ns = end_ns - ns * 9 / 10, .end_ns = end_ns};
+	f.u.wait = (struct dp_wait_finding){.start_ns = end_ns - ns * 9 / 10, .end_ns = end_ns};
 	say(r, &f);
 	if (ns > n->view.max_hold_ns || n->view.max_hold_ns == 0)
 		n->view.max_hold_ns = ns;
@@ -138,9 +138,9 @@ static void end_token(struct robot *r, struct sim_node *n, unsigned int state, u
 {
 	struct dp_finding f = about(r, n, DP_FIND_TOKEN);
 
-	f.u.token = (struct dp_find_token){.state = (uint8_t)state,
-					   .pending_ns = pending_ns,
-					   .cause = pending_ns > S ? DP_CAUSE_GIL_NATIVE : -1};
+	f.u.token = (struct dp_token_finding){.state = (uint8_t)state,
+					      .pending_ns = pending_ns,
+					      .cause = pending_ns > S ? DP_CAUSE_GIL_NATIVE : -1};
 	say(r, &f);
 	n->view.tokens++;
 	if (state == DP_TOKEN_ABANDONED)
@@ -153,13 +153,13 @@ static void warn(struct robot *r, struct sim_node *n, unsigned int kind, unsigne
 {
 	struct dp_finding f = about(r, n, DP_FIND_WARNING);
 
-	f.u.warning = (struct dp_find_warning){.kind = (uint8_t)kind,
-					       .severity = DP_SEVERITY_WARNING,
-					       .cause = (int8_t)cause,
-					       .held_ns = n->view.hold_ns,
-					       .place = {.function = n->function, .line = 40},
-					       .pending_tokens = n->view.pending_tokens,
-					       .slack_ns = DP_SNULL};
+	f.u.warning = (struct dp_warning_finding){.kind = (uint8_t)kind,
+						  .severity = DP_SEVERITY_WARNING,
+						  .cause = (int8_t)cause,
+						  .held_ns = n->view.hold_ns,
+						  .place = {.function = n->function, .line = 40},
+						  .pending_tokens = n->view.pending_tokens,
+						  .slack_ns = DP_SNULL};
 	say(r, &f);
 }
 
@@ -171,10 +171,10 @@ static void leave(struct robot *r, struct sim_node *n, unsigned int reason)
 		end_hold(r, n, r->now_ns);
 	for (; n->view.pending_tokens; n->view.pending_tokens--)
 		end_token(r, n, DP_TOKEN_ABANDONED, n->view.oldest_pending_ns);
-	f.u.exit = (struct dp_find_exit){.reason = (uint8_t)reason,
-					 .grace_kill = reason == DP_EXIT_GRACE_KILL,
-					 .since_stop_ns = r->now_ns - n->stop_ns,
-					 .gil_share = 0.9};
+	f.u.exit = (struct dp_exit_finding){.reason = (uint8_t)reason,
+					    .grace_kill = reason == DP_EXIT_GRACE_KILL,
+					    .since_stop_ns = r->now_ns - n->stop_ns,
+					    .gil_share = 0.9};
 	say(r, &f);
 	n->gone_ns = r->now_ns;
 	n->view.gone = 1;
@@ -187,14 +187,14 @@ static void nudge(struct robot *r, struct sim_node *n)
 	struct dp_finding f = about(r, n, DP_FIND_ACTION);
 
 	n->nudged = 1;
-	f.u.action = (struct dp_find_action){
+	f.u.action = (struct dp_action_finding){
 		.action = DP_ACTION_NUDGE, .result = DP_RESULT_SENT, .signal = 2, .attempt = 1};
 	say(r, &f);
 	f = about(r, n, DP_FIND_SIGNAL);
-	f.u.signal = (struct dp_find_signal){.signal = 2,
-					     .sent_ns = r->now_ns,
-					     .delivered_ns = r->now_ns + MS,
-					     .handled_ns = r->now_ns + 3 * MS};
+	f.u.signal = (struct dp_signal_finding){.signal = 2,
+						.sent_ns = r->now_ns,
+						.delivered_ns = r->now_ns + MS,
+						.handled_ns = r->now_ns + 3 * MS};
 	say(r, &f);
 }
 
@@ -360,7 +360,7 @@ int robot_stop(struct robot *r, unsigned int node, uint64_t need_ns)
 	n->view.deadline_ns = r->now_ns + GRACE;
 	n->view.slack_ns = (int64_t)GRACE - (int64_t)need_ns;
 	f = about(r, n, DP_FIND_STOP);
-	f.u.stop = (struct dp_find_stop){.deadline_ns = n->view.deadline_ns, .kill_signal = 15};
+	f.u.stop = (struct dp_stop_finding){.deadline_ns = n->view.deadline_ns, .kill_signal = 15};
 	say(r, &f);
 	warn(r, n, DP_WARN_DEADLINE, DP_CAUSE_GIL_NATIVE);
 	return 0;

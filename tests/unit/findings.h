@@ -56,30 +56,30 @@ static inline struct dp_finding finding_full(enum dp_finding_type type)
 		f.u.start.sources = 1u << DP_SOURCE_FUTEX | 1u << DP_SOURCE_SAMPLER;
 		break;
 	case DP_FIND_NODE:
-		f.u.node = (struct dp_find_node){.facts = &full_facts,
-						 .nudge_signal = 2,
-						 .nudge_disposition = DP_SIGDISP_IGNORED,
-						 .other_caught_signal = 10};
+		f.u.node = (struct dp_node_finding){.facts = &full_facts,
+						    .nudge_signal = 2,
+						    .nudge_disposition = DP_SIGDISP_IGNORED,
+						    .other_caught_signal = 10};
 		break;
 	case DP_FIND_GIL_HOLD:
-		f.u.hold = (struct dp_find_hold){.tid = 1240,
-						 .precision = DP_PRECISION_BOUNDED,
-						 .native = 1,
-						 .waiter_count = 2,
-						 .waiters = {1241, 1242},
-						 .start_lo_ns = T0 - 1250 * MS,
-						 .start_ns = T0 - 1210 * MS,
-						 .end_ns = T0 - 5 * MS,
-						 .end_hi_ns = T0,
-						 .off_cpu_ns = 7 * MS,
-						 .place = full_place};
+		f.u.hold = (struct dp_hold_finding){.tid = 1240,
+						    .precision = DP_PRECISION_BOUNDED,
+						    .native = 1,
+						    .waiter_count = 2,
+						    .waiters = {1241, 1242},
+						    .start_lo_ns = T0 - 1250 * MS,
+						    .start_ns = T0 - 1210 * MS,
+						    .end_ns = T0 - 5 * MS,
+						    .end_hi_ns = T0,
+						    .off_cpu_ns = 7 * MS,
+						    .place = full_place};
 		break;
 	case DP_FIND_GIL_WAIT:
-		f.u.wait = (struct dp_find_wait){
+		f.u.wait = (struct dp_wait_finding){
 			.tid = 1241, .holder_tid = 1240, .start_ns = T0 - 12 * MS, .end_ns = T0};
 		break;
 	case DP_FIND_TOKEN:
-		f.u.token = (struct dp_find_token){
+		f.u.token = (struct dp_token_finding){
 			.token = {1, 0x90, 0xab, 0xcd, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11},
 			.dataflow = "0190-uuid",
 			.owner = "camera",
@@ -103,7 +103,7 @@ static inline struct dp_finding finding_full(enum dp_finding_type type)
 			.print = 1};
 		break;
 	case DP_FIND_WARNING:
-		f.u.warning = (struct dp_find_warning){
+		f.u.warning = (struct dp_warning_finding){
 			.kind = DP_WARN_TOKEN_PENDING,
 			.severity = DP_SEVERITY_WARNING,
 			.cause = DP_CAUSE_GIL_NATIVE,
@@ -117,71 +117,71 @@ static inline struct dp_finding finding_full(enum dp_finding_type type)
 			.advice = "release the GIL in that call, or split it"};
 		break;
 	case DP_FIND_SIGNAL:
-		f.u.signal = (struct dp_find_signal){.signal = 2,
-						     .sender_pid = 99,
-						     .tid = 1234,
-						     .sent_ns = T0 - 1200 * MS,
-						     .delivered_ns = T0 - 1100 * MS,
-						     .handled_ns = T0};
+		f.u.signal = (struct dp_signal_finding){.signal = 2,
+							.sender_pid = 99,
+							.tid = 1234,
+							.sent_ns = T0 - 1200 * MS,
+							.delivered_ns = T0 - 1100 * MS,
+							.handled_ns = T0};
 		break;
 	case DP_FIND_STOP:
-		f.u.stop = (struct dp_find_stop){
+		f.u.stop = (struct dp_stop_finding){
 			.reason = DP_STOP_STOP, .deadline_ns = T0 + 10 * SEC, .kill_signal = 15};
 		break;
 	case DP_FIND_ACTION:
-		f.u.action = (struct dp_find_action){.action = DP_ACTION_NUDGE,
-						     .result = DP_RESULT_SENT,
-						     .signal = 2,
-						     .tid = 1240,
-						     .attempt = 2,
-						     .reason = "held since before Stop"};
+		f.u.action = (struct dp_action_finding){.action = DP_ACTION_NUDGE,
+							.result = DP_RESULT_SENT,
+							.signal = 2,
+							.tid = 1240,
+							.attempt = 2,
+							.reason = "held since before Stop"};
 		break;
 	case DP_FIND_EXIT:
-		f.u.exit = (struct dp_find_exit){.code = 0,
-						 .signal = 9,
-						 .reason = DP_EXIT_GRACE_KILL,
-						 .grace_kill = 1,
-						 .cause = DP_CAUSE_GIL_NATIVE,
-						 .killer_pid = 99,
-						 .since_stop_ns = 15 * SEC,
-						 .gil_share = 0.984,
-						 .tokens_abandoned = 57};
+		f.u.exit = (struct dp_exit_finding){.code = 0,
+						    .signal = 9,
+						    .reason = DP_EXIT_GRACE_KILL,
+						    .grace_kill = 1,
+						    .cause = DP_CAUSE_GIL_NATIVE,
+						    .killer_pid = 99,
+						    .since_stop_ns = 15 * SEC,
+						    .gil_share = 0.984,
+						    .tokens_abandoned = 57};
 		break;
 	case DP_FIND_LOSS:
-		f.u.loss = (struct dp_find_loss){
+		f.u.loss = (struct dp_loss_finding){
 			.reason = DP_LOSS_RING_FULL, .count = 12, .total = 34};
 		break;
 	case DP_FIND_FORECAST:
-		f.u.forecast = (struct dp_find_forecast){
+		f.u.forecast = (struct dp_forecast_finding){
 			.need_ns = 12 * SEC, .grace_ns = 10 * SEC, .at_risk = 1};
 		break;
 	case DP_FIND_SUMMARY:
-		f.u.summary = (struct dp_find_summary){.records = 12345,
-						       .records_lost = 3,
-						       .nodes = 1,
-						       .recommendation = "camera",
-						       .recommended_grace_ns = 12 * SEC};
+		f.u.summary = (struct dp_summary_finding){.records = 12345,
+							  .records_lost = 3,
+							  .nodes = 1,
+							  .recommendation = "camera",
+							  .recommended_grace_ns = 12 * SEC};
 		break;
 	case DP_FIND_SUMMARY_NODE:
 		f.u.summary_node =
-			(struct dp_find_summary_node){.dataflow = "0190-uuid",
-						      .node = "camera",
-						      .holds = 12,
-						      .max_hold_ns = 1230 * MS,
-						      .gil_held_ns = 8100 * MS,
-						      .max_hold_function = "process",
-						      .tokens = 340,
-						      .tokens_abandoned = 57,
-						      .tokens_open = 1,
-						      .tokens_lost = 2,
-						      .max_pending_ns = 1340 * MS,
-						      .recommended_grace_ns = 12 * SEC + 1,
-						      .blame_count = 1,
-						      .blame = {{.function = "process",
-								 .file = "vision.py",
-								 .line = 42,
-								 .token_ns = 12300 * MS,
-								 .held_ns = 8 * SEC}}};
+			(struct dp_summary_node_finding){.dataflow = "0190-uuid",
+							 .node = "camera",
+							 .holds = 12,
+							 .max_hold_ns = 1230 * MS,
+							 .gil_held_ns = 8100 * MS,
+							 .max_hold_function = "process",
+							 .tokens = 340,
+							 .tokens_abandoned = 57,
+							 .tokens_open = 1,
+							 .tokens_lost = 2,
+							 .max_pending_ns = 1340 * MS,
+							 .recommended_grace_ns = 12 * SEC + 1,
+							 .blame_count = 1,
+							 .blame = {{.function = "process",
+								    .file = "vision.py",
+								    .line = 42,
+								    .token_ns = 12300 * MS,
+								    .held_ns = 8 * SEC}}};
 		break;
 	case DP_FIND_SUMMARY_END:
 	case DP_FIND_COUNT:
@@ -199,62 +199,64 @@ static inline struct dp_finding finding_empty(enum dp_finding_type type)
 		f.u.node.facts = &empty_facts;
 		break;
 	case DP_FIND_GIL_HOLD:
-		f.u.hold = (struct dp_find_hold){.native = -1,
-						 .start_lo_ns = DP_NULL,
-						 .start_ns = DP_NULL,
-						 .end_ns = DP_NULL,
-						 .end_hi_ns = DP_NULL,
-						 .off_cpu_ns = DP_NULL};
+		f.u.hold = (struct dp_hold_finding){.native = -1,
+						    .start_lo_ns = DP_NULL,
+						    .start_ns = DP_NULL,
+						    .end_ns = DP_NULL,
+						    .end_hi_ns = DP_NULL,
+						    .off_cpu_ns = DP_NULL};
 		break;
 	case DP_FIND_GIL_WAIT:
-		f.u.wait = (struct dp_find_wait){.start_ns = DP_NULL, .end_ns = DP_NULL};
+		f.u.wait = (struct dp_wait_finding){.start_ns = DP_NULL, .end_ns = DP_NULL};
 		break;
 	case DP_FIND_TOKEN:
-		f.u.token = (struct dp_find_token){.sent_ns = DP_NULL,
-						   .delivered_ns = DP_NULL,
-						   .mapped_ns = DP_NULL,
-						   .released_ns = DP_NULL,
-						   .reported_ns = DP_NULL,
-						   .returned_ns = DP_NULL,
-						   .given_up_ns = DP_NULL,
-						   .pending_ns = DP_NULL,
-						   .gil_held_ns = DP_NULL,
-						   .cause = -1,
-						   .print = 1};
+		f.u.token = (struct dp_token_finding){.sent_ns = DP_NULL,
+						      .delivered_ns = DP_NULL,
+						      .mapped_ns = DP_NULL,
+						      .released_ns = DP_NULL,
+						      .reported_ns = DP_NULL,
+						      .returned_ns = DP_NULL,
+						      .given_up_ns = DP_NULL,
+						      .pending_ns = DP_NULL,
+						      .gil_held_ns = DP_NULL,
+						      .cause = -1,
+						      .print = 1};
 		break;
 	case DP_FIND_WARNING:
-		f.u.warning = (struct dp_find_warning){.cause = -1,
-						       .held_ns = DP_NULL,
-						       .pending_tokens = DP_NULL,
-						       .oldest_pending_ns = DP_NULL,
-						       .deadline_ns = DP_NULL,
-						       .slack_ns = DP_SNULL};
+		f.u.warning = (struct dp_warning_finding){.cause = -1,
+							  .held_ns = DP_NULL,
+							  .pending_tokens = DP_NULL,
+							  .oldest_pending_ns = DP_NULL,
+							  .deadline_ns = DP_NULL,
+							  .slack_ns = DP_SNULL};
 		break;
 	case DP_FIND_SIGNAL:
-		f.u.signal = (struct dp_find_signal){
+		f.u.signal = (struct dp_signal_finding){
 			.sent_ns = DP_NULL, .delivered_ns = DP_NULL, .handled_ns = DP_NULL};
 		break;
 	case DP_FIND_STOP:
 		f.u.stop.deadline_ns = DP_NULL;
 		break;
 	case DP_FIND_EXIT:
-		f.u.exit = (struct dp_find_exit){.code = -1,
-						 .cause = -1,
-						 .since_stop_ns = DP_NULL,
-						 .gil_share = -1.0,
-						 .tokens_abandoned = DP_NULL};
+		f.u.exit = (struct dp_exit_finding){.code = -1,
+						    .cause = -1,
+						    .since_stop_ns = DP_NULL,
+						    .gil_share = -1.0,
+						    .tokens_abandoned = DP_NULL};
 		break;
 	case DP_FIND_FORECAST:
-		f.u.forecast = (struct dp_find_forecast){.need_ns = DP_NULL, .grace_ns = DP_NULL};
+		f.u.forecast =
+			(struct dp_forecast_finding){.need_ns = DP_NULL, .grace_ns = DP_NULL};
 		break;
 	case DP_FIND_SUMMARY:
 		f.u.summary.recommended_grace_ns = DP_NULL;
 		break;
 	case DP_FIND_SUMMARY_NODE:
-		f.u.summary_node = (struct dp_find_summary_node){.max_hold_ns = DP_NULL,
-								 .gil_held_ns = DP_NULL,
-								 .max_pending_ns = DP_NULL,
-								 .recommended_grace_ns = DP_NULL};
+		f.u.summary_node =
+			(struct dp_summary_node_finding){.max_hold_ns = DP_NULL,
+							 .gil_held_ns = DP_NULL,
+							 .max_pending_ns = DP_NULL,
+							 .recommended_grace_ns = DP_NULL};
 		break;
 	case DP_FIND_START:
 	case DP_FIND_ACTION:

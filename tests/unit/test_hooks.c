@@ -249,12 +249,12 @@ static void facts_of_findings(void **state)
 	f.type = DP_FIND_ACTION;
 	f.node = NULL;
 	memset(&f.u, 0, sizeof(f.u));
-	f.u.action = (struct dp_find_action){.action = DP_ACTION_NUDGE,
-					     .result = DP_RESULT_SENT,
-					     .signal = 2,
-					     .tid = 100,
-					     .attempt = 3,
-					     .reason = "why"};
+	f.u.action = (struct dp_action_finding){.action = DP_ACTION_NUDGE,
+						.result = DP_RESULT_SENT,
+						.signal = 2,
+						.tid = 100,
+						.attempt = 3,
+						.reason = "why"};
 	assert_int_equal(dp_hook_facts_from(&s->facts, &f), 0);
 	run(s);
 	wait_for(s, 2);

@@ -251,7 +251,7 @@ static void holds_fall_into_buckets(void **state)
 
 	add_view(f, 1, "flow", "a");
 	for (unsigned int i = 0; i < 3; i++) {
-		g.u.hold = (struct dp_find_hold){
+		g.u.hold = (struct dp_hold_finding){
 			.precision = DP_PRECISION_EXACT, .start_ns = S, .end_ns = S + ns[i]};
 		dp_metrics_finding(f->m, &g);
 	}
@@ -278,27 +278,28 @@ static void tokens_waits_signals_and_exits_are_counted(void **state)
 	const char *b;
 
 	add_view(f, 1, "flow", "a");
-	g.u.token = (struct dp_find_token){
+	g.u.token = (struct dp_token_finding){
 		.state = DP_TOKEN_RETURNED, .pending_ns = 700 * MS, .cause = DP_CAUSE_GIL_NATIVE};
 	dp_metrics_finding(f->m, &g);
 	g.u.token.state = DP_TOKEN_LOST;
 	dp_metrics_finding(f->m, &g);
 	g = finding(DP_FIND_GIL_WAIT, "a", S);
-	g.u.wait = (struct dp_find_wait){.start_ns = S, .end_ns = 2 * S};
+	g.u.wait = (struct dp_wait_finding){.start_ns = S, .end_ns = 2 * S};
 	dp_metrics_finding(f->m, &g);
 	g = finding(DP_FIND_SIGNAL, "a", S);
-	g.u.signal =
-		(struct dp_find_signal){.sent_ns = S, .delivered_ns = 2 * S, .handled_ns = 3 * S};
+	g.u.signal = (struct dp_signal_finding){
+		.sent_ns = S, .delivered_ns = 2 * S, .handled_ns = 3 * S};
 	dp_metrics_finding(f->m, &g);
 	g.u.signal.handled_ns = DP_NULL;
 	dp_metrics_finding(f->m, &g);
 	g = finding(DP_FIND_EXIT, "a", S);
-	g.u.exit = (struct dp_find_exit){.reason = DP_EXIT_GRACE_KILL, .since_stop_ns = 10 * S};
+	g.u.exit = (struct dp_exit_finding){.reason = DP_EXIT_GRACE_KILL, .since_stop_ns = 10 * S};
 	dp_metrics_finding(f->m, &g);
-	g.u.exit = (struct dp_find_exit){.reason = DP_EXIT_CLEAN, .since_stop_ns = DP_NULL};
+	g.u.exit = (struct dp_exit_finding){.reason = DP_EXIT_CLEAN, .since_stop_ns = DP_NULL};
 	dp_metrics_finding(f->m, &g);
 	g = finding(DP_FIND_ACTION, "a", S);
-	g.u.action = (struct dp_find_action){.action = DP_ACTION_NUDGE, .result = DP_RESULT_SENT};
+	g.u.action =
+		(struct dp_action_finding){.action = DP_ACTION_NUDGE, .result = DP_RESULT_SENT};
 	dp_metrics_finding(f->m, &g);
 	b = render(f, DP_METRICS_TEXT, S);
 	assert_string_equal(value(b, "dora_probe_drop_token_pending_seconds_count" FLOW("a")), "1");
@@ -328,12 +329,12 @@ static void warnings_count_when_raised_only(void **state)
 	struct dp_finding g = finding(DP_FIND_WARNING, "a", S);
 	const char *b;
 
-	g.u.warning = (struct dp_find_warning){
+	g.u.warning = (struct dp_warning_finding){
 		.kind = DP_WARN_GIL_HOLD, .cause = DP_CAUSE_GIL_NATIVE, .held_ns = S};
 	dp_metrics_finding(f->m, &g);
 	g.u.warning.resolved = 1;
 	dp_metrics_finding(f->m, &g);
-	g.u.warning = (struct dp_find_warning){.kind = DP_WARN_DEADLINE, .cause = -1};
+	g.u.warning = (struct dp_warning_finding){.kind = DP_WARN_DEADLINE, .cause = -1};
 	dp_metrics_finding(f->m, &g);
 	b = render(f, DP_METRICS_TEXT, S);
 #define WARN "dora_probe_warnings_total"
@@ -351,10 +352,10 @@ static void exemplars_carry_function_and_line(void **state)
 
 	add_view(f, 1, "flow", "a");
 	g.wall_offset_ns = (int64_t)(1700000000 * S + 123 * MS);
-	g.u.hold = (struct dp_find_hold){.precision = DP_PRECISION_BOUNDED,
-					 .start_ns = S,
-					 .end_ns = S + 30 * MS,
-					 .place = {.function = "sol\"ve\n", .line = 42}};
+	g.u.hold = (struct dp_hold_finding){.precision = DP_PRECISION_BOUNDED,
+					    .start_ns = S,
+					    .end_ns = S + 30 * MS,
+					    .place = {.function = "sol\"ve\n", .line = 42}};
 	dp_metrics_finding(f->m, &g);
 	b = render(f, DP_METRICS_OPENMETRICS, S);
 	assert_non_null(strstr(
@@ -449,7 +450,7 @@ static void series_of_a_node_that_left_expire(void **state)
 	struct dp_node_view *v = add_view(f, 1, "flow", "a");
 	const char *b;
 
-	g.u.wait = (struct dp_find_wait){.start_ns = S, .end_ns = 2 * S};
+	g.u.wait = (struct dp_wait_finding){.start_ns = S, .end_ns = 2 * S};
 	dp_metrics_finding(f->m, &g);
 	render(f, DP_METRICS_TEXT, 10 * S);
 	v->gone = 1;
@@ -553,7 +554,7 @@ static void costs_never_fall(void **state)
 	dp_metrics_cost(f->m, &c);
 	g.pid = 0;
 	g.dataflow = NULL;
-	g.u.loss = (struct dp_find_loss){.reason = DP_LOSS_LATE_RECORD, .count = 1, .total = 9};
+	g.u.loss = (struct dp_loss_finding){.reason = DP_LOSS_LATE_RECORD, .count = 1, .total = 9};
 	dp_metrics_finding(f->m, &g);
 	b = render(f, DP_METRICS_TEXT, S);
 	assert_string_equal(value(b, "dora_probe_records_total"), "100");

@@ -53,7 +53,7 @@ static void span(struct table *t, enum dp_record_type type, double ms, uint32_t 
 	feed(t, &r);
 }
 
-static const struct dp_find_hold *only_hold(struct table *t)
+static const struct dp_hold_finding *only_hold(struct table *t)
 {
 	assert_int_equal(count_said(t, DP_FIND_GIL_HOLD), 1);
 	return &said(t, DP_FIND_GIL_HOLD, 0)->f.u.hold;
@@ -62,7 +62,7 @@ static const struct dp_find_hold *only_hold(struct table *t)
 static void test_uncontended_hold_is_confirmed_by_the_edge(void **state)
 {
 	struct table *t = table_new();
-	const struct dp_find_hold *h;
+	const struct dp_hold_finding *h;
 
 	(void)state;
 	node(t, 0, PID, "recv");
@@ -132,7 +132,7 @@ static void test_row_that_ends_before_arming_is_dropped(void **state)
 static void test_unproven_row_is_unconfirmed(void **state)
 {
 	struct table *t = table_new();
-	const struct dp_find_hold *h;
+	const struct dp_hold_finding *h;
 
 	(void)state;
 	node(t, 0, PID, "recv");
@@ -153,7 +153,7 @@ static void test_unproven_row_is_unconfirmed(void **state)
 static void test_sleep_with_the_gil_proves_itself(void **state)
 {
 	struct table *t = table_new();
-	const struct dp_find_hold *h;
+	const struct dp_hold_finding *h;
 
 	(void)state;
 	node(t, 0, PID, "recv");
@@ -175,7 +175,7 @@ static void test_sleep_with_the_gil_proves_itself(void **state)
 static void test_waiter_proves_the_hold(void **state)
 {
 	struct table *t = table_new();
-	const struct dp_find_hold *h;
+	const struct dp_hold_finding *h;
 	struct dp_record r;
 
 	(void)state;
@@ -264,7 +264,7 @@ static void test_competition_is_no_hold(void **state)
 static void test_exact_edge_hold(void **state)
 {
 	struct table *t = table_new();
-	const struct dp_find_hold *h;
+	const struct dp_hold_finding *h;
 
 	(void)state;
 	node(t, 0, PID, "recv");

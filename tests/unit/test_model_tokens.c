@@ -86,7 +86,7 @@ static struct table *two_nodes(void)
 	return t;
 }
 
-static const struct dp_find_token *only_token(const struct table *t)
+static const struct dp_token_finding *only_token(const struct table *t)
 {
 	assert_int_equal(count_said(t, DP_FIND_TOKEN), 1);
 	return &said(t, DP_FIND_TOKEN, 0)->f.u.token;
@@ -95,7 +95,7 @@ static const struct dp_find_token *only_token(const struct table *t)
 static void test_one_life_of_two_views(void **state)
 {
 	struct table *t = two_nodes();
-	const struct dp_find_token *k;
+	const struct dp_token_finding *k;
 
 	(void)state;
 	say(t, DP_REC_TOKEN_SENT, 10, SEND, 1);
@@ -143,7 +143,7 @@ static void test_owner_not_watched_and_two_receivers(void **state)
 static void test_native_hold_costs_the_token(void **state)
 {
 	struct table *t = two_nodes();
-	const struct dp_find_token *k;
+	const struct dp_token_finding *k;
 
 	(void)state;
 	say(t, DP_REC_TOKEN_SENT, 99, SEND, 1);
@@ -182,7 +182,7 @@ static void test_hold_that_has_just_ended_counts(void **state)
 static void test_contention(void **state)
 {
 	struct table *t = two_nodes();
-	const struct dp_find_token *k;
+	const struct dp_token_finding *k;
 
 	(void)state;
 	region(t, DP_REGION_MAPPED, 50, RECV, 9); /* the consumer is known */
@@ -402,7 +402,7 @@ static void test_other_receiver_is_not_the_owner(void **state)
 		ticks_until(t, 2200);
 		assert_int_equal(count_said(t, DP_FIND_TOKEN), (unsigned int)(1 + watched));
 		for (int i = 0; i <= watched; i++) {
-			const struct dp_find_token *k =
+			const struct dp_token_finding *k =
 				&said(t, DP_FIND_TOKEN, (unsigned int)i)->f.u.token;
 
 			if (k->receiver_pid == RECV)
@@ -509,7 +509,7 @@ static void test_ledger_is_bounded(void **state)
 static void test_grace_kill(void **state)
 {
 	struct table *t = two_nodes();
-	const struct dp_find_exit *e;
+	const struct dp_exit_finding *e;
 
 	(void)state;
 	wire(t, DP_WIRE_STOP, 1000, RECV);
@@ -614,7 +614,7 @@ static void test_unobservable_tokens_are_unknown(void **state)
 	for (int v1 = 0; v1 < 2; v1++) {
 		struct table *t = table_new();
 		struct dp_record r = record(DP_REC_NODE_FACTS, 0, RECV, 0);
-		const struct dp_find_summary_node *s;
+		const struct dp_summary_node_finding *s;
 
 		(void)state;
 		r.u.node = (struct dp_rec_node){.is_dora = 1,

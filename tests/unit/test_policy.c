@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "act/policy.h"
+#include "decide/policy.h"
 
 #define MS         1000000ULL
 #define SEC        1000000000ULL
@@ -28,7 +28,6 @@ static struct dp_policy_view stuck(void)
 	struct dp_policy_view v = {
 		.stop_ns = T0,
 		.deadline_ns = T0 + 10 * SEC,
-		.sigkill_ns = T0 + 15 * SEC,
 		.grace_ns = 10 * SEC,
 		.need_ns = DP_NULL,
 		.dataflow_grace_ns = DP_NULL,
@@ -46,7 +45,7 @@ static struct dp_policy_view stuck(void)
 				.syscall_nr = SYS_clock_nanosleep,
 				.confirmed = 1,
 				.is_main = 1,
-				.activity = DP_ACTIVITY_SYSCALL,
+				.sched_state = DP_SCHED_SYSCALL,
 				.native = 1,
 				.place = {.function = "on_image",
 					  .file = "receiver.py",
@@ -61,7 +60,7 @@ static struct dp_policy_view on_cpu(void)
 {
 	struct dp_policy_view v = stuck();
 
-	v.hold.activity = DP_ACTIVITY_ON_CPU;
+	v.hold.sched_state = DP_SCHED_ON_CPU;
 	v.hold.syscall_nr = -1;
 	return v;
 }
@@ -292,7 +291,7 @@ static void what_is_no_subject_is_left_alone(void **state)
 	assert_only_refused(&t, DP_REFUSE_AFTER_STOP);
 
 	v = stuck();
-	v.gone = 1;
+	v.exited = true;
 	t = whole_stop(&NUDGE, &v);
 	assert_int_equal(t.nudges + t.refusals, 0);
 
@@ -352,13 +351,13 @@ static void only_where_a_signal_can_help(void **state)
 	assert_only_refused(&t, DP_REFUSE_NON_MAIN_ON_CPU);
 	assert_non_null(strstr(t.reason[DP_REFUSE_NON_MAIN_ON_CPU], "no signal helps"));
 
-	v.hold.activity = DP_ACTIVITY_UNKNOWN;
+	v.hold.sched_state = DP_SCHED_UNKNOWN;
 	t = whole_stop(&NUDGE, &v);
 	t.refusals -= t.refused[DP_REFUSE_DEADLINE_PASSED];
 	assert_only_refused(&t, DP_REFUSE_STATE_UNKNOWN);
 
 	v = stuck();
-	v.hold.activity = DP_ACTIVITY_DISK_SLEEP;
+	v.hold.sched_state = DP_SCHED_DISK_SLEEP;
 	t = whole_stop(&NUDGE, &v);
 	t.refusals -= t.refused[DP_REFUSE_DEADLINE_PASSED];
 	assert_only_refused(&t, DP_REFUSE_DISK_SLEEP);
@@ -547,7 +546,7 @@ static void a_call_that_does_not_poll_is_remembered(void **state)
 	v.deadline_ns += 200 * SEC;
 	v.hold.start_ns += 200 * SEC;
 	v.hold.id = 11;
-	v.hold.activity = DP_ACTIVITY_SYSCALL;
+	v.hold.sched_state = DP_SCHED_SYSCALL;
 	v.hold.syscall_nr = SYS_read;
 	memset(&t, 0, sizeof(t));
 	run(&t, &st, &NUDGE, &v, 300 * SEC, 309 * SEC, DP_RESULT_SENT);
@@ -827,7 +826,7 @@ static void healthy_nodes_are_never_signalled(void **state)
 		v.lost = rnd(&seed) % 8 == 0;
 		v.hold.native = (int8_t)((int)(rnd(&seed) % 3) - 1);
 		v.hold.is_main = (uint8_t)(rnd(&seed) % 2);
-		v.hold.activity = (uint8_t)(rnd(&seed) % 4);
+		v.hold.sched_state = (uint8_t)(rnd(&seed) % 4);
 		v.hold.start_ns = v.hold.start_lo_ns = T0 + ends - call;
 		if (rnd(&seed) % 2) {
 			v.blocked.since_ns = v.hold.start_ns;
@@ -844,7 +843,7 @@ static void healthy_nodes_are_never_signalled(void **state)
 			}
 			run(&t, &st, &cfg, &v, at, at, DP_RESULT_SENT);
 		}
-		v.gone = 1;
+		v.exited = true;
 		run(&t, &st, &cfg, &v, at, 16 * SEC, DP_RESULT_SENT);
 		if (t.nudges || t.terminates || t.stops || t.refusals)
 			fail_msg("run %u: call %llu ms, ends %llu ms after Stop, clean-up %llu ms",
@@ -893,7 +892,7 @@ static void a_hostile_node_reaches_itself_at_most(void **state)
 			v.hold.start_ns = rnd(&seed) % 2 ? T0 - 2 * SEC : rnd(&seed);
 			v.hold.start_lo_ns = rnd(&seed);
 			v.hold.expected_end_ns = rnd(&seed);
-			v.hold.activity = (uint8_t)(rnd(&seed) % 6);
+			v.hold.sched_state = (uint8_t)(rnd(&seed) % 6);
 			v.hold.native = (int8_t)(rnd(&seed) % 256);
 			v.hold.syscall_nr = (int32_t)rnd(&seed);
 			v.hold.tid = 4242;

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "act/recommend.h"
-#include "act/sentence.h"
+#include "decide/recommend.h"
+#include "decide/sentence.h"
 
 #define MS  1000000ULL
 #define SEC 1000000000ULL

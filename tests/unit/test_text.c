@@ -132,14 +132,14 @@ static void test_precision(void **state)
 		struct dp_finding f = finding_full(DP_FIND_GIL_HOLD);
 		char want[256];
 
-		f.u.hold = (struct dp_find_hold){.tid = 7,
-						 .precision = (uint8_t)rows[i].precision,
-						 .native = -1,
-						 .start_lo_ns = rows[i].lo,
-						 .start_ns = rows[i].start,
-						 .end_ns = rows[i].end,
-						 .end_hi_ns = rows[i].hi,
-						 .off_cpu_ns = DP_NULL};
+		f.u.hold = (struct dp_hold_finding){.tid = 7,
+						    .precision = (uint8_t)rows[i].precision,
+						    .native = -1,
+						    .start_lo_ns = rows[i].lo,
+						    .start_ns = rows[i].start,
+						    .end_ns = rows[i].end,
+						    .end_hi_ns = rows[i].hi,
+						    .off_cpu_ns = DP_NULL};
 		snprintf(want, sizeof(want), "hold      %s; thread 7\n", rows[i].want);
 		expect(&f, 0, want);
 	}
@@ -185,16 +185,16 @@ static void test_places(void **state)
 		struct dp_finding f = finding_full(DP_FIND_GIL_HOLD);
 		char want[256];
 
-		f.u.hold = (struct dp_find_hold){.tid = 7,
-						 .precision = DP_PRECISION_EXACT,
-						 .native = rows[i].native,
-						 .dora_internal = rows[i].dora,
-						 .start_lo_ns = T0 - SEC,
-						 .start_ns = T0 - SEC,
-						 .end_ns = T0,
-						 .end_hi_ns = T0,
-						 .off_cpu_ns = DP_NULL,
-						 .place = rows[i].place};
+		f.u.hold = (struct dp_hold_finding){.tid = 7,
+						    .precision = DP_PRECISION_EXACT,
+						    .native = rows[i].native,
+						    .dora_internal = rows[i].dora,
+						    .start_lo_ns = T0 - SEC,
+						    .start_ns = T0 - SEC,
+						    .end_ns = T0,
+						    .end_hi_ns = T0,
+						    .off_cpu_ns = DP_NULL,
+						    .place = rows[i].place};
 		snprintf(want, sizeof(want), "hold      held the GIL for 1.00 s%s; thread 7\n",
 			 rows[i].want);
 		expect(&f, 0, want);
@@ -316,7 +316,7 @@ static void test_tokens_held_back(void **state)
 static void test_warnings(void **state)
 {
 	struct dp_finding f = finding_full(DP_FIND_WARNING);
-	struct dp_find_warning *w = &f.u.warning;
+	struct dp_warning_finding *w = &f.u.warning;
 
 	(void)state;
 	w->advice = NULL;
@@ -401,20 +401,20 @@ static void test_actions_and_exits(void **state)
 	expect(&f, 0,
 	       "action    nudge: SIGINT to thread 1240 not sent (dry run): held since before "
 	       "Stop\n");
-	f.u.action = (struct dp_find_action){.action = DP_ACTION_STOP_DATAFLOW,
-					     .result = DP_RESULT_FAILED,
-					     .attempt = 1,
-					     .reason = "no such command"};
+	f.u.action = (struct dp_action_finding){.action = DP_ACTION_STOP_DATAFLOW,
+						.result = DP_RESULT_FAILED,
+						.attempt = 1,
+						.reason = "no such command"};
 	expect(&f, 0, "action    stop the dataflow: failed: no such command\n");
 
 	f = finding_full(DP_FIND_EXIT);
-	f.u.exit = (struct dp_find_exit){
+	f.u.exit = (struct dp_exit_finding){
 		.code = 0, .cause = -1, .since_stop_ns = 3 * SEC, .gil_share = -1.0, .saved = 1};
 	expect(&f, 0,
 	       "exit      ended with exit code 0, 3.00 s after it was told to stop, in time after "
 	       "a "
 	       "nudge\n");
-	f.u.exit = (struct dp_find_exit){
+	f.u.exit = (struct dp_exit_finding){
 		.code = -1, .cause = -1, .since_stop_ns = DP_NULL, .gil_share = -1.0};
 	expect(&f, 0, "exit      ended, how is not known\n");
 }
@@ -537,7 +537,7 @@ static void test_out_of_range(void **state)
 		f.u.token.state = type == DP_FIND_TOKEN ? 200 : f.u.token.state;
 		f.u.stop.reason = type == DP_FIND_STOP ? 200 : f.u.stop.reason;
 		if (type == DP_FIND_ACTION)
-			f.u.action = (struct dp_find_action){
+			f.u.action = (struct dp_action_finding){
 				.action = 200, .result = 200, .signal = UINT32_MAX};
 		if (type == DP_FIND_GIL_HOLD)
 			f.u.hold.waiter_count = 255;

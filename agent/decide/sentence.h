@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sentences for people, put together without stdio so that the pure functions of this room can
- * explain themselves: bounded, always NUL-terminated, cut between characters and never inside one.
+ * Sentences for people, put together in a buffer of fixed size: always NUL-terminated, and cut
+ * between two UTF-8 characters, never inside one.
  */
 #ifndef DORA_PROBE_SENTENCE_H
 #define DORA_PROBE_SENTENCE_H
@@ -19,6 +19,8 @@ struct dp_sentence {
 
 void dp_sentence_begin(struct dp_sentence *s, char *buf, size_t cap);
 void dp_say(struct dp_sentence *s, const char *text);
+/* As snprintf(3); a piece of 512 bytes or more is cut. */
+void dp_sayf(struct dp_sentence *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void dp_say_u64(struct dp_sentence *s, uint64_t v);
 /* "2.5 s", "300 ms", "40 us", "2 min 5 s": rounded to what a person needs. */
 void dp_say_duration(struct dp_sentence *s, uint64_t ns);

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* Sentences for people; see sentence.h. */
-#include "act/sentence.h"
+#include "decide/sentence.h"
 
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 void dp_sentence_begin(struct dp_sentence *s, char *buf, size_t cap)
@@ -28,50 +31,41 @@ void dp_say(struct dp_sentence *s, const char *text)
 	s->buf[s->len] = '\0';
 }
 
-void dp_say_u64(struct dp_sentence *s, uint64_t v)
+void dp_sayf(struct dp_sentence *s, const char *format, ...)
 {
-	char digits[21];
-	size_t at = sizeof(digits) - 1;
+	char text[512];
+	va_list args;
 
-	digits[at] = '\0';
-	do {
-		digits[--at] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v);
-	dp_say(s, digits + at);
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	dp_say(s, text);
 }
 
-static void say_tenths(struct dp_sentence *s, uint64_t tenths)
+void dp_say_u64(struct dp_sentence *s, uint64_t v)
 {
-	char tenth[3] = {'.', (char)('0' + tenths % 10), '\0'};
-
-	dp_say_u64(s, tenths / 10);
-	if (tenths % 10)
-		dp_say(s, tenth);
+	dp_sayf(s, "%" PRIu64, v);
 }
 
 void dp_say_duration(struct dp_sentence *s, uint64_t ns)
 {
-	uint64_t seconds;
+	uint64_t tenths, seconds;
 
 	if (ns < 1000000) {
-		dp_say_u64(s, ns / 1000);
-		dp_say(s, " us");
+		dp_sayf(s, "%" PRIu64 " us", ns / 1000);
 	} else if (ns < 999500000) {
-		dp_say_u64(s, (ns + 500000) / 1000000);
-		dp_say(s, " ms");
+		dp_sayf(s, "%" PRIu64 " ms", (ns + 500000) / 1000000);
 	} else if (ns < 119950000000ULL) {
-		say_tenths(s, (ns + 50000000) / 100000000);
+		tenths = (ns + 50000000) / 100000000;
+		dp_say_u64(s, tenths / 10);
+		if (tenths % 10)
+			dp_sayf(s, ".%" PRIu64, tenths % 10);
 		dp_say(s, " s");
 	} else {
 		seconds = ns / 1000000000;
-		dp_say_u64(s, seconds / 60);
-		dp_say(s, " min");
-		if (seconds % 60) {
-			dp_say(s, " ");
-			dp_say_u64(s, seconds % 60);
-			dp_say(s, " s");
-		}
+		dp_sayf(s, "%" PRIu64 " min", seconds / 60);
+		if (seconds % 60)
+			dp_sayf(s, " %" PRIu64 " s", seconds % 60);
 	}
 }
 
@@ -86,35 +80,29 @@ void dp_say_signal(struct dp_sentence *s, uint32_t sig)
 	};
 
 	if (sig > 0 && sig < sizeof(names) / sizeof(names[0])) {
-		dp_say(s, "SIG");
-		dp_say(s, names[sig]);
+		dp_sayf(s, "SIG%s", names[sig]);
 	} else if (sig >= 34 && sig <= 64) {
 		/* glibc keeps 32 and 33 for itself; its SIGRTMIN is 34. */
-		dp_say(s, "SIGRTMIN+");
-		dp_say_u64(s, sig - 34);
+		dp_sayf(s, "SIGRTMIN+%u", sig - 34);
 	} else {
-		dp_say(s, "signal ");
-		dp_say_u64(s, sig);
+		dp_sayf(s, "signal %u", sig);
 	}
 }
 
 void dp_say_place(struct dp_sentence *s, const struct dp_place *p)
 {
-	if (p->function && p->function[0]) {
-		dp_say(s, p->function);
-		if (p->file && p->file[0]) {
-			dp_say(s, " (");
-			dp_say(s, p->file);
-			if (p->line > 0) {
-				dp_say(s, ":");
-				dp_say_u64(s, (uint64_t)p->line);
-			}
-			dp_say(s, ")");
-		}
-	} else if (p->library && p->library[0]) {
-		dp_say(s, "native code of ");
-		dp_say(s, p->library);
-	} else {
-		dp_say(s, "code that could not be read");
+	if (!p->function || !p->function[0]) {
+		if (p->library && p->library[0])
+			dp_sayf(s, "native code of %s", p->library);
+		else
+			dp_say(s, "code that could not be read");
+		return;
 	}
+	dp_say(s, p->function);
+	if (!p->file || !p->file[0])
+		return;
+	if (p->line > 0)
+		dp_sayf(s, " (%s:%d)", p->file, p->line);
+	else
+		dp_sayf(s, " (%s)", p->file);
 }

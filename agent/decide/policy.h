@@ -12,6 +12,8 @@
 #include "dora_probe/names.h"
 #include "dora_probe/record.h"
 
+#include <stdbool.h>
+
 /* The default wait: 40 % of the grace, so that four tries with back-off fit before the deadline. */
 #define DP_POLICY_NUDGE_PER_CENT 40u
 /* Tokens are given up from Stop + 0.1 s on, those that arrived over 1 s ago (dora 0.3.8-0.5.0). */
@@ -30,16 +32,16 @@ struct dp_policy_config {
 	uint64_t stop_dataflow_after_ns; /* 0: off */
 	uint32_t nudge_signal;           /* 0: SIGINT */
 	uint8_t mode;                    /* enum dp_shutdown_mode */
-	uint8_t save_tokens;
-	uint8_t dry_run;
+	bool save_tokens;
+	bool dry_run;
 };
 
 /* What the thread in question is doing. A thread that wants the CPU counts as on it. */
-enum dp_activity {
-	DP_ACTIVITY_UNKNOWN,
-	DP_ACTIVITY_ON_CPU,
-	DP_ACTIVITY_SYSCALL, /* asleep in state S in a system call: a signal ends that with EINTR */
-	DP_ACTIVITY_DISK_SLEEP, /* state D: no signal is looked at */
+enum dp_sched_state {
+	DP_SCHED_UNKNOWN,
+	DP_SCHED_ON_CPU,
+	DP_SCHED_SYSCALL,    /* asleep in state S in a system call: a signal ends that with EINTR */
+	DP_SCHED_DISK_SLEEP, /* state D: no signal is looked at */
 };
 
 /* The thread that holds the GIL now. */
@@ -47,20 +49,21 @@ struct dp_policy_hold {
 	uint64_t id;       /* another one for each hold; 0: the GIL is free, or nobody knows */
 	uint64_t start_ns; /* proven since */
 	uint64_t start_lo_ns;
-	uint64_t expected_end_ns; /* from earlier holds of the same function; 0 unknown */
+	uint64_t expected_end_ns; /* of the sleep that it is, else as earlier ones; 0 unknown */
+	bool ends_as_asked;       /* the former: the thread asked the kernel for that end */
 	uint32_t tid;
 	int32_t syscall_nr; /* -1 none */
-	uint8_t confirmed;  /* 0: a candidate that nothing has proven yet */
-	uint8_t is_main;
-	uint8_t activity; /* enum dp_activity */
-	int8_t native;    /* 1 in one native call, 0 running bytecode, -1 unknown */
+	bool confirmed;     /* false: a candidate that nothing has proven yet */
+	bool is_main;
+	uint8_t sched_state; /* enum dp_sched_state */
+	int8_t native;       /* 1 in one native call, 0 running bytecode, -1 unknown */
 	struct dp_place place;
 };
 
 /* The GIL is free, and the main thread has been asleep in one system call. */
 struct dp_policy_blocked {
-	uint64_t since_ns; /* 0: it is not */
-	uint64_t expected_end_ns;
+	uint64_t since_ns;        /* 0: it is not */
+	uint64_t expected_end_ns; /* that it asked the kernel for; 0 unknown */
 	uint32_t tid;
 	int32_t syscall_nr;
 	struct dp_place place;
@@ -69,8 +72,7 @@ struct dp_policy_blocked {
 struct dp_policy_view {
 	uint64_t stop_ns;     /* Stop seen at the node, or the daemon's SIGTERM; 0 neither */
 	uint64_t deadline_ns; /* the first signal of the daemon that ends this very process */
-	uint64_t sigkill_ns;
-	uint64_t grace_ns; /* that this Stop gave */
+	uint64_t grace_ns;    /* that this Stop gave */
 	/*
 	 * The node has moved by itself: OutputsDone, an array freed and its token reported, the end
 	 * of the hold that was there at Stop. What dora's own thread does at Stop without Python (a
@@ -85,11 +87,11 @@ struct dp_policy_view {
 	uint32_t first_signal;                    /* that the daemon will send first; 0 unknown */
 	uint8_t stop_reason;                      /* enum dp_stop_reason */
 	int8_t pending_cause;                     /* enum dp_cause of the oldest token, -1 none */
-	uint8_t masks_known;
-	uint8_t outputs_done;
-	uint8_t gone;
-	uint8_t lost;              /* the probe lost records since Stop */
-	uint8_t dataflow_stopping; /* another node's tokens have already stopped the dataflow */
+	bool masks_known;
+	bool outputs_done;
+	bool exited;
+	bool lost;              /* the probe lost records since Stop */
+	bool dataflow_stopping; /* another node's tokens have already stopped the dataflow */
 	struct dp_policy_hold hold;
 	struct dp_policy_blocked blocked;
 };
@@ -133,7 +135,7 @@ struct dp_policy_decision {
 	uint8_t kind;    /* enum dp_decision */
 	uint8_t action;  /* enum dp_action, also of a refusal */
 	uint8_t refusal; /* enum dp_refusal */
-	uint8_t pretend; /* observe or dry run: to be logged as would_send, nothing to be sent */
+	bool pretend;    /* observe or dry run: to be logged as would_send, nothing to be sent */
 	uint32_t tid;    /* 0: the process */
 	uint32_t signal;
 	uint32_t attempt;
@@ -158,10 +160,10 @@ struct dp_policy_state {
 	uint64_t next_ns;  /* no other before */
 	uint32_t tries;    /* at this subject */
 	uint32_t attempts; /* in this stop */
-	uint8_t subject_blocked;
+	bool subject_blocked;
 	uint8_t answer; /* to the last nudge: 0 awaited, else 1 + enum dp_action_result */
-	uint8_t terminated;
-	uint8_t dataflow_stopped;
+	bool terminated;
+	bool dataflow_stopped;
 	struct dp_policy_learned learned[DP_POLICY_MEMORY];
 };
 

@@ -8,6 +8,8 @@
 
 #include "dora_probe/finding.h"
 
+#include <stdbool.h>
+
 /*
  * A hold of unknown length that was there at Stop is taken for one that will not end after this
  * share of the grace: 15 %, so that the first warning leaves at least 80 % of it.
@@ -20,6 +22,12 @@
 int64_t dp_slack(uint64_t deadline_ns, uint64_t now_ns, uint64_t need_ns);
 
 /*
+ * Until when is it believed that what began at `since` ends at `end` (after `since`), as earlier
+ * ones did? Until it has outlasted them by a quarter, at least by 0.2 s.
+ */
+uint64_t dp_believed_until(uint64_t since_ns, uint64_t end_ns);
+
+/*
  * A warning with steps. `raise` is the level that the facts call for, `keep` the one that they
  * still justify by the laxer thresholds (keep >= raise); both 0 for none, else 1 + enum
  * dp_severity.
@@ -28,13 +36,13 @@ struct dp_step {
 	uint64_t low_since_ns;
 	uint8_t level;
 };
-enum dp_step_news {
-	DP_STEP_QUIET,
-	DP_STEP_RAISED,   /* a line: level is news */
+enum dp_step_change {
+	DP_STEP_NONE,
+	DP_STEP_RAISED,   /* a line: a level not reached before */
 	DP_STEP_RESOLVED, /* the closing line */
 };
-enum dp_step_news dp_step(struct dp_step *s, unsigned int raise, unsigned int keep, uint64_t now_ns,
-			  uint64_t settle_ns);
+enum dp_step_change dp_step(struct dp_step *s, unsigned int raise, unsigned int keep,
+			    uint64_t now_ns, uint64_t settle_ns);
 
 struct dp_outlook_view {
 	uint64_t stop_ns;     /* 0: no Stop, no outlook */
@@ -48,14 +56,14 @@ struct dp_outlook_view {
 	 */
 	uint64_t stuck_since_ns;
 	uint64_t stuck_expected_end_ns;
-	uint8_t outputs_done, gone;
+	bool outputs_done, exited;
 };
 
 struct dp_outlook {
 	int64_t slack_ns;  /* DP_SNULL without a deadline */
 	uint64_t ready_ns; /* when it will have left, as things look; DP_NULL nobody knows */
-	uint8_t miss;      /* it will be killed, as things look */
-	uint8_t reacted;   /* it has shown any reaction to Stop */
+	bool miss;         /* it will be killed, as things look */
+	bool reacted;      /* it has shown any reaction to Stop */
 };
 
 void dp_outlook(const struct dp_outlook_view *v, uint64_t now_ns, struct dp_outlook *ret);
@@ -66,16 +74,16 @@ struct dp_stop_steps {
 	struct dp_step pending, deadline;
 };
 
-struct dp_stop_news {
+struct dp_stop_change {
 	struct dp_outlook outlook;
-	uint8_t pending, deadline; /* enum dp_step_news */
+	uint8_t pending, deadline; /* enum dp_step_change */
 	/* enum dp_severity of the line; of a closing line the one that is closed */
 	uint8_t pending_severity, deadline_severity;
-	char text[DP_REASON_MAX]; /* the outlook in a sentence, "" without news */
+	char text[DP_REASON_MAX]; /* the outlook in a sentence, "" without a change */
 };
 
 void dp_stop_warn(struct dp_stop_steps *s, const struct dp_outlook_view *v, uint64_t now_ns,
-		  struct dp_stop_news *ret);
+		  struct dp_stop_change *ret);
 
 /* ---- before any Stop --------------------------------------------------------------------- */
 
@@ -90,8 +98,8 @@ struct dp_forecast_view {
 
 struct dp_forecast {
 	uint64_t need_ns;
-	uint8_t at_least; /* a hold of unknown length is in it */
-	uint8_t at_risk;
+	bool at_least; /* a hold of unknown length is in it */
+	bool at_risk;
 	char text[DP_REASON_MAX];
 };
 

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
 /* Time to spare before the deadline; see slack.h. */
-#include "act/slack.h"
+#include "decide/slack.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "act/sentence.h"
+#include "decide/sentence.h"
 
 /*
  * dora's event thread waits up to a second for arrays that are still held, and looks at each for
  * 0.1 s (0.3.8-0.5.0), before next() returns None after a Stop.
  */
 #define TOKEN_WAIT_NS 1100000000ULL
+/* What a call may outlast an expectation by, however short it is. */
+#define PATIENCE_NS 200000000ULL
 
 static int64_t difference(uint64_t a, uint64_t b)
 {
@@ -34,8 +36,8 @@ int64_t dp_slack(uint64_t deadline_ns, uint64_t now_ns, uint64_t need_ns)
 	return difference(deadline_ns, sum(now_ns, need_ns == DP_NULL ? 0 : need_ns));
 }
 
-enum dp_step_news dp_step(struct dp_step *s, unsigned int raise, unsigned int keep, uint64_t now_ns,
-			  uint64_t settle_ns)
+enum dp_step_change dp_step(struct dp_step *s, unsigned int raise, unsigned int keep,
+			    uint64_t now_ns, uint64_t settle_ns)
 {
 	if (raise > s->level) {
 		s->level = (uint8_t)raise;
@@ -44,46 +46,49 @@ enum dp_step_news dp_step(struct dp_step *s, unsigned int raise, unsigned int ke
 	}
 	if (keep >= s->level) {
 		s->low_since_ns = 0;
-		return DP_STEP_QUIET;
+		return DP_STEP_NONE;
 	}
 	if (!s->low_since_ns)
 		s->low_since_ns = now_ns;
 	if (now_ns - s->low_since_ns < settle_ns)
-		return DP_STEP_QUIET;
+		return DP_STEP_NONE;
 	s->low_since_ns = 0;
 	s->level = (uint8_t)keep;
 	/* A step down is no line of its own: only the end is. */
-	return keep ? DP_STEP_QUIET : DP_STEP_RESOLVED;
+	return keep ? DP_STEP_NONE : DP_STEP_RESOLVED;
 }
 
-/* How long a call may outlast what earlier ones took before that is no longer believed. */
-static uint64_t patience(uint64_t length)
+uint64_t dp_believed_until(uint64_t since_ns, uint64_t end_ns)
 {
-	return length / 4 > 200000000ULL ? length / 4 : 200000000ULL;
+	uint64_t quarter = (end_ns - since_ns) / 4;
+
+	return sum(end_ns, quarter > PATIENCE_NS ? quarter : PATIENCE_NS);
 }
 
 void dp_outlook(const struct dp_outlook_view *v, uint64_t now_ns, struct dp_outlook *ret)
 {
 	uint64_t need = v->need_ns == DP_NULL ? 0 : v->need_ns;
 	uint64_t since_stop, end = v->stuck_expected_end_ns;
-	int stuck, known;
+	bool stuck, known;
 
 	ret->slack_ns = DP_SNULL;
 	ret->ready_ns = DP_NULL;
-	ret->miss = 0;
-	ret->reacted = 0;
-	if (!v->stop_ns || v->gone)
+	ret->miss = false;
+	ret->reacted = false;
+	if (!v->stop_ns || v->exited)
 		return;
 	since_stop = now_ns > v->stop_ns ? now_ns - v->stop_ns : 0;
 	ret->reacted = v->outputs_done || v->moved_ns > v->stop_ns;
-	/* What moves spends its clean-up already; what has closed its outputs is through with it.
+	/*
+	 * What moves spends its clean-up already; what has closed its outputs is through with
+	 * it.
 	 */
 	if (v->outputs_done)
 		need = 0;
 	else if (v->moved_ns > v->stop_ns)
 		need = need > now_ns - v->moved_ns ? need - (now_ns - v->moved_ns) : 0;
 	stuck = v->stuck_since_ns && v->stuck_since_ns <= v->stop_ns && !v->outputs_done;
-	known = end > v->stuck_since_ns && now_ns <= sum(end, patience(end - v->stuck_since_ns));
+	known = end > v->stuck_since_ns && now_ns <= dp_believed_until(v->stuck_since_ns, end);
 	if (!stuck) {
 		ret->ready_ns = sum(now_ns, need);
 	} else if (known) {
@@ -157,7 +162,7 @@ static void say_outlook(struct dp_sentence *s, const struct dp_outlook_view *v,
 }
 
 void dp_stop_warn(struct dp_stop_steps *s, const struct dp_outlook_view *v, uint64_t now_ns,
-		  struct dp_stop_news *ret)
+		  struct dp_stop_change *ret)
 {
 	struct dp_outlook *o = &ret->outlook;
 	struct dp_sentence say;
@@ -170,7 +175,7 @@ void dp_stop_warn(struct dp_stop_steps *s, const struct dp_outlook_view *v, uint
 		memset(s, 0, sizeof(*s));
 		s->stop_ns = v->stop_ns;
 	}
-	if (v->gone || !v->stop_ns) {
+	if (v->exited || !v->stop_ns) {
 		settle = 0;
 	} else {
 		pending = pending_level(v, o, now_ns);
@@ -190,9 +195,9 @@ void dp_stop_warn(struct dp_stop_steps *s, const struct dp_outlook_view *v, uint
 	before = ret->deadline == DP_STEP_RESOLVED ? before : s->deadline.level;
 	ret->deadline_severity = (uint8_t)(before ? before - 1 : 0);
 	dp_sentence_begin(&say, ret->text, sizeof(ret->text));
-	if (v->gone)
+	if (v->exited)
 		dp_say(&say, "the node has left");
-	else if (ret->pending != DP_STEP_QUIET || ret->deadline != DP_STEP_QUIET)
+	else if (ret->pending != DP_STEP_NONE || ret->deadline != DP_STEP_NONE)
 		say_outlook(&say, v, o, now_ns);
 }
 
@@ -202,12 +207,12 @@ int dp_forecast(const struct dp_forecast_view *v, const char *node, uint64_t now
 	uint64_t end = v->hold_expected_end_ns, rest = 0, age = 0;
 	uint64_t need = v->need_ns == DP_NULL ? 0 : v->need_ns;
 	struct dp_sentence say;
-	int known = 0, at_least = 0;
+	bool known = false, at_least = false;
 
 	if (v->hold_start_ns && now_ns > v->hold_start_ns) {
 		age = now_ns - v->hold_start_ns;
 		known = end > v->hold_start_ns &&
-			now_ns <= sum(end, patience(end - v->hold_start_ns));
+			now_ns <= dp_believed_until(v->hold_start_ns, end);
 	}
 	if (!age && !v->longest_hold_ns && v->need_ns == DP_NULL)
 		return -ENODATA;
@@ -219,7 +224,7 @@ int dp_forecast(const struct dp_forecast_view *v, const char *node, uint64_t now
 		 * unknown length lasts as long again is the median guess, and it is said to be one.
 		 */
 		rest = age;
-		at_least = 1;
+		at_least = true;
 	} else {
 		/* A Stop meets the worst moment of the longest call sooner or later. */
 		rest = v->longest_hold_ns - age;
@@ -228,7 +233,7 @@ int dp_forecast(const struct dp_forecast_view *v, const char *node, uint64_t now
 	if (v->pending_tokens)
 		need = sum(need, TOKEN_WAIT_NS);
 	ret->need_ns = need;
-	ret->at_least = (uint8_t)at_least;
+	ret->at_least = at_least;
 	/* A fifth to spare: what was measured once is no upper bound. */
 	ret->at_risk = v->grace_ns && need > v->grace_ns - v->grace_ns / 5;
 	dp_sentence_begin(&say, ret->text, sizeof(ret->text));

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* The grace period that is needed; see recommend.h. */
-#include "act/recommend.h"
+#include "decide/recommend.h"
 
 #include <errno.h>
 
-#include "act/sentence.h"
+#include "decide/sentence.h"
 
 /* Dropping a dora node takes 1-3.5 s inside dora's own code (0.3.12-1.1.0), where none was seen. */
 #define DORA_CLEANUP_NS 3500000000ULL

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+/* What the consumer was seen doing; see activity.h. */
+#include "model/activity.h"
+
+#include <string.h>
+
+static void add(struct activity *a, uint64_t t_ns, enum consumer_state s)
+{
+	a->samples[a->head].t_ns = t_ns;
+	a->samples[a->head].state = (uint8_t)s;
+	a->head = (a->head + 1) % ACTIVITY_SAMPLES;
+	if (a->count < ACTIVITY_SAMPLES)
+		a->count++;
+}
+
+static enum consumer_state state_of(const struct dp_rec_stack *s, const struct hold *own)
+{
+	if (own)
+		return own->native.verdict == 1 ? CONSUMER_NATIVE : CONSUMER_PYTHON;
+	if (s->has_gil_wait)
+		return CONSUMER_GIL_WAIT;
+	if (place_library_is_dora(s->library))
+		return CONSUMER_NEXT;
+	return s->syscall_nr != -2 ? CONSUMER_BLOCKED : CONSUMER_UNKNOWN;
+}
+
+static void note_sleep(struct activity *a, const struct dp_record *r, bool holds)
+{
+	const struct dp_rec_stack *s = &r->u.stack;
+
+	a->asleep_ns = 0;
+	if (holds || s->state != 'S' || s->syscall_nr < 0 || s->has_gil_wait ||
+	    place_library_is_dora(s->library))
+		return;
+	a->asleep_ns = s->asleep_since_ns ? s->asleep_since_ns : r->h.t_ns;
+	a->asleep_nr = s->syscall_nr;
+	a->asleep_end_ns = sleep_end(s, a->asleep_ns);
+}
+
+static void note_place(struct place *p, const struct dp_rec_stack *s)
+{
+	if (s->frame_count) {
+		memcpy(p->function, s->frames[0].function, sizeof(p->function));
+		memcpy(p->file, s->frames[0].file, sizeof(p->file));
+		p->line = s->frames[0].line;
+		p->known = true;
+	}
+	memcpy(p->thread, s->comm, sizeof(p->thread));
+	memcpy(p->library, s->library, sizeof(p->library));
+}
+
+void activity_stack(struct activity *a, const struct hold *current, uint32_t consumer,
+		    bool node_dropped, const struct dp_record *r)
+{
+	const struct dp_rec_stack *s = &r->u.stack;
+	bool holds = current->tid == r->h.tid;
+	enum consumer_state state;
+
+	if (node_dropped && s->is_main && s->status == 0 && s->frame_count == 0)
+		a->finalizing = true;
+	if (r->h.tid != consumer || (s->status != 0 && s->frame_count == 0))
+		return;
+	state = state_of(s, holds ? current : NULL);
+	if (state != CONSUMER_UNKNOWN)
+		add(a, r->h.t_ns, state);
+	note_sleep(a, r, holds);
+	note_place(&a->place, s);
+}
+
+void activity_ask(struct activity *a, const struct env *e, const struct identity *id)
+{
+	struct dp_request q = {.type = DP_REQ_READ_STACK, .tid = identity_consumer(id)};
+
+	if (!id->facts.is_python || e->now - a->asked_ns < ACTIVITY_EVERY_NS)
+		return;
+	a->asked_ns = e->now;
+	say_request(e, id, &q);
+}
+
+enum consumer_state activity_most(const struct activity *a, uint64_t from, uint64_t to)
+{
+	enum consumer_state best = CONSUMER_UNKNOWN;
+	unsigned int seen[CONSUMER_STATES] = {0};
+
+	for (uint32_t i = 0; i < a->count; i++)
+		if (a->samples[i].t_ns >= from && a->samples[i].t_ns <= to)
+			seen[a->samples[i].state]++;
+	/* Of states seen as often the first one of the list stands; UNKNOWN is never sampled. */
+	for (int s = CONSUMER_UNKNOWN + 1; s < CONSUMER_STATES; s++)
+		if (seen[s] > seen[best])
+			best = (enum consumer_state)s;
+	return best;
+}
+
+int8_t activity_cause(enum consumer_state s)
+{
+	switch (s) {
+	case CONSUMER_BLOCKED:
+		return DP_CAUSE_BLOCKED;
+	case CONSUMER_PYTHON:
+		return DP_CAUSE_BUSY_PYTHON;
+	case CONSUMER_GIL_WAIT:
+		return DP_CAUSE_GIL_CONTENTION;
+	case CONSUMER_NATIVE:
+		return DP_CAUSE_GIL_NATIVE;
+	default:
+		return DP_CAUSE_UNKNOWN;
+	}
+}

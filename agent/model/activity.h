@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* What the consumer, the thread that takes events and frees arrays, was seen doing. */
+#ifndef DORA_PROBE_MODEL_ACTIVITY_H
+#define DORA_PROBE_MODEL_ACTIVITY_H
+
+#include "model/hold.h"
+#include "model/say.h"
+
+/* How long a token is pending before its consumer is looked at, and how often then. */
+#define ACTIVITY_AFTER_NS (150 * MS)
+#define ACTIVITY_EVERY_NS (100 * MS)
+#define ACTIVITY_SAMPLES  64
+
+enum consumer_state {
+	CONSUMER_UNKNOWN,
+	CONSUMER_NEXT,     /* in dora's next() */
+	CONSUMER_BLOCKED,  /* asleep elsewhere, without the GIL */
+	CONSUMER_PYTHON,   /* running bytecode */
+	CONSUMER_GIL_WAIT, /* waiting for the GIL */
+	CONSUMER_NATIVE,   /* in native code with the GIL */
+	CONSUMER_STATES
+};
+
+struct activity {
+	struct {
+		uint64_t t_ns;
+		uint8_t state; /* enum consumer_state */
+	} samples[ACTIVITY_SAMPLES];
+	uint32_t head, count;
+	uint64_t asked_ns;
+	bool finalizing; /* the node object went, and main has no frame any more: Python is ending
+			  */
+	struct place place;
+	/* asleep outside next() with the GIL free: what a signal to this thread may end */
+	uint64_t asleep_ns;     /* since; 0 not */
+	uint64_t asleep_end_ns; /* of that sleep; 0 unknown */
+	int32_t asleep_nr;      /* number of the system call */
+};
+
+/*
+ * A stack of some thread of the process. `current` is the main GIL's hold; `node_dropped` says that
+ * the node object has gone.
+ */
+void activity_stack(struct activity *a, const struct hold *current, uint32_t consumer,
+		    bool node_dropped, const struct dp_record *r);
+/* Asks for the consumer's stack. To be called while a token is pending for ACTIVITY_AFTER_NS, and
+ * after Stop. */
+void activity_ask(struct activity *a, const struct env *e, const struct identity *id);
+/* What was it doing most in [from, to]? */
+enum consumer_state activity_most(const struct activity *a, uint64_t from, uint64_t to);
+/* The cause that this is of a token that is not freed, enum dp_cause. */
+int8_t activity_cause(enum consumer_state s);
+
+#endif

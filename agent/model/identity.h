@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* Who a watched process is. */
+#ifndef DORA_PROBE_MODEL_IDENTITY_H
+#define DORA_PROBE_MODEL_IDENTITY_H
+
+#include "dora/nodeconfig.h"
+#include "dora_probe/record.h"
+
+#include <stdbool.h>
+
+/* A node that has just started has not imported dora yet: its line waits for it this long, ns. */
+#define INTRODUCE_NS 2000000000ULL
+
+struct identity {
+	uint32_t pid;
+	bool gone;      /* not watched any more: it has ended or become another program */
+	bool exited;    /* the process has ended */
+	bool announced; /* its `node` line is out */
+	uint64_t first_ns, gone_ns;
+	uint32_t consumer_tid; /* takes events and frees arrays; 0 not known yet */
+	struct dp_rec_node facts;
+	struct dp_grace grace; /* of its dora version */
+};
+
+/*
+ * The thread that takes the node's events: main, whose tid is the pid, until another one is
+ * known.
+ */
+static inline uint32_t identity_consumer(const struct identity *id)
+{
+	return id->consumer_tid ? id->consumer_tid : id->pid;
+}
+
+/*
+ * Can its drop tokens be counted? From dora 1.0 on there are none, which is known as well.
+ */
+bool identity_tokens_countable(const struct identity *id);
+
+#endif

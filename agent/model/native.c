@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+/* Native call or bytecode; see native.h. */
+#include "model/native.h"
+
+#include "model/units.h"
+
+/*
+ * A hold on the CPU is called native when its bytecode position has not changed for POSITION_NS and
+ * the cpu clock has found the thread outside the bytecode loop POSITION_SAMPLES times and never in
+ * it: a loop may well be at its one costly instruction in every look. Without samples it takes
+ * POSITION_LOOKS looks.
+ */
+#define POSITION_NS      (25 * MS)
+#define POSITION_SAMPLES 3
+#define POSITION_LOOKS   15
+/* A waiter asks for the GIL after 5 ms; bytecode gives it up within microseconds of that. */
+#define REQUEST_IGNORED_NS (10 * MS)
+
+static void stretch_begin(struct native *n, const struct dp_rec_look *k, uint64_t t_ns)
+{
+	n->since_ns = t_ns;
+	n->looks = 1;
+	n->samples = k->run_samples;
+	n->eval = k->run_eval;
+}
+
+/*
+ * A loop that calls one function most of the time is at one position in three samples now and then.
+ * What has moved on since was one native call only if that call took at least half of the hold.
+ */
+void native_stretch_end(struct native *n, uint64_t t_ns, uint64_t seen_ns)
+{
+	if (n->verdict != 1 || !n->by_position)
+		return;
+	if (t_ns - n->since_ns > n->longest_ns)
+		n->longest_ns = t_ns - n->since_ns;
+	if (n->longest_ns * 2 < t_ns - seen_ns)
+		n->verdict = 0;
+}
+
+void native_slept(struct native *n)
+{
+	n->verdict = 1;
+	n->by_position = false;
+}
+
+/* Bytecode has run: that refutes a native call, unless one was proven, which is over then. */
+static void moved(struct native *n, uint64_t t_ns, uint64_t seen_ns)
+{
+	if (n->verdict != 1)
+		n->verdict = 0;
+	else
+		native_stretch_end(n, t_ns, seen_ns);
+}
+
+/* A request that is ignored, and a sleep, prove a native call whatever the position is. */
+static void look_at_request(struct native *n, const struct dp_rec_look *k, uint64_t t_ns, bool idle)
+{
+	if (idle || k->drop_request != 1)
+		n->request_since_ns = 0;
+	else if (n->request_since_ns == 0)
+		n->request_since_ns = t_ns;
+	else if (t_ns - n->request_since_ns >= REQUEST_IGNORED_NS)
+		native_slept(n);
+	if (k->off_since_ns && !idle && k->before_ns > k->off_since_ns + NATIVE_SLEEP_NS)
+		native_slept(n);
+}
+
+void native_look(struct native *n, const struct dp_rec_look *k, uint64_t t_ns, uint64_t seen_ns)
+{
+	/* A thread that wants the CPU and has none stays where it is, whatever it runs. */
+	bool idle = k->off_since_ns && k->off_runnable;
+	bool sampled = k->run_eval != UINT16_MAX && k->run_samples >= n->samples;
+
+	look_at_request(n, k, t_ns, idle);
+	if (k->ip == 0)
+		return;
+	if (n->ip != k->ip || n->frame != k->frame) {
+		/* A hold that moved on between looks runs bytecode, unless it is stuck later. */
+		if (n->ip || n->verdict == 1)
+			moved(n, t_ns, seen_ns);
+		n->ip = k->ip;
+		n->frame = k->frame;
+		n->request_since_ns = 0;
+		stretch_begin(n, k, t_ns);
+		return;
+	}
+	n->looks += !idle;
+	if (sampled && k->run_eval > n->eval) {
+		/* It is at the same instruction in every look, and yet bytecode runs. */
+		moved(n, t_ns, seen_ns);
+		stretch_begin(n, k, t_ns);
+	} else if (t_ns - n->since_ns >= POSITION_NS &&
+		   ((sampled && k->run_samples - n->samples >= POSITION_SAMPLES) ||
+		    n->looks >= POSITION_LOOKS)) {
+		if (n->verdict != 1)
+			n->by_position = true;
+		n->verdict = 1;
+	}
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Is a hold within one native call, or does it run bytecode? From where its bytecode stands over
+ * the looks, from the kernel's samples, and from what the thread does with a request for the GIL.
+ */
+#ifndef DORA_PROBE_MODEL_NATIVE_H
+#define DORA_PROBE_MODEL_NATIVE_H
+
+#include "dora_probe/record.h"
+
+#include <stdbool.h>
+
+/* A sleep with the GIL of at least this length is no bytecode. */
+#define NATIVE_SLEEP_NS 10000000ULL
+
+struct native {
+	int8_t verdict;     /* 1 proven, 0 refuted, -1 unknown */
+	bool by_position;   /* … proven by nothing but a position that does not change */
+	uint64_t frame, ip; /* bytecode position at the last look; ip 0: not known */
+	/* the stretch of looks at this position */
+	uint64_t since_ns;
+	uint32_t looks;            /* without those that found the thread wanting the CPU */
+	uint16_t samples, eval;    /* the kernel's counts when it began */
+	uint64_t longest_ns;       /* of the earlier stretches */
+	uint64_t request_since_ns; /* a waiter has been asking for the GIL since; 0 none */
+};
+
+/* A look at the holder; `seen_ns` is the hold's first evidence. */
+void native_look(struct native *n, const struct dp_rec_look *k, uint64_t t_ns, uint64_t seen_ns);
+/* The holder slept for NATIVE_SLEEP_NS or more: no bytecode does that with the GIL. */
+void native_slept(struct native *n);
+/* The stretch at one position ends at t_ns, with the hold or by a move. */
+void native_stretch_end(struct native *n, uint64_t t_ns, uint64_t seen_ns);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* A watched process: the sum of what the parts of the model keep about it. */
+#ifndef DORA_PROBE_MODEL_NODE_H
+#define DORA_PROBE_MODEL_NODE_H
+
+#include "decide/policy.h"
+#include "decide/slack.h"
+#include "model/account.h"
+#include "model/activity.h"
+#include "model/deadline.h"
+#include "model/edge.h"
+#include "model/gil.h"
+#include "model/identity.h"
+#include "model/signals.h"
+#include "model/streams.h"
+#include "model/warning.h"
+
+/* How it ended, as far as that says how much time it needs. */
+struct ending {
+	uint64_t cleanup_ns; /* end of the hold at Stop, or Stop, to exit by itself; 0 not measured
+			      */
+	uint64_t killed_after_ns; /* by the daemon, after Stop; 0 not */
+	int64_t margin_ns;        /* deadline minus exit; DP_SNULL never stopped */
+};
+
+/* What can be said of a stop, the one under way or the next. */
+struct outlook {
+	struct dp_stop_steps steps;
+	uint64_t second_ns;      /* last round of what is done once a second */
+	uint64_t need_ns;        /* its clean-up as measured; DP_NULL unknown */
+	uint64_t forecast_ns;    /* what a stop would take, until there is one; DP_NULL unknown */
+	int64_t slack_ns;        /* DP_SNULL unknown */
+	uint64_t recommended_ns; /* grace; DP_NULL unknown */
+	bool at_risk;
+};
+
+/* What the shutdown guard has done. */
+struct guard {
+	struct dp_policy_state policy;
+	uint32_t signals_sent; /* nudges and terminates */
+	uint64_t lost_ns;      /* last loss of records */
+};
+
+struct node {
+	struct identity id;
+	struct edge edge;
+	struct activity activity;
+	struct streams streams;
+	struct account account;
+	struct stop stop;
+	struct signals signals;
+	struct warning warn[DP_WARN_COUNT];
+	struct outlook outlook;
+	struct guard guard;
+	struct ending ending;
+	struct timeline timeline; /* large, cleared by timeline_clear() */
+};
+
+static inline uint32_t node_consumer(const struct node *n)
+{
+	return identity_consumer(&n->id);
+}
+
+/* Are its counts of tokens what they look like? */
+static inline bool node_tokens_known(const struct node *n)
+{
+	return n->account.tokens || identity_tokens_countable(&n->id);
+}
+
+/* Is the consumer asleep outside next() while nobody holds the GIL? */
+static inline bool node_is_asleep(const struct node *n)
+{
+	return n->activity.asleep_ns && !timeline_current(&n->timeline);
+}
+
+#endif

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+/* Where a thread is; see place.h. */
+#include "model/place.h"
+
+#include <string.h>
+
+bool place_library_is_dora(const char *library)
+{
+	return strncmp(library, "dora", 4) == 0;
+}
+
+void place_from_stack(struct place *p, const struct dp_rec_stack *s)
+{
+	struct place was = *p;
+
+	memset(p, 0, sizeof(*p));
+	p->known = true;
+	memcpy(p->thread, s->comm, sizeof(p->thread));
+	memcpy(p->library, s->library, sizeof(p->library));
+	p->dora = place_library_is_dora(s->library);
+	if (s->frame_count) {
+		memcpy(p->function, s->frames[0].function, sizeof(p->function));
+		memcpy(p->file, s->frames[0].file, sizeof(p->file));
+		p->line = s->frames[0].line;
+	}
+	if (was.known && was.library[0] && was.line == p->line &&
+	    strcmp(was.function, p->function) == 0 &&
+	    (!p->library[0] || (was.dora && strncmp(p->library, "lib", 3) == 0))) {
+		memcpy(p->library, was.library, sizeof(p->library));
+		p->dora = was.dora;
+	}
+}
+
+bool place_same(const struct place *a, const struct place *b)
+{
+	return a->line == b->line && strcmp(a->function, b->function) == 0 &&
+	       strcmp(a->file, b->file) == 0;
+}
+
+uint32_t place_hash(uint32_t key, const struct place *p)
+{
+	uint32_t x = 2166136261u ^ key;
+
+	for (const char *c = p->function; *c; c++)
+		x = (x ^ (unsigned char)*c) * 16777619u;
+	for (const char *c = p->file; *c; c++)
+		x = (x ^ (unsigned char)*c) * 16777619u;
+	return (x ^ (uint32_t)p->line) * 16777619u;
+}
+
+struct dp_place place_view(const struct place *p)
+{
+	return (struct dp_place){
+		.thread = p->thread[0] ? p->thread : NULL,
+		.function = p->function[0] ? p->function : NULL,
+		.file = p->file[0] ? p->file : NULL,
+		.library = p->library[0] ? p->library : NULL,
+		.line = p->line,
+	};
+}

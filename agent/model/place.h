@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* Where a thread is: function, file, line and native library of a stack, kept in the model. */
+#ifndef DORA_PROBE_MODEL_PLACE_H
+#define DORA_PROBE_MODEL_PLACE_H
+
+#include "dora_probe/finding.h"
+
+#include <stdbool.h>
+
+struct place {
+	bool known;
+	bool dora; /* native code of dora's own library */
+	int32_t line;
+	char thread[DP_COMM_MAX];
+	char function[DP_FUNCTION_MAX];
+	char file[DP_FILE_MAX];
+	char library[DP_LIBRARY_MAX];
+};
+
+/* Is a library of this name dora's own? */
+bool place_library_is_dora(const char *library);
+
+/*
+ * Takes the place from a stack. What a later stack at the same line no longer shows (the library,
+ * once its code runs) is kept.
+ */
+void place_from_stack(struct place *p, const struct dp_rec_stack *s);
+
+/* Function, file and line are the same. */
+bool place_same(const struct place *a, const struct place *b);
+
+/* Function, file and line as a number that begins with `key`: FNV-1a of 32 bits. */
+uint32_t place_hash(uint32_t key, const struct place *p);
+
+/* The place as findings show it; points into `p`. */
+struct dp_place place_view(const struct place *p);
+
+#endif

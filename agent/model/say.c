@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+/* The model's way out; see say.h. */
+#include "model/say.h"
+
+#include "decide/policy.h"
+
+static void emit(const struct env *e, const struct identity *id, uint64_t t_ns,
+		 struct dp_finding *f)
+{
+	f->t_ns = t_ns;
+	f->wall_offset_ns = e->wall_offset_ns;
+	if (id) {
+		f->pid = id->pid;
+		f->dataflow = id->facts.dataflow[0] ? id->facts.dataflow : NULL;
+		f->node = id->facts.node[0] ? id->facts.node : NULL;
+	}
+	e->sink.finding(e->sink.ctx, f);
+}
+
+void say_node(const struct env *e, struct identity *id, uint64_t t_ns)
+{
+	struct dp_finding f = {.type = DP_FIND_NODE};
+	const struct dp_rec_node *facts = &id->facts;
+	uint32_t signal = e->options.nudge_signal;
+
+	id->announced = true;
+	f.u.node = (struct dp_node_finding){
+		.facts = facts,
+		.nudge_signal = signal,
+		.nudge_disposition = (uint8_t)dp_policy_disposition(facts->signals_caught,
+								    facts->signals_ignored, signal),
+		.other_caught_signal =
+			(uint8_t)dp_policy_other_signal(facts->signals_caught, signal),
+	};
+	emit(e, id, t_ns, &f);
+}
+
+void say_finding(const struct env *e, struct identity *id, uint64_t t_ns, struct dp_finding *f)
+{
+	/* A wait is no line, and the summary comes when everything has been said. */
+	if (id && !id->announced && f->type != DP_FIND_SUMMARY_NODE && f->type != DP_FIND_GIL_WAIT)
+		say_node(e, id, e->now);
+	emit(e, id, t_ns, f);
+}
+
+void say_request(const struct env *e, const struct identity *id, struct dp_request *q)
+{
+	q->pid = id->pid;
+	q->start_time = id->facts.start_time;
+	e->sink.request(e->sink.ctx, q);
+}
+
+/* Does a loss of this kind mean that the model has missed a record? */
+static bool is_missed_record(enum dp_loss reason)
+{
+	return reason != DP_LOSS_SAMPLE_SKIPPED && reason != DP_LOSS_PROGRAM_SKIPPED &&
+	       reason != DP_LOSS_RECORDER_WRITE && reason != DP_LOSS_PAYLOAD_CUT &&
+	       reason != DP_LOSS_READ_FAULT && reason != DP_LOSS_LATE_RECORD;
+}
+
+void say_loss(const struct env *e, struct losses *l, struct identity *id, uint32_t pid,
+	      enum dp_loss reason, uint64_t count, uint64_t t_ns)
+{
+	struct dp_finding f = {.type = DP_FIND_LOSS, .pid = pid};
+
+	l->count[reason] += count;
+	if (is_missed_record(reason))
+		l->records += count;
+	f.u.loss = (struct dp_loss_finding){
+		.reason = reason, .count = count, .total = l->count[reason]};
+	say_finding(e, id, t_ns, &f);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a node is told to stop: on the wire, by the daemon's signal, by a `dora stop` that is
+ * seen.
+ */
+#ifndef DORA_PROBE_MODEL_STOP_H
+#define DORA_PROBE_MODEL_STOP_H
+
+#include "model/deadline.h"
+#include "model/say.h"
+
+/* A frame without a token. */
+void stop_wire(struct stop *s, const struct env *e, struct identity *id, const struct dp_record *r);
+/* The daemon's own SIGTERM. */
+void stop_sigterm(struct stop *s, const struct env *e, struct identity *id, uint64_t t_ns);
+/* A `dora stop` was seen starting: noted where it concerns this node. */
+void stop_command(struct stop *s, const struct identity *id, const struct dp_record *r);
+
+#endif

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+/* The table of watched processes; see table.h. */
+#include "model/table.h"
+
+#include <string.h>
+
+/* A process that has left keeps its slot for this long: answers about it may be on their way. */
+#define KEEP_GONE_NS (1 * SEC)
+
+struct node *table_find(struct table *t, uint32_t pid)
+{
+	if (pid == 0)
+		return NULL;
+	for (uint32_t i = 0; i < t->count; i++)
+		if (t->nodes[i].id.pid == pid && !t->nodes[i].id.gone)
+			return &t->nodes[i];
+	return NULL;
+}
+
+struct node *table_find_gone(struct table *t, uint32_t pid)
+{
+	struct node *n = NULL;
+
+	for (uint32_t i = 0; pid && i < t->count; i++) {
+		struct node *o = &t->nodes[i];
+
+		if (o->id.pid == pid && o->id.gone && (!n || o->id.gone_ns > n->id.gone_ns))
+			n = o;
+	}
+	return n;
+}
+
+struct node *table_slot(struct table *t, uint64_t now, bool *ret_reused)
+{
+	struct node *n = NULL;
+
+	*ret_reused = t->count == NODES_MAX;
+	if (t->count < NODES_MAX)
+		return &t->nodes[t->count++];
+	for (uint32_t i = 0; i < NODES_MAX; i++) {
+		struct node *o = &t->nodes[i];
+
+		if (o->id.gone && now - o->id.gone_ns > KEEP_GONE_NS &&
+		    (!n || o->id.gone_ns < n->id.gone_ns))
+			n = o;
+	}
+	return n;
+}
+
+void node_clear(struct node *n, uint32_t pid, uint64_t t_ns)
+{
+	memset(n, 0, offsetof(struct node, timeline));
+	timeline_clear(&n->timeline, t_ns);
+	n->id.pid = pid;
+	n->id.first_ns = t_ns;
+	n->outlook.slack_ns = DP_SNULL;
+	n->outlook.need_ns = DP_NULL;
+	n->outlook.forecast_ns = DP_NULL;
+	n->outlook.recommended_ns = DP_NULL;
+	n->ending.margin_ns = DP_SNULL;
+	for (int i = 0; i < DP_WARN_COUNT; i++)
+		n->warn[i].cause = -1;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of watched processes. */
+#ifndef DORA_PROBE_MODEL_TABLE_H
+#define DORA_PROBE_MODEL_TABLE_H
+
+#include "model/node.h"
+
+#define NODES_MAX 512 /* of a run that are remembered; the oldest gone leave */
+
+struct table {
+	struct node nodes[NODES_MAX];
+	uint32_t count;
+};
+
+/* The watched process with this pid; NULL none. */
+struct node *table_find(struct table *t, uint32_t pid);
+/* The last to have left with this pid; NULL none. */
+struct node *table_find_gone(struct table *t, uint32_t pid);
+/*
+ * A slot for another process, not cleared yet: a free one, or that of the longest gone. NULL when
+ * all are in use. *ret_reused says that somebody was there.
+ */
+struct node *table_slot(struct table *t, uint64_t now, bool *ret_reused);
+/* Makes the slot that of the process `pid`, first seen at t_ns. */
+void node_clear(struct node *n, uint32_t pid, uint64_t t_ns);
+
+#endif

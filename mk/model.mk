@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+# What the model costs, from a golden recording or another one: BENCH_RECORDING=FILE.
+.PHONY: bench-model
+
+BENCH_RECORDING ?= $(B)/bench/losses.rec
+
+$(B)/bench/bench_model: tests/bench/bench_model.c $(LIB)
+	$(call msg,BENCH,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(CFLAGS_) -o $@ $< $(LIB) $(LIBS)
+
+# The largest golden recording.
+$(B)/bench/losses.rec: tests/recordings/losses/recording.rec.xz
+	$(Q)mkdir -p $(@D)
+	$(Q)xz -dkc $< > $@
+
+## bench-model what the model costs per record (BENCH_RECORDING=FILE)
+bench-model: $(B)/bench/bench_model $(BENCH_RECORDING)
+	$(Q)$< $(BENCH_RECORDING)
