@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "decide/sentence.h"
+#include "dora_probe/rights.h"
 
 /*
  * Linux 6.9 (64bef697d33b "pidfd: implement PIDFD_THREAD flag for pidfd_open()"); it equals O_EXCL,
@@ -449,14 +450,18 @@ static int read_masks(const struct dp_hands *h, pid_t pid, uint64_t *ret_caught,
 
 static void say_errno(char *why, size_t len, const char *what, int err, pid_t pid)
 {
+	char set[DP_RIGHTS_TEXT];
+
 	if (err == -ESRCH)
 		snprintf(why, len, "%s: process %d has left, or its pid has passed to another",
 			 what, (int)pid);
 	else if (err == -EPERM)
+		/* Short: the whole set has to fit into DP_REASON_MAX. */
 		snprintf(why, len,
-			 "%s: not permitted for process %d; run dora-probe as root or give "
-			 "it the right: setcap cap_kill+ep dora-probe",
-			 what, (int)pid);
+			 "%s: not permitted for process %d; sudo, or sudo setcap %s dora-probe", what,
+			 (int)pid,
+			 dp_rights_setcap(1u << DP_RIGHT_WATCH | 1u << DP_RIGHT_SIGNAL, set,
+					  sizeof(set)));
 	else
 		snprintf(why, len, "%s: %s", what, strerror(-err));
 }

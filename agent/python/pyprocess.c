@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dora_probe/rights.h"
 #include "python/internal.h"
 
 #define VALIDATE_TRIES  20
@@ -29,10 +30,11 @@ static uint64_t age_ms(uint64_t start_time)
 
 static int refused(char *why, size_t len)
 {
+	char set[DP_RIGHTS_TEXT];
+
 	snprintf(why, len,
-		 "no right to read its memory: run as root, or "
-		 "setcap cap_sys_ptrace,cap_dac_read_search,cap_checkpoint_restore+ep "
-		 "$(command -v dora-probe)");
+		 "no right to read its memory: run as root, or sudo setcap %s $(command -v dora-probe)",
+		 dp_rights_setcap(1u << DP_RIGHT_WATCH, set, sizeof(set)));
 	return -EPERM;
 }
 

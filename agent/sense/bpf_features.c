@@ -59,14 +59,8 @@ int dp_bpf_can_load(char *why, size_t why_len)
 	if (access(BTF, R_OK)) {
 		snprintf(why, why_len,
 			 "the kernel has no type information (" BTF
-			 "); install a kernel built with CONFIG_DEBUG_INFO_BTF=y: "
-			 "sudo apt-get install linux-image-%s",
-#if defined(__aarch64__)
-			 "arm64"
-#else
-			 "amd64"
-#endif
-		);
+			 "); boot one that is built with CONFIG_DEBUG_INFO_BTF=y, see: "
+			 "dora-probe doctor");
 		return -ENOTSUP;
 	}
 	return 0;

@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <linux/perf_event.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,8 @@
 #include <unistd.h>
 
 #include "sense/bpf_features.h"
+#include "sense/bpf_try.h"
+#include "sense/refusal.h"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
@@ -126,20 +127,6 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
 }
 
-static int print_all(enum libbpf_print_level level, const char *format, va_list args)
-{
-	(void)level;
-	return vfprintf(stderr, format, args);
-}
-
-static int print_nothing(enum libbpf_print_level level, const char *format, va_list args)
-{
-	(void)level;
-	(void)format;
-	(void)args;
-	return 0;
-}
-
 static struct bpf_program *program_at(struct dora_probe_bpf *skel, size_t offset)
 {
 	struct bpf_program *p;
@@ -177,12 +164,42 @@ static int on_capture(void *ctx, void *data, size_t len)
 	return ++b->drained >= DP_DRAIN_MAX ? -ECANCELED : 0;
 }
 
+const void *dp_bpf_object(size_t *ret_len)
+{
+	return dora_probe_bpf__elf_bytes(ret_len);
+}
+
+/* Says why the kernel refused the object; returns the error that the caller passes on. */
+static int say_refused(const struct dp_refusal *r, int err, char *why, size_t why_len)
+{
+	if (err == -EPERM && !r->said[0]) {
+		/* Before 5.11 maps count against RLIMIT_MEMLOCK, which libbpf tries to raise. */
+		snprintf(why, why_len,
+			 "the kernel refuses BPF maps or programs (%s); raise the limit of locked "
+			 "memory and run it as root: ulimit -l unlimited",
+			 strerror(-err));
+		return err;
+	}
+	if (r->program[0])
+		snprintf(why, why_len,
+			 "the kernel does not accept the BPF program %s (%s)%s%s; see what else it "
+			 "refuses with: dora-probe doctor",
+			 r->program, strerror(-err), r->said[0] ? ": " : "", r->said);
+	else
+		snprintf(why, why_len,
+			 "the kernel does not accept the BPF programs (%s); see what it says with: "
+			 "dora-probe -v",
+			 strerror(-err));
+	return err == -ENOMEM ? err : -ENOTSUP;
+}
+
 int dp_bpf_open(const struct dp_bpf_options *o, struct dp_bpf **ret, char *why, size_t why_len)
 {
+	struct dp_refusal refusal = {0};
 	struct dp_bpf *b;
 	int err;
 
-	libbpf_set_print(o->verbose ? print_all : print_nothing);
+	dp_refusal_listen(NULL, o->verbose > 0);
 	err = dp_bpf_can_load(why, why_len);
 	if (err)
 		return err;
@@ -218,22 +235,11 @@ int dp_bpf_open(const struct dp_bpf_options *o, struct dp_bpf **ret, char *why, 
 			 strerror(-err));
 		goto cleanup;
 	}
+	dp_refusal_listen(&refusal, o->verbose > 0);
 	err = dora_probe_bpf__load(b->skel);
-	if (err == -EPERM) {
-		/* Before 5.11 maps count against RLIMIT_MEMLOCK, which libbpf tries to raise. */
-		snprintf(why, why_len,
-			 "the kernel refuses BPF maps or programs (%s); raise the limit of locked "
-			 "memory and run it as root: ulimit -l unlimited",
-			 strerror(-err));
-		goto cleanup;
-	}
+	dp_refusal_listen(NULL, o->verbose > 0);
 	if (err) {
-		snprintf(why, why_len,
-			 "the kernel does not accept the BPF programs (%s); see what it says with: "
-			 "dora-probe -v",
-			 strerror(-err));
-		if (err != -ENOMEM)
-			err = -ENOTSUP;
+		err = say_refused(&refusal, err, why, why_len);
 		goto cleanup;
 	}
 	b->ring = ring_buffer__new(bpf_map__fd(b->skel->maps.events), on_capture, b, NULL);

@@ -19,7 +19,7 @@ struct dp_bpf_options {
 	unsigned int sample_hz;  /* cpu-clock; 0: 49 */
 	uint64_t run_min_ns;     /* 0: DP_RUN_MIN_NS */
 	int trace_all_exec;      /* EXEC captures of every process, for --all/--node/--dataflow */
-	int verbose;             /* libbpf's own messages on standard error */
+	int verbose;             /* above 0: libbpf's warnings on standard error */
 };
 
 /*

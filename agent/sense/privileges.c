@@ -3,20 +3,12 @@
 #include "sense/privileges.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 
-/* Younger than the headers of some distributions (linux/capability.h, 5.8 and 5.9). */
-#ifndef CAP_PERFMON
-#define CAP_PERFMON 38
-#endif
-#ifndef CAP_BPF
-#define CAP_BPF 39
-#endif
-#ifndef CAP_CHECKPOINT_RESTORE
-#define CAP_CHECKPOINT_RESTORE 40
-#endif
+#include "dora_probe/rights.h"
 
 /* Keeps `want` where it is permitted now. */
 static int keep(cap_t now, cap_t next, cap_value_t want)
@@ -31,15 +23,21 @@ static int keep(cap_t now, cap_t next, cap_value_t want)
 	return 0;
 }
 
+static bool is_wanted(const struct dp_privileges *p, enum dp_right_when when)
+{
+	switch (when) {
+	case DP_RIGHT_WATCH:
+		return true;
+	case DP_RIGHT_SIGNAL:
+		return p->may_signal;
+	case DP_RIGHT_USER:
+		return p->may_switch_user;
+	}
+	return false;
+}
+
 int dp_privileges_drop(const struct dp_privileges *p)
 {
-	/*
-	 * SYS_ADMIN: perf_event_open refuses a uprobe without it, PERFMON is not enough (measured
-	 * on 6.18: EACCES), and the edge source is armed in the middle of a run.
-	 */
-	static const cap_value_t always[] = {
-		CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_CHECKPOINT_RESTORE,
-		CAP_BPF,        CAP_PERFMON,         CAP_SYS_ADMIN};
 	cap_t now = cap_get_proc(), next = cap_init();
 	int err = 0;
 
@@ -47,14 +45,9 @@ int dp_privileges_drop(const struct dp_privileges *p)
 		err = -errno;
 		goto cleanup;
 	}
-	for (size_t i = 0; !err && i < sizeof(always) / sizeof(always[0]); i++)
-		err = keep(now, next, always[i]);
-	if (!err && p->may_signal)
-		err = keep(now, next, CAP_KILL);
-	if (!err && p->may_switch_user)
-		err = keep(now, next, CAP_SETUID);
-	if (!err && p->may_switch_user)
-		err = keep(now, next, CAP_SETGID);
+	for (size_t i = 0; !err && i < dp_rights_count; i++)
+		if (is_wanted(p, dp_rights[i].when))
+			err = keep(now, next, dp_rights[i].bit);
 	if (err)
 		goto cleanup;
 	if (cap_set_proc(next) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

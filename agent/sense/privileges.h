@@ -11,9 +11,8 @@ struct dp_privileges {
 };
 
 /*
- * Drops every capability but SYS_PTRACE, DAC_READ_SEARCH and CHECKPOINT_RESTORE (reading targets),
- * BPF, PERFMON and SYS_ADMIN (arming the edge source, maps) and what `p` asks for; forbids new
- * ones. A capability that we never had is not asked for. 0 or -errno.
+ * Drops every capability but those that rights.h names for a watch and for what `p` asks; forbids
+ * new ones. A capability that we never had is not asked for. 0 or -errno.
  */
 int dp_privileges_drop(const struct dp_privileges *p);
 

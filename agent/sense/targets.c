@@ -3,6 +3,7 @@
 #include "sense/targets.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,7 @@ struct target {
 	uint32_t signal_tid;
 	uint64_t signal_ns;
 	char why[DP_REASON_MAX]; /* no CPython: what it is instead */
+	char no_edge[DP_REASON_MAX]; /* why the edge source could not be had, "" */
 };
 
 struct dp_targets {
@@ -189,6 +191,8 @@ static void refresh_facts(struct target *x)
 		say(f->reason, sizeof(f->reason), "transport to the daemon not known");
 	else if (dp_version_at_least(f->dora, 1, 0, 0))
 		say(f->reason, sizeof(f->reason), "dora 1.x has no drop tokens");
+	if (x->no_edge[0])
+		say(f->reason, sizeof(f->reason), x->no_edge);
 }
 
 /* A helper of a node is nothing that was asked for, but it may turn out to be the node. */
@@ -693,7 +697,35 @@ static void emit_edge(struct dp_targets *t, struct target *x, int error)
 	r.u.source.source = DP_SOURCE_EDGE;
 	r.u.source.on = x->armed;
 	r.u.source.error = error;
+	if (error)
+		snprintf(r.u.source.detail, sizeof(r.u.source.detail), "%s", x->no_edge);
 	emit(t, &r);
+}
+
+/*
+ * A source that was asked for and cannot be had: the node's reason says so from now on, and standard
+ * error once a process, since holds without a waiter stay unconfirmed meanwhile.
+ */
+static void refuse_edge(struct dp_targets *t, struct target *x, int err)
+{
+	bool first = !x->no_edge[0];
+
+	if (err == -ENOENT)
+		snprintf(x->no_edge, sizeof(x->no_edge),
+			 "no uprobe: pthread_cond_signal was not found; holds that nobody waits for "
+			 "stay unconfirmed");
+	else
+		snprintf(x->no_edge, sizeof(x->no_edge),
+			 "no uprobe (%s)%s; holds that nobody waits for stay unconfirmed",
+			 strerror(-err),
+			 err == -EACCES || err == -EPERM ? ", CAP_SYS_ADMIN is missing" : "");
+	if (first) {
+		fprintf(stderr, "dora-probe: %d: %s; see: dora-probe doctor\n", (int)x->pid,
+			x->no_edge);
+		refresh_facts(x);
+		emit_facts(t, x);
+	}
+	emit_edge(t, x, err);
 }
 
 /* Arming takes the kernel some milliseconds: the answer comes at a later tick. */
@@ -709,8 +741,10 @@ static void arm(struct dp_targets *t, struct target *x)
 		err = dp_bpf_arm(t->bpf, x->pid, path, offset);
 	if (err == 0 || err == -EALREADY)
 		x->arming = 1;
-	else
+	else if (err == -ESRCH)
 		emit_edge(t, x, err);
+	else
+		refuse_edge(t, x, err);
 }
 
 static void check_arming(struct dp_targets *t, struct target *x)
@@ -726,7 +760,13 @@ static void check_arming(struct dp_targets *t, struct target *x)
 	x->armed = state == 1;
 	if (state < 0)
 		dp_bpf_disarm(t->bpf, x->pid);
-	emit_edge(t, x, state < 0 ? state : 0);
+	else
+		x->no_edge[0] = '\0';
+	/* A process that has just ended lacks nothing. */
+	if (state < 0 && state != -ESRCH)
+		refuse_edge(t, x, state);
+	else
+		emit_edge(t, x, state < 0 ? state : 0);
 }
 
 static void disarm(struct dp_targets *t, struct target *x)

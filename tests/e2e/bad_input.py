@@ -625,6 +625,85 @@ def commands_without_rights(d):
         raise Wrong("--help fails")
 
 
+def unit_rights():
+    """The capabilities of the systemd unit, as setpriv spells them."""
+    unit = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "agent", "dist",
+                        "dora-probe.service")
+    with open(unit, encoding="utf-8") as f:
+        line, = re.findall(r"^CapabilityBoundingSet=(.*)$", f.read(), re.M)
+    return [c.removeprefix("CAP_").lower() for c in line.split()]
+
+
+def with_rights(d, rights):
+    """As a user that has these capabilities and no other: binary and start of a command."""
+    exe, _ = stranger(d)
+    only = ",".join(["-all", *(f"+{r}" for r in rights)])
+    return exe, ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups",
+                 f"--inh-caps={only}", f"--ambient-caps={only}", f"--bounding-set={only}"]
+
+
+# More than a second on the CPU in C with the GIL, and nobody waits for it.
+C_HOLD = ("import time\n"
+          "while True:\n"
+          "    pow(7, 2_000_017)\n"
+          "    time.sleep(0.4)\n")
+
+
+def hold_with(d, rights, name):
+    """Watches a hold without a waiter: the findings of holds, the source, standard error."""
+    exe, wrap = with_rights(d, rights)
+    workdir = os.path.join(d, name)
+    os.mkdir(workdir)
+    with python(C_HOLD) as t:
+        got = run("--pid", t.pid, "--json", "--exact", "--duration", "8s", wrap=wrap, binary=exe)
+    if got.returncode != OK:
+        raise Wrong(f"{name}: exit code {got.returncode}: {got.stderr!r}")
+    lines = [json.loads(x) for x in got.stdout.splitlines()]
+    return [x for x in lines if x["event"] == "gil_hold"], lines, got.stderr
+
+
+@case
+def rights_of_the_unit(d):
+    """With exactly the unit's rights a hold is confirmed; each needed one less is said."""
+    rights = unit_rights()
+    holds, _, err = hold_with(d, rights, "all")
+    if not holds or "uprobe" in err:
+        raise Wrong(f"{len(holds)} holds, {err!r}")
+    holds, lines, err = hold_with(d, [r for r in rights if r != "sys_admin"], "no_admin")
+    if holds:
+        raise Wrong(f"confirmed without an edge source: {holds}")
+    if "CAP_SYS_ADMIN" not in err or "unconfirmed" not in err:
+        raise Wrong(f"does not say what is missing: {err!r}")
+    if not any("CAP_SYS_ADMIN" in (x.get("reason") or "") for x in lines if x["event"] == "node"):
+        raise Wrong(f"no node line has the reason: {[x for x in lines if x['event'] == 'node']}")
+
+
+@case
+def doctor_by_rights(d):
+    """What the doctor says and its exit code, with the unit's rights and with one less."""
+    rights = unit_rights()
+    exe, wrap = with_rights(d, [*rights, "kill"])
+    full = run("doctor", wrap=wrap, binary=exe)
+    if full.returncode != OK or re.search("^(limited|missing) +(capabilities|uprobes|programs)",
+                                          full.stdout, re.M):
+        raise Wrong(f"all rights: exit code {full.returncode}: {full.stdout}")
+    for less, code, check in (("sys_admin", OK, "uprobes"), ("sys_ptrace", RIGHT, "capabilities"),
+                              ("dac_read_search", RIGHT, "capabilities"),
+                              ("checkpoint_restore", OK, None)):
+        exe, wrap = with_rights(d, [r for r in [*rights, "kill"] if r != less])
+        got = run("doctor", wrap=wrap, binary=exe)
+        if got.returncode != code:
+            raise Wrong(f"without {less}: exit code {got.returncode}: {got.stdout}")
+        if check and not re.search(f"^(limited|missing) +{check}", got.stdout, re.M):
+            raise Wrong(f"without {less}: {check} is not named: {got.stdout}")
+        if check and f"CAP_{less.upper()}" not in got.stdout:
+            raise Wrong(f"does not name {less}: {got.stdout}")
+    exe, wrap = with_rights(d, [r for r in rights if r not in ("bpf", "perfmon", "sys_admin")])
+    got = run("doctor", wrap=wrap, binary=exe)
+    if got.returncode != RIGHT or not re.search("^missing +programs", got.stdout, re.M):
+        raise Wrong(f"without bpf: exit code {got.returncode}: {got.stdout}")
+
+
 def hidden(*folders):
     """Start of a command that sees empty folders in the place of these."""
     if os.geteuid() != 0 or not shutil.which("unshare"):

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+/* The doctor's checks of rights and of what may take them away. */
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "cli/doctor_check.h"
+#include "dora_probe/rights.h"
+
+/* Inode of the initial PID namespace: PROC_PID_INIT_INO in include/linux/proc_ns.h. */
+#define INITIAL_PID_NS "pid:[4026531836]"
+
+void check_capabilities(struct doctor *d, struct result *r)
+{
+	char lacking[640] = "", value[704];
+	enum verdict verdict = OK;
+
+	for (size_t i = 0; i < dp_rights_count; i++) {
+		const struct dp_right *right = &dp_rights[i];
+		size_t used = strlen(lacking);
+
+		/* Only who asks for it needs to switch users. */
+		if (right->when == DP_RIGHT_USER || has_cap(d, right->bit) ||
+		    (right->stand_in >= 0 && has_cap(d, right->stand_in)))
+			continue;
+		snprintf(lacking + used, sizeof(lacking) - used, "%s%s (%s)", used ? "; " : "",
+			 right->name, right->without);
+		if (right->needed)
+			verdict = MISSING;
+		else if (verdict == OK)
+			verdict = LIMITED;
+	}
+	snprintf(value, sizeof(value), "without %s", lacking);
+	say(r, verdict, RIGHT, verdict == OK ? "all that are used" : value,
+	    verdict == OK ? "" : become_root());
+}
+
+void check_memlock(struct doctor *d, struct result *r)
+{
+	struct rlimit limit = {0, 0};
+	char value[96];
+	int enough;
+
+	getrlimit(RLIMIT_MEMLOCK, &limit);
+	if (limit.rlim_cur == RLIM_INFINITY)
+		snprintf(value, sizeof(value), "unlimited");
+	else
+		snprintf(value, sizeof(value), "%llu KiB",
+			 (unsigned long long)limit.rlim_cur / 1024);
+	/* From 5.11 on BPF memory is charged to the control group (commit 3ac1f01b43b6). */
+	if (d->major > 5 || (d->major == 5 && d->minor >= 11)) {
+		strcat(value, "; this kernel does not count BPF memory by it");
+		say(r, OK, RIGHT, value, "");
+		return;
+	}
+	enough = limit.rlim_cur == RLIM_INFINITY || has_cap(d, CAP_SYS_RESOURCE);
+	say(r, enough ? OK : MISSING, RIGHT, value, enough ? "" : "ulimit -l unlimited, as root");
+}
+
+void check_unprivileged(struct doctor *d, struct result *r)
+{
+	char line[32], value[64];
+
+	if (read_line(d, "/proc/sys/kernel/unprivileged_bpf_disabled", line, sizeof(line)) < 0)
+		snprintf(value, sizeof(value), "no such setting");
+	else
+		snprintf(value, sizeof(value), "%.8s; with CAP_BPF it makes no difference", line);
+	say(r, OK, RIGHT, value, "");
+}
+
+void check_lockdown(struct doctor *d, struct result *r)
+{
+	char line[128];
+
+	if (read_line(d, "/sys/kernel/security/lockdown", line, sizeof(line)) < 0)
+		say(r, OK, RIGHT, "not in force", "");
+	else if (strstr(line, "[confidentiality]"))
+		/* Forbids BPF to read kernel memory, and perf (security/lockdown/lockdown.c). */
+		say(r, MISSING, RIGHT, line,
+		    "reboot with lockdown=integrity in place of lockdown=confidentiality");
+	else
+		say(r, OK, RIGHT, line, "");
+}
+
+void check_yama(struct doctor *d, struct result *r)
+{
+	char line[32], value[64];
+
+	if (read_line(d, "/proc/sys/kernel/yama/ptrace_scope", line, sizeof(line)) < 0) {
+		say(r, OK, RIGHT, "not in force", "");
+		return;
+	}
+	snprintf(value, sizeof(value), "%.8s", line);
+	/* 3 refuses every attach, whoever asks, until the next boot (Documentation/…/Yama.rst). */
+	if (strcmp(line, "3") == 0)
+		say(r, MISSING, RIGHT, "3: nobody may read another process until the next boot",
+		    "set kernel.yama.ptrace_scope=1 in /etc/sysctl.d and reboot");
+	else
+		say(r, OK, RIGHT, value, "");
+}
+
+/* The option hidepid of /proc: 1, 2, 4, or noaccess, invisible, ptraceable from 5.8 on. */
+void check_hidepid(struct doctor *d, struct result *r)
+{
+	char path[PATH_MAX], line[1024], value[64] = "off";
+	FILE *f;
+
+	path_of(d, "/proc/self/mounts", path, sizeof(path));
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		char *options = strstr(line, " /proc proc ");
+		char *hide = options ? strstr(options, "hidepid=") : NULL;
+
+		if (options)
+			strcpy(value, "off");
+		if (hide)
+			snprintf(value, sizeof(value), "%.*s", (int)strcspn(hide + 8, ", \n"),
+				 hide + 8);
+	}
+	if (f)
+		fclose(f);
+	if (strcmp(value, "off") == 0 || strcmp(value, "0") == 0 || has_cap(d, CAP_SYS_PTRACE))
+		say(r, OK, RIGHT, value, "");
+	else
+		say(r, LIMITED, RIGHT, value, become_root());
+}
+
+void check_pid_ns(struct doctor *d, struct result *r)
+{
+	char path[PATH_MAX], link[64];
+	ssize_t n;
+
+	path_of(d, "/proc/self/ns/pid", path, sizeof(path));
+	n = readlink(path, link, sizeof(link) - 1);
+	link[n < 0 ? 0 : n] = '\0';
+	if (strcmp(link, INITIAL_PID_NS) == 0)
+		say(r, OK, RIGHT, "that of the machine", "");
+	else
+		say(r, MISSING, RIGHT, "a container's: the kernel's process ids cannot be matched",
+		    "run it on the host, or start the container with --pid=host");
+}

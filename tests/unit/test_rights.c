@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+/* The systemd unit, the manual page and the hints name the rights of rights.h, no more, no less. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+
+#include <cmocka.h>
+
+#include "dora_probe/rights.h"
+
+/* A file of the tree; the tests run in its root. */
+static char *read_file(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	char *text = calloc(1, 1 << 18);
+
+	if (!f || !text)
+		fail_msg("%s cannot be read", path);
+	if (fread(text, 1, (1 << 18) - 1, f) == 0)
+		fail_msg("%s is empty", path);
+	fclose(f);
+	return text;
+}
+
+/* Takes the next capability of the text: its bit, -1 at the end. */
+static int next_capability(const char **text)
+{
+	const char *p = strstr(*text, "CAP_");
+	char name[32];
+	cap_value_t bit;
+	size_t len;
+
+	if (!p)
+		return -1;
+	len = strspn(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_");
+	assert_true(len < sizeof(name));
+	memcpy(name, p, len);
+	name[len] = '\0';
+	*text = p + len;
+	if (cap_from_name(name, &bit) != 0)
+		fail_msg("%s is no capability", name);
+	return bit;
+}
+
+static uint64_t capabilities(const char *text)
+{
+	uint64_t set = 0;
+
+	for (int bit; (bit = next_capability(&text)) >= 0;)
+		set |= 1ULL << bit;
+	return set;
+}
+
+static uint64_t listed(bool all)
+{
+	uint64_t set = 0;
+
+	for (size_t i = 0; i < dp_rights_count; i++)
+		if (all || dp_rights[i].when == DP_RIGHT_WATCH)
+			set |= 1ULL << dp_rights[i].bit;
+	return set;
+}
+
+static void test_numbers(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < dp_rights_count; i++) {
+		cap_value_t bit = -1;
+
+		assert_int_equal(cap_from_name(dp_rights[i].name, &bit), 0);
+		assert_int_equal(bit, dp_rights[i].bit);
+		assert_true(*dp_rights[i].without);
+	}
+}
+
+static void test_unit_file(void **state)
+{
+	char *unit = read_file("agent/dist/dora-probe.service");
+	char *line = strstr(unit, "\nCapabilityBoundingSet=");
+
+	(void)state;
+	assert_non_null(line);
+	line[1 + strcspn(line + 1, "\n")] = '\0';
+	assert_int_equal(capabilities(line), listed(false));
+	/* A second line would add to the first. */
+	assert_null(strstr(line + strlen(line) + 1, "\nCapabilityBoundingSet="));
+	assert_null(strstr(line + strlen(line) + 1, "\nAmbientCapabilities="));
+	free(unit);
+}
+
+static void test_manual_page(void **state)
+{
+	char *page = read_file("agent/dist/dora-probe.8");
+	char *section = strstr(page, ".SH CAPABILITIES"), *end;
+
+	(void)state;
+	assert_non_null(section);
+	end = strstr(section + 1, ".SH ");
+	assert_non_null(end);
+	*end = '\0';
+	assert_int_equal(capabilities(section), listed(true));
+	free(page);
+}
+
+static void test_hints(void **state)
+{
+	char set[DP_RIGHTS_TEXT], add[DP_RIGHTS_TEXT];
+	unsigned int all = 1u << DP_RIGHT_WATCH | 1u << DP_RIGHT_SIGNAL | 1u << DP_RIGHT_USER;
+	cap_t caps;
+
+	(void)state;
+	dp_rights_setcap(all, set, sizeof(set));
+	/* libcap reads it as setcap would. */
+	caps = cap_from_text(set);
+	assert_non_null(caps);
+	for (size_t i = 0; i < dp_rights_count; i++) {
+		cap_flag_value_t on = CAP_CLEAR;
+
+		assert_int_equal(cap_get_flag(caps, dp_rights[i].bit, CAP_PERMITTED, &on), 0);
+		assert_int_equal(on, CAP_SET);
+	}
+	cap_free(caps);
+	dp_rights_container(1u << DP_RIGHT_WATCH, add, sizeof(add));
+	assert_non_null(strstr(add, "--cap-add=SYS_ADMIN "));
+	assert_null(strstr(add, "KILL"));
+	dp_rights_setcap(1u << DP_RIGHT_WATCH, set, sizeof(set));
+	assert_null(strstr(set, "cap_kill"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_unit_file),
+		cmocka_unit_test(test_manual_page),
+		cmocka_unit_test(test_hints),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
