@@ -168,6 +168,11 @@ static __always_inline void thread_held(struct dp_thread_state *ts, __u32 tid, _
 		ts->run_off_ns = 0;
 		ts->gil = gil;
 	}
+	/*
+	 * A thread that runs a program is on the CPU. Where its switch-in was missed, the mark of
+	 * its last switch-out would otherwise stand for a sleep that goes on.
+	 */
+	ts->off_since_ns = 0;
 	ts->run_last_ns = now;
 }
 

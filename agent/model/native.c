@@ -56,20 +56,22 @@ static void moved(struct native *n, uint64_t t_ns, uint64_t seen_ns)
 /* A request that is ignored, and a sleep, prove a native call whatever the position is. */
 static void look_at_request(struct native *n, const struct dp_rec_look *k, uint64_t t_ns, bool idle)
 {
+	uint64_t off = look_off_since(k);
+
 	if (idle || k->drop_request != 1)
 		n->request_since_ns = 0;
 	else if (n->request_since_ns == 0)
 		n->request_since_ns = t_ns;
 	else if (t_ns - n->request_since_ns >= REQUEST_IGNORED_NS)
 		native_slept(n);
-	if (k->off_since_ns && !idle && k->before_ns > k->off_since_ns + NATIVE_SLEEP_NS)
+	if (off && !idle && k->before_ns > off + NATIVE_SLEEP_NS)
 		native_slept(n);
 }
 
 void native_look(struct native *n, const struct dp_rec_look *k, uint64_t t_ns, uint64_t seen_ns)
 {
 	/* A thread that wants the CPU and has none stays where it is, whatever it runs. */
-	bool idle = k->off_since_ns && k->off_runnable;
+	bool idle = look_off_since(k) && k->off_runnable;
 	bool sampled = k->run_eval != UINT16_MAX && k->run_samples >= n->samples;
 
 	look_at_request(n, k, t_ns, idle);

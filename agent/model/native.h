@@ -25,6 +25,15 @@ struct native {
 	uint64_t request_since_ns; /* a waiter has been asking for the GIL since; 0 none */
 };
 
+/*
+ * Since when the holder of a look has been off the CPU, 0 when it is not or nobody knows. A sample
+ * of the thread on the CPU after it went off says that its return was missed.
+ */
+static inline uint64_t look_off_since(const struct dp_rec_look *k)
+{
+	return k->run_last_ns > k->off_since_ns ? 0 : k->off_since_ns;
+}
+
 /* A look at the holder; `seen_ns` is the hold's first evidence. */
 void native_look(struct native *n, const struct dp_rec_look *k, uint64_t t_ns, uint64_t seen_ns);
 /* The holder slept for NATIVE_SLEEP_NS or more: no bytecode does that with the GIL. */

@@ -12,6 +12,7 @@
  * in [lo, start of the proof].
  */
 #include "model/timeline.h"
+#include "model/native.h"
 
 #include <string.h>
 
@@ -40,9 +41,10 @@ static void prove_by_look(const struct gil *g, struct hold *h, const struct dp_r
 			  uint64_t now)
 {
 	uint64_t wait = waiting_since(g, h->tid);
+	uint64_t off = look_off_since(k);
 
-	if (k->off_since_ns && k->off_since_ns < k->before_ns)
-		hold_prove(h, now, k->off_since_ns, k->before_ns);
+	if (off && off < k->before_ns)
+		hold_prove(h, now, off, k->before_ns);
 	if (k->edge_armed_ns) {
 		if (k->edge_take_tid == h->tid && k->edge_take_ns > k->edge_release_ns &&
 		    k->edge_take_ns < k->before_ns)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The GIL timeline from tables of records: what is a hold, what only looks like one. */
+#include <errno.h>
+
 #include "model_table.h"
 
 #define PID  100
@@ -596,6 +598,33 @@ static void test_standing_for_a_moment_is_not_native(void **state)
 	}
 }
 
+/*
+ * The holder computes; the kernel's mark of its last switch-out stays, as it does where the
+ * switch-in was missed. Samples of it on the CPU say otherwise, and nothing is proven.
+ */
+static void test_a_stale_off_cpu_mark_proves_nothing(void **state)
+{
+	struct table *t = table_new();
+
+	(void)state;
+	node(t, 0, PID, "recv");
+	armed(t, 50, 0, -EPERM);
+	for (double ms = 110; ms <= 1110; ms += 10) {
+		struct dp_record r = look(ms, PID, MAIN, 100);
+
+		r.u.look.off_since_ns = AT(115);
+		r.u.look.off_runnable = 1;
+		r.u.look.run_last_ns = AT(ms < 150 ? 115 : ms - 5);
+		feed(t, &r);
+		tick(t, ms + 0.1);
+	}
+	free_look(t, 1120);
+	t->ticked_ms = 1120;
+	ticks_until(t, 1250);
+	assert_int_equal(count_said(t, DP_FIND_GIL_HOLD), 0);
+	table_free(t);
+}
+
 /* A step of the wall clock moves what is printed as time, nothing else. */
 static void test_clock_step_moves_no_interval(void **state)
 {
@@ -649,6 +678,7 @@ int main(void)
 		cmocka_unit_test(test_clock_step_moves_no_interval),
 		cmocka_unit_test(test_disarming_is_no_reason_to_arm),
 		cmocka_unit_test(test_standing_for_a_moment_is_not_native),
+		cmocka_unit_test(test_a_stale_off_cpu_mark_proves_nothing),
 	};
 
 	return cmocka_run_group_tests_name("model: GIL timeline", tests, NULL, NULL);
