@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <gelf.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -396,7 +397,7 @@ static inline int gil_of(pid_t pid, const char *version, struct dp_target *t)
 		.off_switch_number = 24,
 		.off_cond = 32,
 		.off_mutex = 80,
-		.off_switch_cond = 120,
+		.off_switch_cond = 80 + sizeof(pthread_mutex_t),
 		.size = 208,
 		.interval_us = 5000,
 	};

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Boots a kernel that get.sh made, in QEMU, with the host's own files as its root, and runs a command there.
 #   boot.sh [-t SECONDS] [-r ROOT] FOLDER -- COMMAND ARGS...
-# ROOT: the folder that is the guest's / (default /). The command starts in this folder (it must be seen
-# in ROOT under the same path). Prints its output; exit code: the command's; 124 when time ran out, 125 when
+# ROOT: the folder that is the guest's / (default /). The command starts in the folder where boot.sh was
+# started, which the guest sees read-only under the same path whatever its root is. Prints its output; exit code: the command's; 124 when time ran out, 125 when
 # the guest died or never came up (its console's end is printed).
 #
 # Emulated in one thread: QEMU 7.2's default, one thread a CPU, loses a race with a kernel that patches its own
@@ -38,13 +38,18 @@ case "$(basename "$kernel")" in
 *-arm64) qemu=(qemu-system-aarch64 -M virt -cpu cortex-a72) console=ttyAMA0 ;;
 *) qemu=(qemu-system-x86_64 -M q35 -cpu Nehalem) console=ttyS0 ;;
 esac
+folder=()
+if [ "$root" != / ]; then
+	echo "$PWD" >"$share/folder"
+	folder=(-virtfs "local,path=$PWD,mount_tag=folder,security_model=none,readonly=on,multidevs=remap")
+fi
 rc=0
 timeout -k 5 "$seconds" "${qemu[@]}" -accel tcg,thread=single -smp 2 -m 2048 -nodefaults -no-reboot -display none \
 	-serial "file:$share/console" -kernel "$kernel/vmlinuz" -initrd "$kernel/initrd" \
 	-append "console=$console quiet panic=-1 oops=panic rdinit=/init" \
 	-virtfs "local,path=$root,mount_tag=host,security_model=none,readonly=on,multidevs=remap" \
 	-virtfs "local,path=$share,mount_tag=guest,security_model=none,multidevs=remap" \
-	</dev/null >"$share/qemu" 2>&1 || rc=$?
+	"${folder[@]}" </dev/null >"$share/qemu" 2>&1 || rc=$?
 cat "$share/stdout" 2>/dev/null || true
 cat "$share/stderr" >&2 2>/dev/null || true
 if [ -s "$share/rc" ]; then

@@ -71,11 +71,13 @@ grep -q overlay "$rd/mod/list" || cannot "$suite ($arch): no overlay module foun
 case "$arch" in
 amd64) cp /bin/busybox "$rd/bin/busybox" ;;
 *)
-	apt -qq download busybox-static >"$top/apt.log" 2>&1 || cannot "no busybox-static of $suite ($arch)"
+	# The suite of the security updates has few packages; any busybox will do.
+	busybox() { "$here/../setup/private_apt.sh" "$top/apt/bookworm-$arch" bookworm "$arch" -qq "$@" >"$top/apt.log" 2>&1; }
+	{ busybox update && busybox download busybox-static; } || cannot "no busybox-static of bookworm ($arch)"
 	mkdir "$out/bb"
-	dpkg-deb -x "$top/apt/$suite-$arch"/busybox-static_*.deb "$out/bb"
-	rm -f "$top/apt/$suite-$arch"/busybox-static_*.deb
-	cp "$(find "$out/bb" -type f -name busybox | sed -n 1p)" "$rd/bin/busybox"
+	dpkg-deb -x "$top/apt/bookworm-$arch"/busybox-static_*.deb "$out/bb"
+	rm -f "$top/apt/bookworm-$arch"/busybox-static_*.deb
+	cp "$(find "$out/bb" -type f -path '*/bin/busybox' | sed -n 1p)" "$rd/bin/busybox"
 	;;
 esac
 cp "$here/init.sh" "$rd/init"

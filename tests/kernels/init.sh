@@ -22,6 +22,11 @@ mkdir -p /rw/upper /rw/work
 mount -t overlay -o lowerdir=/lower,upperdir=/rw/upper,workdir=/rw/work overlay /root
 mkdir -p /root/run-guest
 mount -t 9p -o "$nine,rw" guest /root/run-guest
+if [ -s /root/run-guest/folder ]; then
+	folder=/root$(cat /root/run-guest/folder)
+	mkdir -p "$folder"
+	mount -t 9p -o "$nine,cache=loose,ro" folder "$folder"
+fi
 for d in proc sys dev run; do mkdir -p "/root/$d"; done
 mount -t proc proc /root/proc
 mount -t sysfs sys /root/sys

@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 all="bullseye-security/amd64 bookworm/amd64 trixie-security/amd64 sid/amd64
-     bullseye-security/arm64 bookworm/arm64 trixie-security/arm64 sid/arm64"
+     bullseye/arm64 bookworm/arm64 trixie-security/arm64 sid/arm64"
 figures=
 if [ "${1:-}" = --figures ]; then figures=$2 && shift 2; fi
 want=${*:-$all}

@@ -10,7 +10,7 @@ suite=${2:-bookworm}
 stamp=$(cat "$0" | sha256sum | cut -d' ' -f1)-$suite
 [ "$(cat "$1/.stamp" 2>/dev/null)" = "$stamp" ] && exit 0
 packages="libbpf-dev libelf-dev zlib1g-dev libyaml-dev libcap-dev libseccomp-dev libmicrohttpd-dev libncurses-dev
-	libcmocka-dev libc6-dev linux-libc-dev libgcc-12-dev python3 python3-dev bash coreutils"
+	libcmocka-dev libc6-dev linux-libc-dev libgcc-12-dev python3 python3-dev bash coreutils util-linux"
 mkdir -p "$1"
 root=$(cd "$1" && pwd)
 apt=$root.apt
@@ -26,8 +26,8 @@ mkdir -p "$root"
 # A root without /usr merged would shadow lib by a folder: the links come first, as in Debian since 12.
 for d in bin sbin lib; do mkdir -p "$root/usr/$d" && ln -s "usr/$d" "$root/$d"; done
 for deb in "$apt"/cache/archives/*.deb; do
-	# dpkg-deb -x keeps an existing link to a folder.
-	dpkg-deb -x "$deb" "$root"
+	# dpkg-deb -x would put a folder in the place of such a link.
+	dpkg-deb --fsys-tarfile "$deb" | tar -x --keep-directory-symlink -C "$root"
 done
 rm -f "$apt"/cache/archives/*.deb
 # For a guest whose / this is: mount points, and the shell that boot.sh's script wants.

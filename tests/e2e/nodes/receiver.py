@@ -28,7 +28,7 @@ import sys
 import threading
 import time
 
-from truth import DIR, NODE, now, phase, say, went
+from truth import DIR, NODE, now, phase, say, stretch, went
 
 OPTS = json.loads(os.environ.get("E2E_OPTS", "{}"))
 signal.alarm(int(os.environ.get("E2E_LIMIT", "120")))  # never outlives the test
@@ -118,7 +118,8 @@ def act_short(seconds):
     end = t0 + int(seconds * 1e9)
     n = 0
     while now() < end:
-        sum(range(200000))
+        with stretch():
+            sum(range(200000))
         os.read(fd, 1)
         n += 1
     os.close(fd)
