@@ -96,9 +96,11 @@ $(SKEL): $(BPF_OBJ)
 	$(Q)$(BPFTOOL) gen object $(B)/bpf/dora_probe.o $(BPF_OBJ)
 	$(Q)$(BPFTOOL) gen skeleton $(B)/bpf/dora_probe.o name dora_probe_bpf > $@
 
-$(B)/deps.stamp: tests/setup/packages.sh $(if $(ROOT),tests/setup/arm64_root.sh)
+$(B)/deps.stamp: tests/setup/packages.sh tests/setup/versions.sh $(if $(ROOT),tests/setup/arm64_root.sh)
 	$(Q)mkdir -p $(B)
+	$(Q)tests/setup/versions.sh system
 	$(Q)tests/setup/packages.sh $(if $(ROOT),cross,build)
+	$(Q)tests/setup/versions.sh libraries
 	$(if $(ROOT),$(Q)tests/setup/arm64_root.sh $(ROOT))
 	$(Q)touch $@
 

@@ -179,6 +179,8 @@ struct dp_layout {
 	uint32_t str_compact_data;
 };
 
+/* What the table alone knows of a release: from 3.13 on without all that _Py_DebugOffsets tells. 0 or -ENOTSUP. */
+int dp_layout_tabled(unsigned int minor, bool musl, struct dp_layout *ret);
 /* Layout of a release without _Py_DebugOffsets (3.8–3.12). 0 or -ENOTSUP. */
 int dp_layout_for(unsigned int minor, bool musl, struct dp_layout *ret);
 

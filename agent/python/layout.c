@@ -191,15 +191,20 @@ static const struct dp_layout *find(unsigned int minor)
 	return NULL;
 }
 
-int dp_layout_for(unsigned int minor, bool musl, struct dp_layout *ret)
+int dp_layout_tabled(unsigned int minor, bool musl, struct dp_layout *ret)
 {
 	const struct dp_layout *l = find(minor);
 
-	if (!l || minor > 12)
+	if (!l)
 		return -ENOTSUP;
 	*ret = *l;
 	gil_layout(ret, musl, 0);
 	return 0;
+}
+
+int dp_layout_for(unsigned int minor, bool musl, struct dp_layout *ret)
+{
+	return minor > 12 ? -ENOTSUP : dp_layout_tabled(minor, musl, ret);
 }
 
 /* Byte offsets of the fields within _Py_DebugOffsets, 3.13 to 3.15; 0: the version has none. */

@@ -3,6 +3,7 @@
 # apt-get for another suite or architecture, apart from the machine's own: sources, lists, cache and a
 # status without packages lie in a folder of its own, so nothing of the system changes.
 #   private_apt.sh FOLDER SUITE ARCH apt-get-arguments...
+#   private_apt.sh FOLDER SUITE ARCH mirror                  prints the mirror's address and does nothing else
 # The mirror is the one that the machine itself uses for Debian; downloads land in FOLDER.
 set -euo pipefail
 [ $# -ge 4 ] || { echo "usage: private_apt.sh FOLDER SUITE ARCH APT-GET-ARGUMENTS..." >&2; exit 2; }
@@ -19,6 +20,10 @@ case "$suite" in
 *-security) uri=${mirror%/}-security ;;
 *) uri=$mirror ;;
 esac
+if [ "$1" = mirror ]; then
+	echo "$uri"
+	exit 0
+fi
 conf=$dir/apt.conf
 mkdir -p "$dir"/{lists/partial,cache/archives/partial,etc/apt.conf.d,etc/preferences.d,etc/trusted.gpg.d,state}
 : >>"$dir/status"
