@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Writes the parts of the documentation that come from the code's own tables.
+
+Run after a change of a table, from anywhere: tests/tools/docs.py. Unit tests compare the same parts
+and fail when one is not current.
+"""
+
+import os
+import subprocess
+import sys
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BINARY = os.path.join(TOP, "build", "dora-probe")
+
+# (file, what stands before the part, what stands behind it, page of `dora-probe --print`)
+PARTS = [
+    ("agent/dist/dora-probe.8", ".SH OPTIONS\n", ".SH OUTPUT\n", "options"),
+]
+
+
+def main():
+    for name, begin, end, page in PARTS:
+        path = os.path.join(TOP, name)
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        made = subprocess.run([BINARY, "--print", page], check=True, capture_output=True,
+                              encoding="utf-8").stdout
+        head, rest = text.split(begin, 1)
+        tail = rest.split(end, 1)[1] if end else ""
+        new = head + begin + made + end + tail
+        if new != text:
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(new)
+            print(f"{name}: {page} written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
