@@ -295,6 +295,10 @@ static void test_rows_are_whole(void **state)
 		    (row->read && !row->argument) || (row->prints && row->size) ||
 		    (!row->prints && (!row->size || (!row->read && !row->set))))
 			fail_msg("--%s is not whole", row->name);
+		/* What the model was told is in the recording, so its replay may be told otherwise. */
+		if (dp_option_is_model(row) &&
+		    ~row->commands & (1u << DP_CMD_REPLAY | 1u << DP_CMD_REPORT))
+			fail_msg("--%s: replay and report refuse it", row->name);
 		if (!leader || leader->size != row->size || leader->read != row->read)
 			fail_msg("--%s follows --%s, which is another kind of value", row->name,
 				 row->follows);
