@@ -11,6 +11,7 @@
 
 #include "cli/manual.h"
 #include "cli/option_table.h"
+#include "show/fields_page.h"
 
 /* ---- texts ---------------------------------------------------------------------------------- */
 
@@ -184,6 +185,27 @@ static error_t take(struct parse *p, const struct dp_option *row, const char *ar
 	return 0;
 }
 
+/* false: there is no such page. tests/tools/docs.py knows where each is kept. */
+static bool print_page(const char *name)
+{
+	static const struct {
+		const char *name;
+		void (*print)(FILE *out);
+	} pages[] = {
+		{"options", dp_manual_options},
+		{"json", dp_fields_page},
+		{"schema", dp_fields_schema},
+	};
+
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+		if (strcmp(pages[i].name, name) == 0) {
+			pages[i].print(stdout);
+			return true;
+		}
+	}
+	return false;
+}
+
 static error_t print(struct parse *p, const struct dp_option *row, const char *arg,
 		     struct argp_state *state)
 {
@@ -199,9 +221,8 @@ static error_t print(struct parse *p, const struct dp_option *row, const char *a
 		puts("dora-probe " DP_VERSION);
 		break;
 	case DP_PRINT_PAGE:
-		if (strcmp(arg, "options") != 0)
+		if (!print_page(arg))
 			return mistake(p, "--%s \"%s\": no such page", row->name, arg);
-		dp_manual_options(stdout);
 		break;
 	case DP_PRINT_NOTHING:
 		break;
