@@ -296,8 +296,8 @@
 	V(WALL, time, wall_ns(f), maybe, "", "the same in UTC, by the last known wall clock (RFC 3339)") \
 	V(TEXT, event, dp_event_name(f->type), never, "", "what kind of line this is")
 
-#define DP_FINDING_who(F, V, M)                                                                    \
-	V(ID, pid, f->pid, maybe, "", "the process that it is about")                              \
+#define DP_FINDING_who(F, V, M, null)                                                              \
+	V(ID, pid, f->pid, null, "", "the process that it is about")                              \
 	V(TEXT, dataflow, f->dataflow, maybe, "", "uuid of its dataflow")                          \
 	V(TEXT, node, f->node, maybe, "", "its name in the dataflow")
 
@@ -310,8 +310,8 @@
 #define DP_FINDING_start(F, V, M)                                                                  \
 	M(const struct dp_rec_session *, session)                                                  \
 	M(uint32_t, sources) /* 1 << enum dp_source each */                                        \
-	V(TEXT, version, d->session ? d->session->version : NULL, maybe, "", "of dora-probe")      \
-	V(TEXT, kernel, d->session ? d->session->kernel : NULL, maybe, "", "release of the kernel") \
+	V(TEXT, version, d->session ? d->session->version : NULL, never, "", "of dora-probe")      \
+	V(TEXT, kernel, d->session ? d->session->kernel : NULL, never, "", "release of the kernel") \
 	V(TARGETS, targets, d->session ? d->session->targets : "", never, "", "what was to be watched, as the user named it") \
 	V(SOURCES, sources, d->sources, never, "", "what is attached")
 
@@ -321,7 +321,7 @@
 	M(uint8_t, nudge_disposition)   /* of the nudge signal: enum dp_signal_disposition */      \
 	M(uint8_t, other_caught_signal) /* a signal that the node catches, 0 none */               \
 	M(uint32_t, nudge_signal)                                                                  \
-	DP_FINDING_who(F, V, M)                                                                    \
+	DP_FINDING_who(F, V, M, never)                                                             \
 	V(TEXT, python, DP_FACT(python, NULL), maybe, "", "version of Python")                     \
 	V(TEXT, implementation, DP_FACT(implementation, NULL), maybe, "", "cpython, pypy, or native where there is no Python") \
 	V(TRUTH, free_threaded, d->facts && d->facts->is_python ? d->facts->free_threaded : -1, maybe, "", "a Python without a GIL") \
@@ -335,7 +335,7 @@
 	V(ID, daemon_pid, DP_FACT(daemon_pid, 0), maybe, "", "process of its daemon")
 
 #define DP_FINDING_hold(F, V, M)                                                                   \
-	DP_FINDING_who(F, V, M)                                                                    \
+	DP_FINDING_who(F, V, M, never)                                                             \
 	F(ID, uint32_t, tid, maybe, "", "the thread that held the GIL")                            \
 	M(struct dp_place, place)                                                                  \
 	V(TEXT, thread, d->place.thread, maybe, "", "its name")                                    \
@@ -355,7 +355,7 @@
 	F(BOOL, uint8_t, dora_internal, never, "", "within dora's own code")
 
 #define DP_FINDING_wait(F, V, M)                                                                   \
-	DP_FINDING_who(F, V, M)                                                                    \
+	DP_FINDING_who(F, V, M, never)                                                             \
 	F(ID, uint32_t, tid, never, "", "the thread that waited for the GIL")                      \
 	F(MOMENT, uint64_t, start_ns, never, "ns (clock)", "since then")                           \
 	F(MOMENT, uint64_t, end_ns, never, "ns (clock)", "until then")                             \
@@ -391,7 +391,7 @@
 #define DP_FINDING_warning(F, V, M)                                                                \
 	F(KIND, uint8_t, kind, never, "", "what it warns of")                                      \
 	F(SEVERITY, uint8_t, severity, never, "", "how bad it is")                                 \
-	DP_FINDING_who(F, V, M)                                                                    \
+	DP_FINDING_who(F, V, M, maybe)                                                             \
 	F(CAUSE, int8_t, cause, maybe, "", "why it is so")                                         \
 	F(ID, uint32_t, holder_tid, maybe, "", "the thread that holds the GIL")                    \
 	M(struct dp_place, place)                                                                  \
@@ -406,7 +406,7 @@
 	V(TEXT, thread, d->place.thread, maybe, "", "name of the thread at the place")
 
 #define DP_FINDING_signal(F, V, M)                                                                 \
-	DP_FINDING_who(F, V, M)                                                                    \
+	DP_FINDING_who(F, V, M, never)                                                             \
 	F(SIGNAL, uint32_t, signal, maybe, "", "number of the signal")                             \
 	F(ID, uint32_t, sender_pid, maybe, "", "process that sent it")                             \
 	F(MOMENT, uint64_t, sent_ns, maybe, "ns (clock)", "sent")                                  \
@@ -415,13 +415,13 @@
 	F(ID, uint32_t, tid, maybe, "", "the thread that it was delivered to")
 
 #define DP_FINDING_stop(F, V, M)                                                                   \
-	DP_FINDING_who(F, V, M)                                                                    \
+	DP_FINDING_who(F, V, M, never)                                                             \
 	F(STOP, uint8_t, reason, never, "", "what tells the node to end")                          \
 	F(MOMENT, uint64_t, deadline_ns, maybe, "ns (clock)", "when the daemon sends its first signal") \
 	F(SIGNAL, uint32_t, kill_signal, maybe, "", "which signal that is")
 
 #define DP_FINDING_action(F, V, M)                                                                 \
-	DP_FINDING_who(F, V, M)                                                                    \
+	DP_FINDING_who(F, V, M, maybe)                                                             \
 	F(ACTION, uint8_t, action, never, "", "what the probe did or would have done")             \
 	F(SIGNAL, uint32_t, signal, maybe, "", "number of the signal")                             \
 	F(ID, uint32_t, tid, maybe, "", "the thread that it went to")                              \
@@ -431,7 +431,7 @@
 	F(ID, uint32_t, attempt, maybe, "", "how many times by now")
 
 #define DP_FINDING_exit(F, V, M)                                                                   \
-	DP_FINDING_who(F, V, M)                                                                    \
+	DP_FINDING_who(F, V, M, never)                                                             \
 	F(CODE, int32_t, code, maybe, "", "exit code; null when a signal ended it")                \
 	F(SIGNAL, uint32_t, signal, maybe, "", "number of the signal that ended it")               \
 	F(ID, uint32_t, killer_pid, maybe, "", "process that sent it")                             \
@@ -447,10 +447,10 @@
 	F(LOSS, uint32_t, reason, never, "", "where something was lost")                           \
 	F(NUMBER, uint64_t, count, never, "", "how much since the last such line")                 \
 	F(NUMBER, uint64_t, total, never, "", "how much since the start")                          \
-	DP_FINDING_who(F, V, M)
+	DP_FINDING_who(F, V, M, maybe)
 
 #define DP_FINDING_forecast(F, V, M)                                                               \
-	DP_FINDING_who(F, V, M)                                                                    \
+	DP_FINDING_who(F, V, M, maybe)                                                             \
 	F(COUNT, uint64_t, need_ns, maybe, "ns", "time that a stop would take now")                \
 	F(COUNT, uint64_t, grace_ns, maybe, "ns", "time that it would be given")                   \
 	F(BOOL, uint8_t, at_risk, never, "", "it would not make it")                               \
@@ -471,7 +471,7 @@
 #define DP_FINDING_summary_node(F, V, M)                                                           \
 	M(const char *, dataflow)                                                                  \
 	M(const char *, node)                                                                      \
-	V(ID, pid, f->pid, maybe, "", "its process")                                               \
+	V(ID, pid, f->pid, never, "", "its process")                                               \
 	V(TEXT, dataflow, d->dataflow ? d->dataflow : f->dataflow, maybe, "", "uuid of its dataflow") \
 	V(TEXT, node, d->node ? d->node : f->node, maybe, "", "its name in the dataflow")          \
 	F(COUNT, uint64_t, holds, never, "", "proven holds of its GIL, of any length")             \
