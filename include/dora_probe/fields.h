@@ -188,8 +188,7 @@
 #define DP_FIELDS_action(N, E, T, B, S)                                                            \
 	E(uint8_t, action, DP_ACTION_COUNT - 1) /* enum dp_action */                               \
 	E(uint8_t, result, DP_RESULT_COUNT - 1) /* enum dp_action_result */                        \
-	N(uint8_t, dry_run)                                                                        \
-	N(uint8_t, pad)                                                                            \
+	B(pad, 2)                                                                                  \
 	N(uint32_t, signal)                                                                        \
 	N(uint32_t, attempt) /* from 1 */                                                          \
 	N(uint32_t, pad2)                                                                          \
