@@ -77,17 +77,18 @@ static const char *at_limit(const struct dp_option *row, enum sample s, char *re
 	return NULL;
 }
 
+/* The largest value where there is an order: no default is that. */
 static const char *good_value(const struct dp_option *row)
 {
-	return row->read == dp_value_duration  ? "1234567us"
-	       : row->read == dp_value_name    ? "camera"
-	       : row->read == dp_value_pids    ? "7,8"
-	       : row->read == dp_value_percent ? "12.5"
-	       : row->read == dp_value_choice  ? row->limits.name((unsigned int)row->limits.max)
-	       : row->read == dp_value_signal  ? "USR1"
-	       : row->read == dp_value_listen  ? "[::1]:7"
-	       : row->read == dp_value_text    ? "x.html"
-					       : NULL;
+	static char most[SAMPLE_MAX];
+
+	return row->read == dp_value_name     ? "camera"
+	       : row->read == dp_value_pids   ? "7,8"
+	       : row->read == dp_value_signal ? "USR1"
+	       : row->read == dp_value_listen ? "[::1]:7"
+	       : row->read == dp_value_text   ? "x.html"
+	       : row->read                    ? at_limit(row, MOST, most)
+					      : NULL;
 }
 
 /* Is what good_value() says at `at`? Also whether the row gives room for just that. */
@@ -99,7 +100,7 @@ static bool has_good_value(const struct dp_option *row, const void *at)
 	if (!row->read)
 		return row->size == 1 && *(const int8_t *)at == row->set;
 	if (row->read == dp_value_duration)
-		return row->size == 8 && *(const uint64_t *)at == 1234567000;
+		return row->size == 8 && *(const uint64_t *)at == row->limits.max / 1000 * 1000;
 	if (row->read == dp_value_name)
 		return row->size == sizeof(*names) && names->count == 1 &&
 		       strcmp(names->name[0], "camera") == 0;
@@ -107,7 +108,8 @@ static bool has_good_value(const struct dp_option *row, const void *at)
 		return row->size == sizeof(*pids) && pids->count == 2 && pids->pid[0] == 7 &&
 		       pids->pid[1] == 8;
 	if (row->read == dp_value_percent)
-		return row->size == sizeof(double) && *(const double *)at == 12.5;
+		return row->size == sizeof(double) &&
+		       *(const double *)at == (double)row->limits.max;
 	if (row->read == dp_value_choice)
 		return row->size == 1 && *(const uint8_t *)at == row->limits.max;
 	if (row->read == dp_value_signal)
@@ -295,7 +297,8 @@ static void test_rows_are_whole(void **state)
 		    (row->read && !row->argument) || (row->prints && row->size) ||
 		    (!row->prints && (!row->size || (!row->read && !row->set))))
 			fail_msg("--%s is not whole", row->name);
-		/* What the model was told is in the recording, so its replay may be told otherwise. */
+		/* What the model was told is in the recording, so its replay may be told otherwise.
+		 */
 		if (dp_option_is_model(row) &&
 		    ~row->commands & (1u << DP_CMD_REPLAY | 1u << DP_CMD_REPORT))
 			fail_msg("--%s: replay and report refuse it", row->name);
