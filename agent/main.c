@@ -23,6 +23,7 @@ int main(int argc, char **argv)
 	case DP_CMD_REPORT:
 		return dp_report(&o);
 	case DP_CMD_WATCH:
+	case DP_CMD_COUNT:
 		break;
 	}
 	return dp_watch(&o);

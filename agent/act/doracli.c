@@ -130,7 +130,6 @@ static void fail(struct dp_rec_action *ret, const struct dp_request *q,
 	struct dp_sentence s;
 
 	answer_begin(ret, &s, q->attempt, result);
-	ret->dry_run = q->dry_run ? 1 : 0;
 	dp_say(&s, text);
 }
 
@@ -172,7 +171,6 @@ int dp_doracli_stop(struct dp_doracli *c, const struct dp_request *q, uid_t uid,
 	char *argv[] = {(char *)c->command, "stop", uuid, "--grace-duration", grace, NULL};
 	char *env[ENV_MAX + 4];
 	struct running *r = NULL;
-	struct dp_sentence s;
 	size_t i, n = 0;
 	int err;
 
@@ -192,15 +190,6 @@ int dp_doracli_stop(struct dp_doracli *c, const struct dp_request *q, uid_t uid,
 	snprintf(uuid, sizeof(uuid), "%s", q->dataflow);
 	/* Whole milliseconds: dora's duration syntax has no fractions. */
 	snprintf(grace, sizeof(grace), "%" PRIu64 "ms", q->grace_ns / 1000000);
-	if (q->dry_run) {
-		answer_begin(ret, &s, q->attempt, DP_RESULT_WOULD_SEND);
-		ret->dry_run = 1;
-		dp_say(&s, "dora stop ");
-		dp_say(&s, uuid);
-		dp_say(&s, " --grace-duration ");
-		dp_say(&s, grace);
-		return 1;
-	}
 	for (i = 0; i < DP_DORACLI_RUNNING_MAX; i++) {
 		if (!c->running[i].child.pid) {
 			r = r ? r : &c->running[i];

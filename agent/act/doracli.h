@@ -33,7 +33,7 @@ void dp_doracli_free(struct dp_doracli *c);
 
 /*
  * Starts the stop of q->dataflow with q->grace_ns as user `uid`. now_ns: CLOCK_MONOTONIC. 1: *ret
- * is the answer already (dry run, refused, failed). 0: started, the answer comes by
+ * is the answer already (refused, failed). 0: started, the answer comes by
  * dp_doracli_poll.
  */
 int dp_doracli_stop(struct dp_doracli *c, const struct dp_request *q, uid_t uid, uint64_t now_ns,

@@ -523,11 +523,9 @@ static enum dp_action_result perform(struct dp_hands *h, const struct dp_request
 			 nudge ? "does not catch" : "ignores", sig);
 		return DP_RESULT_REFUSED;
 	}
-	if (!q->dry_run) {
-		err = lock_target(h, t, why, len);
-		if (err)
-			return err == -EBUSY ? DP_RESULT_REFUSED : DP_RESULT_FAILED;
-	}
+	err = lock_target(h, t, why, len);
+	if (err)
+		return err == -EBUSY ? DP_RESULT_REFUSED : DP_RESULT_FAILED;
 	if (nudge) {
 		held = look(ctx, t->pid, th->tid, why, len);
 		if (held <= 0) {
@@ -543,8 +541,7 @@ static enum dp_action_result perform(struct dp_hands *h, const struct dp_request
 	else if (!pidfd_alive(t->fd))
 		err = -ESRCH;
 	if (!err)
-		err = nudge ? signal_thread(t, th, q->dry_run ? 0 : sig)
-			    : signal_process(t, q->dry_run ? 0 : sig);
+		err = nudge ? signal_thread(t, th, sig) : signal_process(t, sig);
 	if (err)
 		goto failed;
 	if (nudge)
@@ -553,7 +550,7 @@ static enum dp_action_result perform(struct dp_hands *h, const struct dp_request
 					: "by tgkill (no pidfd before Linux 5.3)";
 	else
 		*ret_how = t->fd >= 0 ? "by pidfd" : "by kill (no pidfd before Linux 5.3)";
-	return q->dry_run ? DP_RESULT_WOULD_SEND : DP_RESULT_SENT;
+	return DP_RESULT_SENT;
 failed:
 	say_errno(why, len, "not sent", err, (pid_t)q->pid);
 	return err == -ESRCH ? DP_RESULT_REFUSED : DP_RESULT_FAILED;
@@ -568,11 +565,10 @@ void dp_hands_act(struct dp_hands *h, const struct dp_request *q, dp_hands_look 
 
 	memset(ret, 0, sizeof(*ret));
 	ret->action = q->action;
-	ret->dry_run = q->dry_run ? 1 : 0;
 	ret->signal = q->signal;
 	ret->attempt = q->attempt;
 	ret->result = (uint8_t)perform(h, q, look, ctx, &how, why, sizeof(why));
-	if (ret->result != DP_RESULT_SENT && ret->result != DP_RESULT_WOULD_SEND) {
+	if (ret->result != DP_RESULT_SENT) {
 		dp_sentence_begin(&s, ret->reason, sizeof(ret->reason));
 		dp_say(&s, why[0] ? why : "not sent: the state has changed");
 		return;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,7 @@ int dp_hook_fact(struct dp_hook_facts *f, const char *name, const char *value)
 
 	if (!value || !value[0])
 		return 0;
-	if (!len || len > 20 || strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") != len)
+	if (!len || len >= DP_HOOK_NAME_MAX || strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") != len)
 		return -EINVAL;
 	if (f->count >= DP_HOOK_FACTS_MAX)
 		return -ENOSPC;
@@ -70,64 +71,116 @@ int dp_hook_fact_u64(struct dp_hook_facts *f, const char *name, uint64_t value)
 	return dp_hook_fact(f, name, text);
 }
 
-/* A time or count that may be null. */
-static void fact_time(struct dp_hook_facts *f, const char *name, uint64_t value)
+/* ---- facts, from the lists of fields.h ------------------------------------------------------- */
+
+/* "held_ns" as "HELD_NS". */
+static const char *in_capitals(const char *name, char ret[DP_HOOK_NAME_MAX])
 {
+	size_t i;
+
+	for (i = 0; name[i] && i < DP_HOOK_NAME_MAX - 1; i++)
+		ret[i] = name[i] >= 'a' && name[i] <= 'z' ? (char)(name[i] - 'a' + 'A') : name[i];
+	ret[i] = '\0';
+	return ret;
+}
+
+/* One function a kind of field; what is null in JSON is not set. */
+
+static void fact_TEXT(struct dp_hook_facts *f, const char *name, const char *value)
+{
+	char capitals[DP_HOOK_NAME_MAX];
+
+	dp_hook_fact(f, in_capitals(name, capitals), value);
+}
+
+static void fact_COUNT(struct dp_hook_facts *f, const char *name, uint64_t value)
+{
+	char capitals[DP_HOOK_NAME_MAX];
+
 	if (value != DP_NULL)
-		dp_hook_fact_u64(f, name, value);
+		dp_hook_fact_u64(f, in_capitals(name, capitals), value);
 }
 
-static void fact_id(struct dp_hook_facts *f, const char *name, uint32_t value)
+static void fact_NUMBER(struct dp_hook_facts *f, const char *name, uint64_t value)
 {
-	if (value)
-		dp_hook_fact_u64(f, name, value);
+	char capitals[DP_HOOK_NAME_MAX];
+
+	dp_hook_fact_u64(f, in_capitals(name, capitals), value);
 }
 
-static void warning_facts(struct dp_hook_facts *f, const struct dp_warning_finding *w)
+static void fact_ID(struct dp_hook_facts *f, const char *name, uint64_t value)
+{
+	fact_COUNT(f, name, value ? value : DP_NULL);
+}
+
+static void fact_MOMENT(struct dp_hook_facts *f, const char *name, uint64_t value)
+{
+	fact_ID(f, name, value);
+}
+
+static void fact_LINE(struct dp_hook_facts *f, const char *name, int32_t value)
+{
+	fact_ID(f, name, value > 0 ? (uint64_t)value : 0);
+}
+
+static void fact_SLACK(struct dp_hook_facts *f, const char *name, int64_t value)
 {
 	char text[24];
 
-	dp_hook_fact(f, "EVENT", "warning");
-	dp_hook_fact(f, "KIND", dp_warning_name(w->kind));
-	dp_hook_fact(f, "SEVERITY", dp_severity_name(w->severity));
-	if (w->cause >= 0)
-		dp_hook_fact(f, "CAUSE", dp_cause_name((unsigned int)w->cause));
-	dp_hook_fact(f, "RESOLVED", w->resolved ? "true" : "false");
-	fact_id(f, "HOLDER_TID", w->holder_tid);
-	dp_hook_fact(f, "THREAD", w->place.thread);
-	dp_hook_fact(f, "FUNCTION", w->place.function);
-	dp_hook_fact(f, "FILE", w->place.file);
-	dp_hook_fact(f, "LIBRARY", w->place.library);
-	if (w->place.line > 0)
-		dp_hook_fact_u64(f, "LINE", (uint64_t)w->place.line);
-	fact_time(f, "HELD_NS", w->held_ns);
-	fact_time(f, "PENDING_TOKENS", w->pending_tokens);
-	fact_time(f, "OLDEST_PENDING_NS", w->oldest_pending_ns);
-	fact_time(f, "DEADLINE_NS", w->deadline_ns);
-	if (w->slack_ns != DP_SNULL) {
-		snprintf(text, sizeof(text), "%" PRId64, w->slack_ns);
-		dp_hook_fact(f, "SLACK_NS", text);
-	}
-	dp_hook_fact(f, "ADVICE", w->advice);
+	snprintf(text, sizeof(text), "%" PRId64, value);
+	fact_TEXT(f, name, value == DP_SNULL ? NULL : text);
 }
 
-static void action_facts(struct dp_hook_facts *f, const struct dp_action_finding *a)
+static void fact_BOOL(struct dp_hook_facts *f, const char *name, bool value)
+{
+	fact_TEXT(f, name, value ? "true" : "false");
+}
+
+/* By name alone, which a shell's kill takes as well as a person. */
+static void fact_SIGNAL(struct dp_hook_facts *f, const char *name, uint32_t signal)
 {
 	struct dp_sentence s;
 	char text[24];
 
-	dp_hook_fact(f, "EVENT", "action");
-	dp_hook_fact(f, "ACTION", dp_action_name(a->action));
-	dp_hook_fact(f, "RESULT", dp_action_result_name(a->result));
-	dp_hook_fact(f, "DRY_RUN", a->dry_run ? "true" : "false");
-	if (a->signal) {
-		dp_sentence_begin(&s, text, sizeof(text));
-		dp_say_signal(&s, a->signal);
-		dp_hook_fact(f, "SIGNAL", text);
+	dp_sentence_begin(&s, text, sizeof(text));
+	dp_say_signal(&s, signal);
+	fact_TEXT(f, name, signal ? text : NULL);
+}
+
+static void fact_CAUSE(struct dp_hook_facts *f, const char *name, int cause)
+{
+	fact_TEXT(f, name, cause < 0 ? NULL : dp_cause_name((unsigned int)cause));
+}
+
+#define FACT_WORD(kind, word)                                                                      \
+	static void fact_##kind(struct dp_hook_facts *f, const char *name, unsigned int value)     \
+	{                                                                                          \
+		fact_TEXT(f, name, word(value));                                                   \
 	}
-	fact_id(f, "TID", a->tid);
-	fact_id(f, "ATTEMPT", a->attempt);
-	dp_hook_fact(f, "REASON", a->reason);
+FACT_WORD(KIND, dp_warning_name)
+FACT_WORD(SEVERITY, dp_severity_name)
+FACT_WORD(ACTION, dp_action_name)
+FACT_WORD(RESULT, dp_action_result_name)
+
+#define FACT_F(kind, type, name, null, unit, meaning)                                              \
+	FACT_V(kind, name, d->name, null, unit, meaning)
+#define FACT_V(kind, name, value, null, unit, meaning)                                             \
+	_Static_assert(sizeof(#name) <= DP_HOOK_NAME_MAX, #name);                                  \
+	fact_##kind(facts, #name, value);
+#define FACT_M(type, name)
+
+static void warning_facts(struct dp_hook_facts *facts, const struct dp_finding *f)
+{
+	const struct dp_warning_finding *d = &f->u.warning;
+
+	DP_FINDING_warning(FACT_F, FACT_V, FACT_M)
+}
+
+static void action_facts(struct dp_hook_facts *facts, const struct dp_finding *f)
+{
+	const struct dp_action_finding *d = &f->u.action;
+
+	DP_FINDING_action(FACT_F, FACT_V, FACT_M)
 }
 
 int dp_hook_facts_from(struct dp_hook_facts *f, const struct dp_finding *finding)
@@ -135,16 +188,18 @@ int dp_hook_facts_from(struct dp_hook_facts *f, const struct dp_finding *finding
 	if (finding->type != DP_FIND_WARNING && finding->type != DP_FIND_ACTION)
 		return -EINVAL;
 	dp_hook_facts_begin(f, finding->pid);
-	dp_hook_fact_u64(f, "T_NS", finding->t_ns);
-	fact_id(f, "PID", finding->pid);
-	dp_hook_fact(f, "DATAFLOW", finding->dataflow);
-	dp_hook_fact(f, "NODE", finding->node);
-	if (finding->type == DP_FIND_WARNING)
-		warning_facts(f, &finding->u.warning);
-	else
-		action_facts(f, &finding->u.action);
+	fact_NUMBER(f, "t_ns", finding->t_ns);
+	if (finding->type == DP_FIND_WARNING) {
+		fact_TEXT(f, "event", "warning");
+		warning_facts(f, finding);
+	} else {
+		fact_TEXT(f, "event", "action");
+		action_facts(f, finding);
+	}
 	return 0;
 }
+
+/* ---- runs ------------------------------------------------------------------------------------ */
 
 int dp_hooks_new(const struct dp_hooks_options *o, struct dp_hooks **ret)
 {

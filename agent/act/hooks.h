@@ -15,6 +15,7 @@
 #define DP_HOOK_LIMIT_NS     5000000000ULL
 #define DP_HOOKS_RUNNING_MAX 4u
 #define DP_HOOK_FACTS_MAX    32u
+#define DP_HOOK_NAME_MAX     21u  /* bytes of a name without DORA_PROBE_, with its NUL */
 #define DP_HOOK_VALUE_MAX    256u /* bytes of one value; longer ones are cut */
 
 struct dp_hooks;

@@ -22,6 +22,7 @@
 #include "act/hands.h"
 #include "act/hooks.h"
 #include "act/stop_command.h"
+#include "cli/values.h"
 #include "dora/wire.h"
 #include "model/model.h"
 #include "sense/bpf_source.h"
@@ -585,15 +586,15 @@ static void push_session(struct watch *w)
 	snprintf(r.u.session.version, sizeof(r.u.session.version), "%s", DP_VERSION);
 	if (uname(&u) == 0)
 		snprintf(r.u.session.kernel, sizeof(r.u.session.kernel), "%s", u.release);
-	for (unsigned int i = 0; i < o->pid_count; i++) {
-		snprintf(pid, sizeof(pid), "%d", (int)o->pids[i]);
+	for (unsigned int i = 0; i < o->wanted.pids.count; i++) {
+		snprintf(pid, sizeof(pid), "%d", (int)o->wanted.pids.pid[i]);
 		append(r.u.session.targets, sizeof(r.u.session.targets), pid);
 	}
-	for (unsigned int i = 0; i < o->node_count; i++)
-		append(r.u.session.targets, sizeof(r.u.session.targets), o->nodes[i]);
-	for (unsigned int i = 0; i < o->dataflow_count; i++)
-		append(r.u.session.targets, sizeof(r.u.session.targets), o->dataflows[i]);
-	if (o->all)
+	for (unsigned int i = 0; i < o->wanted.nodes.count; i++)
+		append(r.u.session.targets, sizeof(r.u.session.targets), o->wanted.nodes.name[i]);
+	for (unsigned int i = 0; i < o->wanted.dataflows.count; i++)
+		append(r.u.session.targets, sizeof(r.u.session.targets), o->wanted.dataflows.name[i]);
+	if (o->wanted.all)
 		append(r.u.session.targets, sizeof(r.u.session.targets), "all");
 	push_own(w, &r);
 
@@ -837,10 +838,10 @@ static int run(struct watch *w)
 static void say_waiting(const struct dp_options *o)
 {
 	fprintf(stderr, "dora-probe: no node");
-	for (unsigned int i = 0; i < o->node_count; i++)
-		fprintf(stderr, "%s %s", i ? "," : " named", o->nodes[i]);
-	for (unsigned int i = 0; i < o->dataflow_count; i++)
-		fprintf(stderr, "%s %s", i ? "," : " of dataflow", o->dataflows[i]);
+	for (unsigned int i = 0; i < o->wanted.nodes.count; i++)
+		fprintf(stderr, "%s %s", i ? "," : " named", o->wanted.nodes.name[i]);
+	for (unsigned int i = 0; i < o->wanted.dataflows.count; i++)
+		fprintf(stderr, "%s %s", i ? "," : " of dataflow", o->wanted.dataflows.name[i]);
 	fprintf(stderr,
 		" runs yet: waiting for one to start (`dora-probe list` shows what runs)\n");
 }
@@ -918,7 +919,7 @@ int dp_watch(const struct dp_options *o)
 			goto cleanup;
 		}
 	}
-	w.targets = dp_targets_new(o, w.bpf, w.wire, &target_sink);
+	w.targets = dp_targets_new(&o->wanted, w.bpf, w.wire, &target_sink);
 	if (!w.targets) {
 		err = -ENOMEM;
 		goto cleanup;
@@ -990,7 +991,7 @@ cleanup:
 	if (w.output_error)
 		return DP_EX_INTERNAL;
 	/* What was asked for by name never came. */
-	if ((o->node_count || o->dataflow_count) && !nodes_seen)
+	if ((o->wanted.nodes.count || o->wanted.dataflows.count) && !nodes_seen)
 		return DP_EX_TARGET;
 	return o->fail_on_warning && w.warned ? DP_EX_WARNED : DP_EX_OK;
 }

@@ -83,21 +83,12 @@ void dp_grace_of(const char *dora, struct dp_grace *ret)
 
 	*ret = (struct dp_grace){
 		.deadline_ns = 10 * SECOND,
-		.sigkill_ns = 15 * SECOND,
 		.first_signal = SIGTERM,
-		.stop_on_wire = 1,
-		.kill_looks_clean = 1,
 	};
 	if (!dora || !parse(dora, &v))
 		return;
-	/* Drop tokens went with 1.0 (#1745), release candidates included. */
-	ret->has_tokens = v.part[0] == 0;
-	ret->kill_looks_clean = dp_version_at_least(dora, 1, 0, 0) ? 1 : 0;
-	/* Before 0.3.8 the event thread hands each event over to Python before it polls again. */
-	ret->stop_on_wire = dp_version_at_least(dora, 0, 3, 8) ? 1 : 0;
 	if (dp_version_at_least(dora, 0, 4, 0))
 		return;
 	ret->first_signal = SIGKILL;
 	ret->deadline_ns = (dp_version_at_least(dora, 0, 3, 6) ? 15 : 2) * SECOND;
-	ret->sigkill_ns = ret->deadline_ns;
 }

@@ -53,11 +53,7 @@ const char *dp_dora_version_of_message(const char *message);
 /* Default grace ladder of a dora version ("" = newest). Durations in ns. */
 struct dp_grace {
 	uint64_t deadline_ns;  /* Stop to the first deadly signal */
-	uint64_t sigkill_ns;   /* Stop to SIGKILL */
 	uint32_t first_signal; /* SIGTERM or SIGKILL */
-	uint8_t stop_on_wire;  /* 0: Stop does not reach the wire while Python is busy (<= 0.3.7) */
-	uint8_t kill_looks_clean; /* 1.x reports the kill as a clean exit */
-	uint8_t has_tokens;    /* 0 from 1.0 on */
 };
 void dp_grace_of(const char *dora, struct dp_grace *ret);
 

@@ -167,7 +167,6 @@ void guard_answer(const struct env *e, struct node *n, const struct dp_record *r
 	f.u.action = (struct dp_action_finding){
 		.action = a->action,
 		.result = a->result,
-		.dry_run = a->dry_run,
 		.signal = a->signal,
 		.tid = r->h.tid,
 		.attempt = a->attempt,

@@ -111,104 +111,6 @@ cleanup:
 	return 0;
 }
 
-/* The caller has checked that there is a NUL. */
-static void clear_tail(char *s, size_t size)
-{
-	size_t len = strnlen(s, size);
-
-	memset(s + len, 0, size - len);
-}
-
-#define CLEAR(field) clear_tail((field), sizeof(field))
-
-/*
- * What stands behind a string's NUL is whatever the memory held before, and that may have been a
- * dataflow's payload. A recording must hold none, so each string is cleared to its end.
- */
-static void clear_strings(struct dp_record *r)
-{
-	switch ((enum dp_record_type)r->h.type) {
-	case DP_REC_SESSION:
-		CLEAR(r->u.session.version);
-		CLEAR(r->u.session.kernel);
-		CLEAR(r->u.session.targets);
-		break;
-	case DP_REC_NODE_FACTS:
-		CLEAR(r->u.node.dataflow);
-		CLEAR(r->u.node.dataflow_name);
-		CLEAR(r->u.node.node);
-		CLEAR(r->u.node.python);
-		CLEAR(r->u.node.implementation);
-		CLEAR(r->u.node.dora);
-		CLEAR(r->u.node.reason);
-		break;
-	case DP_REC_NODE_GONE:
-		CLEAR(r->u.gone.reason);
-		break;
-	case DP_REC_STACK:
-		CLEAR(r->u.stack.comm);
-		CLEAR(r->u.stack.library);
-		CLEAR(r->u.stack.symbol);
-		for (uint32_t i = 0; i < DP_FRAMES_MAX; i++) {
-			if (i >= r->u.stack.frame_count)
-				memset(&r->u.stack.frames[i], 0, sizeof(r->u.stack.frames[i]));
-			CLEAR(r->u.stack.frames[i].function);
-			CLEAR(r->u.stack.frames[i].file);
-		}
-		break;
-	case DP_REC_SOURCE_STATE:
-		CLEAR(r->u.source.detail);
-		break;
-	case DP_REC_TOKEN_SENT:
-	case DP_REC_TOKEN_DELIVERED:
-	case DP_REC_TOKEN_REPORTED:
-	case DP_REC_TOKEN_RETURNED:
-		CLEAR(r->u.token.region);
-		CLEAR(r->u.token.id);
-		break;
-	case DP_REC_WIRE_EVENT:
-	case DP_REC_WIRE_REQUEST:
-		CLEAR(r->u.wire.id);
-		break;
-	case DP_REC_WIRE_REGISTER:
-		CLEAR(r->u.reg.dataflow);
-		CLEAR(r->u.reg.node);
-		CLEAR(r->u.reg.message_version);
-		break;
-	case DP_REC_REGION:
-		CLEAR(r->u.region.name);
-		break;
-	case DP_REC_STOP_COMMAND:
-		CLEAR(r->u.stop_command.target);
-		break;
-	case DP_REC_ACTION_RESULT:
-		CLEAR(r->u.action.reason);
-		break;
-	case DP_REC_NONE:
-	case DP_REC_OPTIONS:
-	case DP_REC_WALL_CLOCK:
-	case DP_REC_TICK:
-	case DP_REC_GIL_LOOK:
-	case DP_REC_GIL_WAIT_BEGIN:
-	case DP_REC_GIL_WAIT_END:
-	case DP_REC_GIL_RELEASE:
-	case DP_REC_GIL_EDGE_HOLD:
-	case DP_REC_GIL_OFFCPU:
-	case DP_REC_GIL_RUN:
-	case DP_REC_CONN_OPENED:
-	case DP_REC_CONN_CLOSED:
-	case DP_REC_SIGNAL:
-	case DP_REC_PROC_EXEC:
-	case DP_REC_PROC_FORK:
-	case DP_REC_PROC_EXIT:
-	case DP_REC_SELF_COST:
-	case DP_REC_LOSS:
-	case DP_REC_END:
-	case DP_REC_COUNT:
-		break;
-	}
-}
-
 int dp_recorder_write(struct dp_recorder *r, const struct dp_record *rec)
 {
 	struct dp_record copy;
@@ -220,7 +122,7 @@ int dp_recorder_write(struct dp_recorder *r, const struct dp_record *rec)
 	if (sizeof(r->buffer) - r->used < rec->h.size && dp_recorder_flush(r) < 0)
 		return r->error;
 	memcpy(&copy, rec, rec->h.size);
-	clear_strings(&copy);
+	dp_record_clear(&copy);
 	memcpy(r->buffer + r->used, &copy, rec->h.size);
 	r->used += rec->h.size;
 	return 0;

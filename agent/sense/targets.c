@@ -56,7 +56,7 @@ struct target {
 };
 
 struct dp_targets {
-	const struct dp_options *o;
+	struct dp_wanted wanted;
 	struct dp_bpf *bpf;
 	struct dp_wire *wire;
 	struct dp_targets_sink sink;
@@ -66,14 +66,14 @@ struct dp_targets {
 	uint8_t scanning;
 };
 
-struct dp_targets *dp_targets_new(const struct dp_options *o, struct dp_bpf *b, struct dp_wire *w,
-				  const struct dp_targets_sink *sink)
+struct dp_targets *dp_targets_new(const struct dp_wanted *wanted, struct dp_bpf *b,
+				  struct dp_wire *w, const struct dp_targets_sink *sink)
 {
 	struct dp_targets *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return NULL;
-	t->o = o;
+	t->wanted = *wanted;
 	t->bpf = b;
 	t->wire = w;
 	t->sink = *sink;
@@ -345,32 +345,38 @@ static int settle(struct dp_targets *t, struct target *x, uint64_t now)
 	return 1;
 }
 
-/* Does the user's selection want this process? */
-static int selected(const struct dp_targets *t, pid_t pid, const struct dp_node_config *c)
+static int is_named(const struct dp_wanted *w, pid_t pid)
 {
-	const struct dp_options *o = t->o;
-
-	for (unsigned int i = 0; i < o->pid_count; i++)
-		if (o->pids[i] == pid)
-			return 1;
-	if (!c)
-		return 0;
-	if (o->all)
-		return 1;
-	for (unsigned int i = 0; i < o->node_count; i++)
-		if (strcmp(o->nodes[i], c->node) == 0)
-			return 1;
-	for (unsigned int i = 0; i < o->dataflow_count; i++)
-		if (strcmp(o->dataflows[i], c->dataflow) == 0 ||
-		    (c->dataflow_name[0] && strcmp(o->dataflows[i], c->dataflow_name) == 0))
+	for (unsigned int i = 0; i < w->pids.count; i++)
+		if (w->pids.pid[i] == pid)
 			return 1;
 	return 0;
 }
 
-static int is_named(const struct dp_options *o, pid_t pid)
+/* Can processes that nobody named be wanted, now or later? */
+static int wants_others(const struct dp_wanted *w)
 {
-	for (unsigned int i = 0; i < o->pid_count; i++)
-		if (o->pids[i] == pid)
+	return w->all || w->nodes.count || w->dataflows.count;
+}
+
+/* Does the user's selection want this process? */
+static int selected(const struct dp_targets *t, pid_t pid, const struct dp_node_config *c)
+{
+	const struct dp_wanted *w = &t->wanted;
+
+	if (is_named(w, pid))
+		return 1;
+	if (!c)
+		return 0;
+	if (w->all)
+		return 1;
+	for (unsigned int i = 0; i < w->nodes.count; i++)
+		if (strcmp(w->nodes.name[i], c->node) == 0)
+			return 1;
+	for (unsigned int i = 0; i < w->dataflows.count; i++)
+		if (strcmp(w->dataflows.name[i], c->dataflow) == 0 ||
+		    (c->dataflow_name[0] &&
+		     strcmp(w->dataflows.name[i], c->dataflow_name) == 0))
 			return 1;
 	return 0;
 }
@@ -381,11 +387,11 @@ static int take(struct dp_targets *t, pid_t pid, int running)
 	struct dp_node_config config;
 	struct dp_proc_status st;
 	struct target *x = NULL;
-	int err, named = is_named(t->o, pid);
+	int err, named = is_named(&t->wanted, pid);
 
 	if (find(t, pid))
 		return 0;
-	if (!named && !t->o->all && !t->o->node_count && !t->o->dataflow_count)
+	if (!named && !wants_others(&t->wanted))
 		return 1;
 	err = dp_node_config_read("/proc", pid, &config);
 	if (!selected(t, pid, err ? NULL : &config))
@@ -452,18 +458,18 @@ int dp_targets_scan(struct dp_targets *t)
 {
 	int first = 0;
 
-	for (unsigned int i = 0; i < t->o->pid_count; i++) {
-		int err = take(t, t->o->pids[i], 1);
+	for (unsigned int i = 0; i < t->wanted.pids.count; i++) {
+		int err = take(t, t->wanted.pids.pid[i], 1);
 
 		if (err < 0 && !first)
 			first = err;
 	}
-	if (t->o->all || t->o->node_count || t->o->dataflow_count)
+	if (wants_others(&t->wanted))
 		dp_proc_each("/proc", scan_one, t);
 	/* A Python that cannot be read is no target, which is not the kernel's fault. */
 	if (first == -ENOTSUP)
 		first = -ENOENT;
-	if (t->alive == 0 && t->o->pid_count)
+	if (t->alive == 0 && t->wanted.pids.count)
 		return first ? first : -ESRCH;
 	return (int)t->alive;
 }
@@ -804,7 +810,7 @@ unsigned int dp_targets_alive(const struct dp_targets *t)
 
 int dp_targets_finished(const struct dp_targets *t)
 {
-	return t->alive == 0 && !t->o->all && !t->o->node_count && !t->o->dataflow_count;
+	return t->alive == 0 && !wants_others(&t->wanted);
 }
 
 int dp_targets_still(struct dp_targets *t, pid_t pid, pid_t tid, char *why, size_t why_len)

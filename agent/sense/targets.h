@@ -7,10 +7,10 @@
 #ifndef DORA_PROBE_TARGETS_H
 #define DORA_PROBE_TARGETS_H
 
-#include "cli/options.h"
 #include "dora/wire.h"
 #include "dora_probe/request.h"
 #include "sense/bpf_source.h"
+#include "sense/wanted.h"
 
 struct dp_targets;
 
@@ -19,8 +19,9 @@ struct dp_targets_sink {
 	void *ctx;
 };
 
-struct dp_targets *dp_targets_new(const struct dp_options *o, struct dp_bpf *b, struct dp_wire *w,
-				  const struct dp_targets_sink *sink);
+/* NULL without memory. *wanted and *sink are copied; `b` and `w` must outlive the object. */
+struct dp_targets *dp_targets_new(const struct dp_wanted *wanted, struct dp_bpf *b,
+				  struct dp_wire *w, const struct dp_targets_sink *sink);
 void dp_targets_free(struct dp_targets *t);
 
 /*

@@ -211,12 +211,8 @@ const char *dp_event_name(unsigned int type)
 {
 	/* The three parts of the summary are one event. */
 	static const char *const names[DP_FIND_COUNT] = {
-		[DP_FIND_START] = "start",         [DP_FIND_NODE] = "node",
-		[DP_FIND_GIL_HOLD] = "gil_hold",   [DP_FIND_GIL_WAIT] = "gil_wait",
-		[DP_FIND_TOKEN] = "token",         [DP_FIND_WARNING] = "warning",
-		[DP_FIND_SIGNAL] = "signal",       [DP_FIND_STOP] = "stop",
-		[DP_FIND_ACTION] = "action",       [DP_FIND_EXIT] = "exit",
-		[DP_FIND_LOSS] = "loss",           [DP_FIND_FORECAST] = "forecast",
+#define EVENT_NAME(e, list, event) [DP_FIND_##e] = event,
+		DP_FINDING_EVENTS(EVENT_NAME)
 		[DP_FIND_SUMMARY] = "summary",     [DP_FIND_SUMMARY_NODE] = "summary",
 		[DP_FIND_SUMMARY_END] = "summary",
 	};

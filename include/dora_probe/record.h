@@ -3,7 +3,7 @@
  * A record: one decoded fact, with its time. The model eats records and nothing else; the recorder
  * writes them; replay reads them back. No record holds payload of a dataflow.
  *
- * A record has a fixed header and one body by type (names.h lists which). Only the header and that
+ * A record has a fixed header and one body by type (names.h lists which, fields.h lists its fields). Only the header and that
  * body are stored and copied: dp_record_size() says how much. Strings are NUL-terminated, bounded,
  * valid UTF-8 made printable where they entered the agent. Times are CLOCK_MONOTONIC nanoseconds,
  * 0 = unknown, unless said otherwise. pids and tids are those of the agent's PID namespace.
@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "dora_probe/capture.h"
+#include "dora_probe/fields.h"
 #include "dora_probe/names.h"
 
 #define DP_RECORD_VERSION 2
@@ -40,63 +41,36 @@ struct dp_rec_hdr {
 	uint32_t seq; /* rising per cpu */
 };
 
+#define DP_FIELD_N(type, name)                  type name;
+#define DP_FIELD_E(type, name, most)            type name;
+#define DP_FIELD_T(name, size)                  char name[size];
+#define DP_FIELD_B(name, size)                  uint8_t name[size];
+#define DP_FIELD_S(body, name, count_name, max) struct dp_##body name[max];
+/* The fields of a body, as members of its struct. */
+#define DP_BODY(body)                                                                              \
+	DP_FIELDS_##body(DP_FIELD_N, DP_FIELD_E, DP_FIELD_T, DP_FIELD_B, DP_FIELD_S)
+
 /* First record of a recording: what `start` prints. */
 struct dp_rec_session {
-	char version[32];
-	char kernel[128];
-	char targets[256]; /* as the user named them, comma-separated */
+	DP_BODY(session)
 };
 
 /* What the model was told; replay starts from these and lets its own options override them. */
 struct dp_rec_options {
-	uint64_t hold_threshold_ns;
-	uint64_t warn_hold_ns;
-	uint64_t token_threshold_ns; /* print tokens pending at least this long */
-	uint64_t pending_threshold_ns;
-	uint64_t grace_ns;       /* 0: by dora version */
-	uint64_t nudge_after_ns; /* 0: 40 % of the grace, or 300 ms with save_tokens */
-	uint64_t nudge_interval_ns;
-	uint64_t stop_dataflow_after_ns; /* 0: off */
-	uint32_t nudge_signal;
-	uint8_t shutdown; /* enum dp_shutdown_mode */
-	uint8_t save_tokens;
-	uint8_t dry_run;
-	uint8_t exact; /* keep the edge source armed, see exact_until_ns */
-	uint64_t exact_until_ns; /* 0: for the whole run */
-	uint64_t max_edge_rate;  /* releases per second above which the edge source is too dear */
+	DP_BODY(options)
 };
 
 /* wall clock = t_ns + offset_ns. Written at start and after each step of the wall clock. */
 struct dp_rec_wall_clock {
-	int64_t offset_ns;
+	DP_BODY(wall_clock)
 };
 
 struct dp_rec_node {
-	uint64_t start_time; /* field 22 of /proc/PID/stat: with the pid, the process' identity */
-	uint64_t signals_caught;
-	uint64_t signals_ignored;
-	uint32_t uid;
-	uint32_t daemon_pid; /* 0 unknown */
-	uint32_t switch_interval_us;
-	uint8_t is_dora;
-	uint8_t is_python;
-	uint8_t transport; /* enum dp_transport */
-	uint8_t free_threaded;
-	uint8_t gil_observable;
-	uint8_t tokens_observable;
-	uint8_t gil_count;
-	uint8_t edge_possible; /* the uprobe can be armed (libc found) */
-	char dataflow[DP_UUID_MAX]; /* "" unknown */
-	char dataflow_name[DP_ID_MAX];
-	char node[DP_ID_MAX];
-	char python[24];         /* "3.11.7", "" unknown */
-	char implementation[16]; /* "cpython", "pypy", "native", "" unknown */
-	char dora[24];           /* "0.5.0", "" unknown */
-	char reason[DP_REASON_MAX]; /* why something is not observable, "" */
+	DP_BODY(node)
 };
 
 struct dp_rec_gone {
-	char reason[DP_REASON_MAX];
+	DP_BODY(gone)
 };
 
 /*
@@ -105,71 +79,25 @@ struct dp_rec_gone {
  * the kernel's own knowledge of that thread (thread_state) and of the edge source at that time.
  */
 struct dp_rec_look {
-	uint64_t before_ns;
-	uint64_t switch_number;
-	uint64_t frame;    /* address of the innermost Python frame, 0 unknown */
-	uint64_t ip;       /* its instruction pointer: equal over looks = same bytecode */
-	uint64_t notheld_ns;
-	uint64_t run_first_ns;
-	uint64_t run_last_ns;
-	uint64_t off_since_ns;
-	uint64_t take_ns;
-	uint64_t edge_armed_ns; /* 0: not armed */
-	uint64_t edge_take_ns;
-	uint64_t edge_release_ns;
-	uint64_t edge_releases;
-	uint32_t edge_take_tid;
-	uint32_t edge_release_tid;
-	uint8_t gil;
-	uint8_t locked;       /* 0, 1; 2 unreadable */
-	uint8_t drop_request; /* 0, 1; 2 unknown: a waiter has asked for the GIL */
-	uint8_t off_runnable; /* off_since_ns: preempted, not asleep */
-	uint16_t run_samples; /* cpu-clock samples of the holder within the row, up to 65535 */
-	uint16_t run_eval;    /* of these, in the bytecode loop itself; 65535: cannot be told */
+	DP_BODY(look)
 };
 
 struct dp_frame {
-	char function[DP_FUNCTION_MAX];
-	char file[DP_FILE_MAX];
-	int32_t line; /* 0 unknown */
-	uint32_t pad;
+	DP_BODY(frame)
 };
 
 /* Answer to DP_REQ_READ_STACK: the thread of the header. status 0, or -errno with what is known. */
 struct dp_rec_stack {
-	int32_t status;
-	uint32_t frame_count; /* innermost first */
-	uint64_t frame;       /* as in dp_rec_look */
-	uint64_t ip;
-	uint64_t wait_uaddr;  /* first argument of the blocking system call */
-	uint64_t asleep_since_ns; /* state S: since when, by the scheduler; 0 unknown */
-	uint64_t sleep_ns;        /* length of the sleep that it asked the kernel for; 0 none, unknown */
-	uint64_t sleep_until_ns;  /* end of such a sleep that was asked for by its end; 0 none */
-	int32_t syscall_nr;   /* the system call it is blocked in; -1 on the CPU or none, -2 unknown */
-	char state;           /* R S D … of /proc/PID/task/TID/stat, 0 unknown */
-	uint8_t is_main;
-	uint8_t has_gil_wait; /* its futex word lies in a GIL: it waits for that GIL */
-	uint8_t wait_forever; /* blocked in a futex wait without a time limit */
-	char comm[DP_COMM_MAX];
-	char library[DP_LIBRARY_MAX]; /* file of the native program counter, "" unknown */
-	char symbol[DP_FUNCTION_MAX]; /* nearest exported symbol at the native pc, "" unknown */
-	struct dp_frame frames[DP_FRAMES_MAX];
+	DP_BODY(stack)
 };
 
 /* A source went on, off, or failed; also the governor's decisions and the edge's arming (pid). */
 struct dp_rec_source {
-	uint8_t source; /* enum dp_source */
-	uint8_t on;
-	uint8_t pad[2];
-	int32_t error; /* -errno when it failed to go on */
-	char detail[DP_REASON_MAX];
+	DP_BODY(source)
 };
 
 struct dp_rec_token {
-	uint8_t token[DP_TOKEN_LEN];
-	uint64_t bytes; /* SENT, DELIVERED */
-	char region[DP_REGION_NAME_MAX]; /* SENT, DELIVERED; without the leading / */
-	char id[DP_ID_MAX]; /* SENT: output id; DELIVERED: input id of the receiver */
+	DP_BODY(token)
 };
 
 /* Frames without a token. EVENT: from the daemon; REQUEST: from the node. */
@@ -206,85 +134,47 @@ enum dp_conn_role {
 };
 
 struct dp_rec_wire {
-	uint8_t kind; /* enum dp_wire_kind */
-	uint8_t role; /* enum dp_conn_role */
-	uint8_t pad[2];
-	uint32_t count; /* NEXT_EVENT: tokens; EVENTS: number of events in the reply */
-	char id[DP_ID_MAX]; /* input or output id, "" */
+	DP_BODY(wire)
 };
 
 struct dp_rec_register {
-	char dataflow[DP_UUID_MAX];
-	char node[DP_ID_MAX];
-	char message_version[24]; /* of the dora-message crate, not of dora below 1.0 */
-	uint8_t codec; /* 0 bincode, 1 postcard */
-	uint8_t pad[7];
+	DP_BODY(reg)
 };
 
 struct dp_rec_conn {
-	uint64_t conn;
-	uint8_t role;
-	uint8_t pad[7];
+	DP_BODY(conn)
 };
 
 /* A `dora stop` seen starting: pid of the header is the command. */
 struct dp_rec_stop_command {
-	uint64_t grace_ns; /* 0: none given */
-	uint32_t uid;
-	uint8_t force;
-	uint8_t pad[3];
-	char target[DP_ID_MAX]; /* uuid or name as given, "" none */
+	DP_BODY(stop_command)
 };
 
 struct dp_rec_action {
-	uint8_t action; /* enum dp_action */
-	uint8_t result; /* enum dp_action_result */
-	uint8_t dry_run;
-	uint8_t pad;
-	uint32_t signal;
-	uint32_t attempt; /* from 1 */
-	uint32_t pad2;
-	char reason[DP_REASON_MAX];
+	DP_BODY(action)
 };
 
 /* The agent's own cost since start; for metrics and the governor, not for findings. */
 struct dp_rec_cost {
-	uint64_t agent_cpu_ns;
-	uint64_t bpf_run_ns; /* scaled estimate */
-	uint64_t captures;
+	DP_BODY(cost)
 };
 
 struct dp_rec_loss {
-	uint32_t reason; /* enum dp_loss */
-	uint32_t pad;
-	uint64_t count; /* since the last record of this reason */
+	DP_BODY(loss)
+};
+
+/* Of a record that is its header alone; GNU C has structs without members. */
+struct dp_rec_none {
+	DP_BODY(none)
 };
 
 struct dp_record {
 	struct dp_rec_hdr h;
 	union {
-		struct dp_rec_session session;
-		struct dp_rec_options options;
-		struct dp_rec_wall_clock wall_clock;
-		struct dp_rec_node node;
-		struct dp_rec_gone gone;
-		struct dp_rec_look look;
-		struct dp_gil_wait wait;
-		struct dp_gil_span gil_span;
-		struct dp_rec_stack stack;
-		struct dp_rec_source source;
-		struct dp_rec_token token;
-		struct dp_rec_wire wire;
-		struct dp_rec_register reg;
-		struct dp_rec_conn conn;
-		struct dp_region_op region;
-		struct dp_signal_op signal;
-		struct dp_fork_op fork;
-		struct dp_exit_op exit;
-		struct dp_rec_stop_command stop_command;
-		struct dp_rec_action action;
-		struct dp_rec_cost cost;
-		struct dp_rec_loss loss;
+#define DP_MEMBER(body, type) type body;
+		DP_RECORD_BODIES(DP_MEMBER)
+		DP_KERNEL_BODIES(DP_MEMBER)
+#undef DP_MEMBER
 	} u;
 };
 
@@ -303,5 +193,11 @@ void dp_record_init(struct dp_record *r, enum dp_record_type type, uint64_t t_ns
  * and NUL termination of each string, so that a hostile recording reaches nothing. 0 or -EBADMSG.
  */
 int dp_record_check(const struct dp_record *r, size_t len);
+
+/*
+ * Clears what stands behind the end of each string, and frames that are not used. That is whatever
+ * the memory held before, possibly a dataflow's payload. The record has passed dp_record_check().
+ */
+void dp_record_clear(struct dp_record *r);
 
 #endif

@@ -21,7 +21,6 @@ enum dp_request_type {
 struct dp_request {
 	uint8_t type;
 	uint8_t action;  /* ACT: enum dp_action */
-	uint8_t dry_run;
 	uint32_t signal; /* ACT */
 	uint32_t attempt;
 	uint32_t pid;

@@ -46,9 +46,9 @@ def truth():
 def right():
     recv, sent = truth()
     holds = [t for t in recv if t["kind"] == "hold"]
-    lines = [line("start", BASE - S, version="0.1", kernel="6.1", targets="11", sources=["futex"]),
+    lines = [line("start", BASE - S, version="0.1", kernel="6.1", targets=["11"], sources=["futex"]),
              line("node", BASE - S, pid=11, node="recv", gil_observable=True,
-                  tokens_observable=True)]
+                  tokens_observable=True, readiness={})]
     for h in holds:
         start, end = h["t0"] + 40 * MS, h["t1"] - 3 * MS
         lines.append(line("gil_hold", h["t1"] + MS, pid=11, node="recv", tid=h["tid"],
@@ -56,9 +56,9 @@ def right():
                           end_ns=end, end_hi_ns=h["t1"] + MS, duration_ns=end - start,
                           precision="bounded", off_cpu_ns=int((end - start) * 0.99), native=True,
                           function=h["function"], file=h["file"], line=h["line"],
-                          library="libc.so.6", waiters=[13]))
+                          library="libc.so.6", waiters=[13], dora_internal=False))
         lines.append(line("gil_wait", h["t1"], pid=11, node="recv", tid=13, start_ns=start,
-                          end_ns=h["t1"], duration_ns=h["t1"] - start, holder_tid=h["tid"]))
+                          end_ns=h["t1"], duration_ns=h["t1"] - start, holder_tid=h["tid"], gil=0))
     for n, s in enumerate(sent):
         delivered = s["t0"] + 2 * MS
         released = delivered + 40 * MS
@@ -81,14 +81,14 @@ def right():
     lines.append(line("warning", h["t0"] + 560 * MS, resolved=False, **warn))
     lines.append(line("warning", h["t1"] + 2 * S, resolved=True, **warn))
     lines.append(line("stop", BASE + 5 * S + MS, pid=11, node="recv", reason="stop",
-                      deadline_ns=BASE + 15 * S, kill_signal="TERM"))
+                      deadline_ns=BASE + 15 * S, kill_signal=15, kill_signal_name="SIGTERM"))
     lines.append(line("exit", BASE + 6 * S, pid=11, node="recv", code=0, grace_kill=False,
-                      saved=False, tokens_abandoned=0, gil_share=0.5, since_stop_ns=S))
+                      saved=False, reason="clean", tokens_abandoned=0, gil_share=0.5, since_stop_ns=S))
     longest = max((o for o in lines if o["event"] == "gil_hold"), key=lambda o: o["duration_ns"])
-    lines.append(line("summary", BASE + 6 * S, records=1000, records_lost=0, nodes=[
+    lines.append(line("summary", BASE + 6 * S, records=1000, records_lost=0, nodes_left_out=0, nodes=[
         {**{f: None for f in schema.SUMMARY_NODE}, "pid": 11, "node": "recv", "holds": 2,
          "max_hold_ns": longest["duration_ns"], "max_hold_function": "hold_usleep",
-         "gil_held_ns": 1400 * MS, "tokens": len(sent), "tokens_abandoned": 0}]))
+         "gil_held_ns": 1400 * MS, "tokens": len(sent), "tokens_abandoned": 0, "blame": []}]))
     return lines
 
 
@@ -109,7 +109,7 @@ def everything(lines):
         "causes": lambda: checks.check_causes(lines, "recv", S, ("gil_native",)),
         "warning": lambda: checks.check_warning(lines, "gil_hold", 11, h["t0"], h["t1"], 500 * MS,
                                         ("gil_native",), place),
-        "stop": lambda: checks.check_stop(lines, 11, BASE + 5 * S, deadline=10 * S, kill_signal=("TERM",)),
+        "stop": lambda: checks.check_stop(lines, 11, BASE + 5 * S, deadline=10 * S, kill_signal=(15,)),
         "exit": lambda: checks.check_exit(lines, 11, code=0, grace_kill=False),
         "summary": lambda: checks.check_summary(lines),
     }
@@ -157,6 +157,7 @@ def false_hold(lines):
 
 WRONG = [
     ("schema", "a field is missing", without("token", "mapped_ns")),
+    ("schema", "a field that nobody knows", put("token", colour="red")),
     ("schema", "a time as a string", put("token", sent_ns="12")),
     ("schema", "a time as a float", put("token", sent_ns=1.5e9)),
     ("schema", "an unknown value as an empty string", put("gil_hold", thread="")),
@@ -211,7 +212,7 @@ WRONG = [
     ("warning", "never resolved", drop("warning", 1)),
     ("stop", "no stop", drop("stop")),
     ("stop", "another deadline", put("stop", deadline_ns=BASE + 20 * S)),
-    ("stop", "another signal", put("stop", kill_signal="KILL")),
+    ("stop", "another signal", put("stop", kill_signal=9)),
     ("stop", "before it was sent", put("stop", t_ns=BASE + 4 * S)),
     ("exit", "no exit", drop("exit")),
     ("exit", "two exits", twice("exit")),

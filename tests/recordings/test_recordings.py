@@ -17,7 +17,10 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
+sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
+
 import golden  # noqa: E402
+import schema  # noqa: E402
 
 REPLAYS = [(name, number) for name in golden.recordings()
            for number in range(len(golden.how(name)["replays"]))]
@@ -36,6 +39,19 @@ def test_replay(name, number):
     problems = golden.mismatches(folder, entry)
     command = " ".join(["dora-probe", entry["command"], f"{name}/recording.rec.xz", *entry["args"]])
     assert not problems, command + "\n" + "\n".join(problems)
+
+
+def test_lines_are_as_the_page_says(name, number):
+    """Every line of a stored replay has the fields of docs/json.md, in its order and types."""
+    entry = golden.how(name)["replays"][number]
+    if not entry["output"].endswith(".jsonl"):
+        return  # text and reports have tests of their own
+    with open(os.path.join(HERE, name, entry["output"]), encoding="utf-8") as f:
+        for text in f:
+            line = json.loads(text)
+            assert schema.problems_of(line) == [], text
+            fields = [*schema.FIELDS["line"], *schema.FIELDS[line["event"]]]
+            assert list(line) == fields, text
 
 
 def first_with(ending):
@@ -116,9 +132,10 @@ def main(args):
         for name in args[1:] or golden.recordings():
             golden.rewrite(name)
         return 0
-    calls = [(f"{n} {golden.how(n)['replays'][i]['output']}", lambda n=n, i=i: test_replay(n, i))
-             for n, i in REPLAYS]
-    calls += [(n, f) for n, f in globals().items() if n.startswith("test_") and f is not test_replay]
+    each = (test_replay, test_lines_are_as_the_page_says)
+    calls = [(f"{f.__name__} {n} {golden.how(n)['replays'][i]['output']}",
+              lambda f=f, n=n, i=i: f(n, i)) for f in each for n, i in REPLAYS]
+    calls += [(n, f) for n, f in globals().items() if n.startswith("test_") and f not in each]
     passed = failed = 0
     for what, call in calls:
         try:

@@ -597,24 +597,6 @@ static void a_thread_that_ends_in_between(void **state)
 	finish(&c);
 }
 
-static void a_dry_run_checks_all_and_sends_nothing(void **state)
-{
-	struct state *s = *state;
-	struct child c = python(MAIN_HOLDS);
-	struct dp_request q = nudge(&c, SIGINT);
-	struct dp_rec_action a;
-
-	until_asleep(c.pid, c.tid);
-	q.dry_run = 1;
-	dp_hands_act(s->h, &q, still, NULL, &a);
-	assert_int_equal(a.result, DP_RESULT_WOULD_SEND);
-	assert_int_equal(a.dry_run, 1);
-	assert_int_equal(files_in(s->dir), 0);
-	assert_int_equal(ended(&c, 200), -1);
-	refused(s, &c, &q, not_any_more, NULL, "the GIL is free");
-	finish(&c);
-}
-
 static void two_probes_do_not_both_act(void **state)
 {
 	struct state *s = *state;
@@ -833,7 +815,6 @@ int main(void)
 		WITH_HANDS(an_ignored_signal_is_refused),
 		WITH_HANDS(leaving_in_between_is_no_failure),
 		WITH_HANDS(a_thread_that_ends_in_between),
-		WITH_HANDS(a_dry_run_checks_all_and_sends_nothing),
 		WITH_HANDS(two_probes_do_not_both_act),
 		WITH_HANDS(a_lock_directory_that_others_can_write_is_not_used),
 		WITH_HANDS(hostile_process_names_do_not_mislead),

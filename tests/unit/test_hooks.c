@@ -678,12 +678,6 @@ static void bad_stops(void **state)
 	assert_int_equal(dp_doracli_stop(c, &q, geteuid(), now(), &s->answer), 1);
 	assert_int_equal(s->answer.result, DP_RESULT_REFUSED);
 	q.grace_ns = 10 * SEC;
-	q.dry_run = 1;
-	assert_int_equal(dp_doracli_stop(c, &q, geteuid(), now(), &s->answer), 1);
-	assert_int_equal(s->answer.result, DP_RESULT_WOULD_SEND);
-	assert_int_equal(s->answer.dry_run, 1);
-	assert_string_equal(s->answer.reason, "dora stop " UUID " --grace-duration 10000ms");
-	q.dry_run = 0;
 
 	/* dora fails, and says why. */
 	s->answers = 0;

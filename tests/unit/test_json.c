@@ -21,7 +21,8 @@
 #include "findings.h"
 
 /*
- * The keys of each event as the README promises them; `?` marks those that are null when nothing is
+ * The keys of each event that were promised, written by hand on purpose: a line that goes from
+ * fields.h must fail here; `?` marks those that are null when nothing is
  * known. `summary.nodes` stands for the objects of the summary's array.
  */
 static const char contract[] =

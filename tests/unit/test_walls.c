@@ -50,7 +50,6 @@ static const struct {
 	const char *to;   /* header, or symbol */
 	const char *reason;
 } known[] = {
-	{"agent/sense/targets.h", "cli/options.h", "to go: sense/ is told what it needs by run/"},
 	{"agent/sense/targets.c", "act/stop_command.h", "to go: stop_command moves to dora/"},
 	{"agent/sense/targets", "dp_stop_command_accepted", "to go: stop_command moves to dora/"},
 	{"agent/decide/policy", "dp_cause_name", "to go: names.c moves to base/"},

@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Writes the parts of the documentation that come from the code's own tables.
+
+Run after a change of a table, from anywhere: tests/tools/docs.py. Unit tests compare the same parts
+and fail when one is not current.
+"""
+
+import os
+import subprocess
+import sys
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BINARY = os.path.join(TOP, "build", "dora-probe")
+
+# (file, what stands before the part and behind it, page of `dora-probe --print`); None: all of it
+PARTS = [
+    ("agent/dist/dora-probe.8", ".SH OPTIONS\n", ".SH OUTPUT\n", "options"),
+    ("docs/json.md", None, None, "json"),
+    ("tests/e2e/fields.json", None, None, "schema"),
+]
+
+
+def main():
+    for name, begin, end, page in PARTS:
+        path = os.path.join(TOP, name)
+        made = subprocess.run([BINARY, "--print", page], check=True, capture_output=True,
+                              encoding="utf-8").stdout
+        text = ""
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as f:
+                text = f.read()
+        new = made
+        if begin:
+            head, rest = text.split(begin, 1)
+            new = head + begin + made + end + rest.split(end, 1)[1]
+        if new != text:
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(new)
+            print(f"{name}: {page} written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
