@@ -611,14 +611,14 @@ static void push_sources(struct watch *w)
 {
 	uint32_t on = dp_bpf_sources(w->bpf) | 1u << DP_SOURCE_SAMPLER;
 
-	for (uint8_t i = 0; i < DP_SOURCE_COUNT; i++) {
+	for (unsigned int i = 0; i < DP_SOURCE_COUNT; i++) {
 		struct dp_record r;
 
 		if (!(on & (1u << i)))
 			continue;
 		dp_record_init(&r, DP_REC_SOURCE_STATE, dp_now(), 0, 0);
 		memset(&r.u.source, 0, sizeof(r.u.source));
-		r.u.source.source = i;
+		r.u.source.source = (uint8_t)i;
 		r.u.source.on = 1;
 		push_own(w, &r);
 	}

@@ -131,6 +131,7 @@ static struct bpf_program *program_at(struct dora_probe_bpf *skel, size_t offset
 {
 	struct bpf_program *p;
 
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): the pointer itself is copied. */
 	memcpy(&p, (const char *)skel + offset, sizeof(p));
 	return p;
 }

@@ -509,8 +509,9 @@ void dp_targets_connected(struct dp_targets *t, pid_t pid, uint64_t conn, uint64
 	is_the_node(t, x);
 	add_conn(x, conn);
 	/* By now it has imported dora: the version is in its mappings. */
-	was = x->facts;
+	memcpy(&was, &x->facts, sizeof(was)); /* an assignment may leave the padding out */
 	refresh_facts(x);
+	/* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): zeroed whole, padding too */
 	if (!x->announced || memcmp(&was, &x->facts, sizeof(was)) != 0)
 		emit_facts(t, x);
 	dp_wire_open(t->wire, conn, (uint32_t)pid, t_ns, x->facts.dora, 0);
@@ -633,15 +634,17 @@ static void check_signals(struct dp_targets *t, struct target *x, uint64_t now)
 
 static void rescan(struct dp_targets *t, struct target *x, uint64_t now)
 {
-	struct dp_rec_node was = x->facts;
+	struct dp_rec_node was;
 	struct dp_target kernel = x->kernel;
 
+	memcpy(&was, &x->facts, sizeof(was));
 	x->next_rescan_ns = now + RESCAN_NS;
 	if (x->py && dp_py_fill_target(x->py, &x->kernel) < 0)
 		x->kernel = kernel;
 	refresh_facts(x);
 	if (memcmp(&kernel, &x->kernel, sizeof(kernel)) != 0)
 		tell_kernel(t, x);
+	/* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): zeroed whole, padding too */
 	if (x->announced && memcmp(&was, &x->facts, sizeof(was)) != 0)
 		emit_facts(t, x);
 }

@@ -358,7 +358,7 @@ def forged_node(d):
 def dies_in_mid_read(_):
     """Targets that die while the probe is attaching to them."""
     rng = random.Random(7)
-    for n in range(8):
+    for _ in range(8):
         pause = rng.uniform(0, 0.25)
         with python(f"import time\ntime.sleep({pause})\n") as t:
             got = run("--pid", t.pid, "--json", "--duration", "2s", timeout=10)

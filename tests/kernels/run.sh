@@ -13,7 +13,7 @@ if [ "${1:-}" = --figures ]; then figures=$2 && shift 2; fi
 want=${*:-$all}
 work=build/kernels
 mkdir -p "$work/log"
-passed=0 failed=0 skipped=0 table= tried=
+passed=0 failed=0 skipped=0 table='' tried=''
 
 row() { table="$table$(printf '%-22s %-6s %-14s %s' "$1" "$2" "$3" "$4")"$'\n'; }
 

@@ -37,6 +37,7 @@ part() { # NAME COMMAND...: runs it, adds its counts, goes on after a failure
 }
 
 tests/setup/packages.sh test
+# shellcheck disable=SC2086
 tests/setup/dora_env.sh ${TEST_DORA:-0.5.0 0.4.1}
 make --no-print-directory all
 
