@@ -51,3 +51,45 @@ ruff: $(B)/lint.stamp
 ## compile_commands.json  what is run for each C source, for clang-tidy and editors
 compile_commands.json: $(MAKEFILE_LIST) tests/tools/compile_commands.py $(C_SOURCES)
 	$(Q)tests/tools/compile_commands.py clang $(CFLAGS) $(CFLAGS_) -Itests/unit -- $(C_SOURCES) >$@
+
+# ---- other builds, each in a folder of its own ----------------------------------------------------
+.PHONY: clang asan asan-unit tsan coverage sanitize-deps
+
+TEST_BINS = $(UNIT_BIN) $(BPFTEST_BIN)
+BESIDES   = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS)) CC=clang
+ASAN := B=build/asan CFLAGS="-O1 -g -fno-omit-frame-pointer" \
+	SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=undefined -U_FORTIFY_SOURCE"
+TSAN := B=build/tsan CFLAGS="-O1 -g -fno-omit-frame-pointer" SANITIZE="-fsanitize=thread -U_FORTIFY_SOURCE"
+COVERAGE := B=build/coverage CFLAGS="-O0 -g" \
+	SANITIZE="-fprofile-instr-generate -fcoverage-mapping -U_FORTIFY_SOURCE"
+
+.PHONY: test-programs
+test-programs: all $(TEST_BINS)
+
+sanitize-deps:
+	$(Q)tests/setup/packages.sh sanitize
+
+## clang      everything compiled by clang, its unit tests (build/clang)
+clang: sanitize-deps
+	$(Q)$(BESIDES) B=build/clang test-programs
+	$(Q)$(BESIDES) B=build/clang unit
+
+## asan       unit, kernel, bad-input and some end-to-end tests with address and undefined-behaviour
+##            sanitizers (root; build/asan); asan-unit: the part without privileges
+asan: setup-test sanitize-deps
+	$(Q)$(BESIDES) $(ASAN) test-programs
+	$(Q)tests/setup/sanitized.sh asan build/asan
+
+asan-unit: sanitize-deps
+	$(Q)$(BESIDES) $(ASAN) test-programs
+	$(Q)tests/setup/sanitized.sh asan-unit build/asan
+
+## tsan       the threads that arm and disarm, with the thread sanitizer (root; build/tsan)
+tsan: setup-test sanitize-deps
+	$(Q)$(BESIDES) $(TSAN) test-programs
+	$(Q)tests/setup/sanitized.sh tsan build/tsan
+
+## coverage   lines that unit tests, recordings and, as root, kernel tests run: per folder and in all
+coverage: sanitize-deps
+	$(Q)$(BESIDES) $(COVERAGE) test-programs
+	$(Q)tests/setup/coverage.sh build/coverage
