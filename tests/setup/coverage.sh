@@ -16,6 +16,7 @@ LLVM_PROFILE_FILE=$LLVM_PROFILE_FILE exec $build/dora-probe "\$@"
 P
 chmod +x "$build/probe"
 export DORA_PROBE=$build/probe
+[ ! -d build/env/0.5.0 ] || export DORA_PROBE_TEST_DORA=$PWD/build/env/0.5.0
 . tests/setup/parts.sh
 
 programs() {
