@@ -19,11 +19,15 @@ $(B)/lint.stamp: tests/setup/packages.sh tests/setup/lint-requirements.txt
 	$(Q)touch $@
 
 ## lint       clang-format, clang-tidy, shellcheck, ruff, lengths of files and functions
-lint: shape tidy shellcheck ruff
+lint: format-check shape tidy shellcheck ruff
 
+# A list that is a macro of calls comes to rest only after several rounds.
 ## format     write the C sources as .clang-format wants them
 format: $(B)/lint.stamp
-	$(Q)$(LINT_VENV)/bin/clang-format -i $(C_FILES)
+	$(Q)for i in 1 2 3 4 5 6 7 8 9; do \
+		$(LINT_VENV)/bin/clang-format -i $(C_FILES) && \
+		! $(LINT_VENV)/bin/clang-format --dry-run --Werror $(C_FILES) 2>/dev/null || break; \
+	done
 
 format-check: $(B)/lint.stamp
 	$(call msg,FORMAT,'$(words $(C_FILES)) files')

@@ -34,16 +34,16 @@ struct dp_options {
 	unsigned int dataflow_count;
 	int all;
 	int json, view, verbosity; /* -1, 0, 1 */
-	const char *listen; /* ADDR:PORT, checked */
+	const char *listen;        /* ADDR:PORT, checked */
 	int fail_on_warning;
 	const char *on_warning, *on_action;
 	const char *dora_cli;
 	double max_overhead; /* per cent of a core per watched process */
 	const char *record;
-	const char *file;   /* replay, report */
-	const char *output; /* report -o */
-	uint64_t duration_ns; /* 0: until the end */
-	uint64_t exact_ns;    /* 0 with model.exact: whole run */
+	const char *file;            /* replay, report */
+	const char *output;          /* report -o */
+	uint64_t duration_ns;        /* 0: until the end */
+	uint64_t exact_ns;           /* 0 with model.exact: whole run */
 	struct dp_rec_options model; /* what the model is told */
 	/* replay: bit per option of `model` that the user gave (DP_GIVEN_*), to override the file */
 	uint32_t given;

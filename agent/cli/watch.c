@@ -35,21 +35,21 @@
 #include "show/show.h"
 #include "show/view.h"
 
-#define MS             1000000ULL
-#define TICK_NS        (10 * MS)
+#define MS      1000000ULL
+#define TICK_NS (10 * MS)
 /*
  * What a release and the take after it cost a process while the edge source is armed: a loop of
  * read and write on a pipe went from 0.8 to 3.2–4.8 µs a call (6.18, a virtual machine). The budget
  * of --max-overhead becomes a rate by it.
  */
 #define EDGE_RELEASE_NS 3500.0
-#define WALL_STEP_NS   50000000LL /* a wall clock that moved by more has been set */
-#define CPUS_MAX       1024
-#define MISSING_NS     (1000 * MS)
-#define THIN_LOSSES_NS (10000 * MS)
-#define SAMPLE_HZ      49ULL
-#define DRAINS_MAX     64
-#define STATS_EVERY    30
+#define WALL_STEP_NS    50000000LL /* a wall clock that moved by more has been set */
+#define CPUS_MAX        1024
+#define MISSING_NS      (1000 * MS)
+#define THIN_LOSSES_NS  (10000 * MS)
+#define SAMPLE_HZ       49ULL
+#define DRAINS_MAX      64
+#define STATS_EVERY     30
 
 struct cpu_sequence {
 	uint32_t last;
@@ -430,7 +430,8 @@ static void tick_losses(struct watch *w, int last)
 			      1u << DP_LOSS_READ_FAULT | 1u << DP_LOSS_LATE_RECORD;
 	uint64_t now[DP_LOSS_COUNT] = {0};
 	uint64_t t = dp_now();
-	uint64_t few_samples = SAMPLE_HZ * w->cpus_online * (t - w->thin_losses_ns) / (1000 * MS) / 2;
+	uint64_t few_samples =
+		SAMPLE_HZ * w->cpus_online * (t - w->thin_losses_ns) / (1000 * MS) / 2;
 	int thin_due = last || t - w->thin_losses_ns >= THIN_LOSSES_NS;
 
 	if (thin_due)
@@ -599,8 +600,7 @@ static void push_session(struct watch *w)
 
 	dp_record_init(&r, DP_REC_OPTIONS, dp_now(), 0, 0);
 	r.u.options = o->model;
-	r.u.options.max_edge_rate =
-		(uint64_t)(o->max_overhead / 100.0 * 1e9 / EDGE_RELEASE_NS);
+	r.u.options.max_edge_rate = (uint64_t)(o->max_overhead / 100.0 * 1e9 / EDGE_RELEASE_NS);
 	if (o->model.exact && o->exact_ns)
 		r.u.options.exact_until_ns = w->started_ns + o->exact_ns;
 	push_own(w, &r);

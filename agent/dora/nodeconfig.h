@@ -57,7 +57,7 @@ struct dp_grace {
 	uint32_t first_signal; /* SIGTERM or SIGKILL */
 	uint8_t stop_on_wire;  /* 0: Stop does not reach the wire while Python is busy (<= 0.3.7) */
 	uint8_t kill_looks_clean; /* 1.x reports the kill as a clean exit */
-	uint8_t has_tokens;    /* 0 from 1.0 on */
+	uint8_t has_tokens;       /* 0 from 1.0 on */
 };
 void dp_grace_of(const char *dora, struct dp_grace *ret);
 

@@ -51,7 +51,7 @@ struct target {
 	uint64_t signals;
 	uint32_t signal_tid;
 	uint64_t signal_ns;
-	char why[DP_REASON_MAX]; /* no CPython: what it is instead */
+	char why[DP_REASON_MAX];     /* no CPython: what it is instead */
 	char no_edge[DP_REASON_MAX]; /* why the edge source could not be had, "" */
 };
 
@@ -714,9 +714,10 @@ static void refuse_edge(struct dp_targets *t, struct target *x, int err)
 	bool first = !x->no_edge[0];
 
 	if (err == -ENOENT)
-		snprintf(x->no_edge, sizeof(x->no_edge),
-			 "no uprobe: pthread_cond_signal was not found; holds that nobody waits for "
-			 "stay unconfirmed");
+		snprintf(
+			x->no_edge, sizeof(x->no_edge),
+			"no uprobe: pthread_cond_signal was not found; holds that nobody waits for "
+			"stay unconfirmed");
 	else
 		snprintf(x->no_edge, sizeof(x->no_edge),
 			 "no uprobe (%s)%s; holds that nobody waits for stay unconfirmed",

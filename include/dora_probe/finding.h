@@ -9,8 +9,8 @@
 
 #include "dora_probe/record.h"
 
-#define DP_NULL UINT64_MAX
-#define DP_SNULL INT64_MIN
+#define DP_NULL        UINT64_MAX
+#define DP_SNULL       INT64_MIN
 #define DP_WAITERS_MAX 8
 
 enum dp_finding_type {
@@ -25,8 +25,8 @@ enum dp_finding_type {
 	DP_FIND_ACTION,
 	DP_FIND_EXIT,
 	DP_FIND_LOSS,
-	DP_FIND_FORECAST, /* "if you stopped now, …" (event `forecast`) */
-	DP_FIND_SUMMARY,  /* begins the summary: totals */
+	DP_FIND_FORECAST,     /* "if you stopped now, …" (event `forecast`) */
+	DP_FIND_SUMMARY,      /* begins the summary: totals */
 	DP_FIND_SUMMARY_NODE, /* one per node, between SUMMARY and SUMMARY_END */
 	DP_FIND_SUMMARY_END,
 	DP_FIND_COUNT
@@ -52,8 +52,8 @@ struct dp_node_finding {
 struct dp_hold_finding {
 	uint32_t tid;
 	uint8_t gil;
-	uint8_t precision;  /* enum dp_precision */
-	int8_t native;      /* 0, 1, -1 unknown */
+	uint8_t precision; /* enum dp_precision */
+	int8_t native;     /* 0, 1, -1 unknown */
 	uint8_t waiter_count;
 	uint64_t start_lo_ns, start_ns, end_ns, end_hi_ns;
 	uint64_t off_cpu_ns; /* DP_NULL unknown */
@@ -79,7 +79,7 @@ struct dp_token_finding {
 	uint64_t pending_ns;
 	uint8_t state; /* enum dp_token_state */
 	uint64_t gil_held_ns;
-	int8_t cause; /* enum dp_cause, -1 none (not slow) */
+	int8_t cause;  /* enum dp_cause, -1 none (not slow) */
 	uint8_t print; /* passes --token-threshold: a line is to be printed */
 };
 
@@ -122,14 +122,14 @@ struct dp_action_finding {
 };
 
 struct dp_exit_finding {
-	int32_t code;   /* -1: ended by a signal or unknown */
+	int32_t code;    /* -1: ended by a signal or unknown */
 	uint32_t signal; /* 0 none */
-	uint8_t reason; /* enum dp_exit_reason */
+	uint8_t reason;  /* enum dp_exit_reason */
 	uint8_t grace_kill, saved;
 	int8_t cause; /* enum dp_cause, -1 none */
 	uint32_t killer_pid;
 	uint64_t since_stop_ns;
-	double gil_share; /* 0–1; negative: unknown */
+	double gil_share;          /* 0–1; negative: unknown */
 	uint64_t tokens_abandoned; /* DP_NULL: its tokens cannot be observed */
 };
 
@@ -139,7 +139,7 @@ struct dp_loss_finding {
 };
 
 struct dp_forecast_finding {
-	uint64_t need_ns;  /* that a stop now would take */
+	uint64_t need_ns; /* that a stop now would take */
 	uint64_t grace_ns;
 	uint8_t at_risk;
 	uint8_t at_least; /* a hold of unknown length is in it */
@@ -149,7 +149,7 @@ struct dp_forecast_finding {
 struct dp_summary_finding {
 	uint64_t records, records_lost;
 	uint32_t nodes;
-	const char *recommendation; /* how the dataflow's grace came about, NULL none */
+	const char *recommendation;    /* how the dataflow's grace came about, NULL none */
 	uint64_t recommended_grace_ns; /* of the whole dataflow; DP_NULL unknown */
 };
 
@@ -174,12 +174,12 @@ struct dp_summary_node_finding {
 };
 
 struct dp_finding {
-	uint8_t type; /* enum dp_finding_type */
-	uint64_t t_ns; /* model time at which it became true */
+	uint8_t type;           /* enum dp_finding_type */
+	uint64_t t_ns;          /* model time at which it became true */
 	int64_t wall_offset_ns; /* wall clock = t_ns + this; DP_SNULL unknown */
-	uint32_t pid; /* 0: about no process */
-	const char *dataflow; /* of the process; NULL unknown */
-	const char *node;     /* NULL unknown */
+	uint32_t pid;           /* 0: about no process */
+	const char *dataflow;   /* of the process; NULL unknown */
+	const char *node;       /* NULL unknown */
 	union {
 		struct {
 			const struct dp_rec_session *session;

@@ -19,8 +19,8 @@
 
 #define DP_RECORD_VERSION 2
 
-#define DP_ID_MAX       64  /* node, output and input ids */
-#define DP_UUID_MAX     40  /* text of a uuid, with NUL */
+#define DP_ID_MAX       64 /* node, output and input ids */
+#define DP_UUID_MAX     40 /* text of a uuid, with NUL */
 #define DP_FUNCTION_MAX 96
 #define DP_FILE_MAX     192
 #define DP_LIBRARY_MAX  96
@@ -61,7 +61,7 @@ struct dp_rec_options {
 	uint8_t shutdown; /* enum dp_shutdown_mode */
 	uint8_t save_tokens;
 	uint8_t dry_run;
-	uint8_t exact; /* keep the edge source armed, see exact_until_ns */
+	uint8_t exact;           /* keep the edge source armed, see exact_until_ns */
 	uint64_t exact_until_ns; /* 0: for the whole run */
 	uint64_t max_edge_rate;  /* releases per second above which the edge source is too dear */
 };
@@ -85,13 +85,13 @@ struct dp_rec_node {
 	uint8_t gil_observable;
 	uint8_t tokens_observable;
 	uint8_t gil_count;
-	uint8_t edge_possible; /* the uprobe can be armed (libc found) */
+	uint8_t edge_possible;      /* the uprobe can be armed (libc found) */
 	char dataflow[DP_UUID_MAX]; /* "" unknown */
 	char dataflow_name[DP_ID_MAX];
 	char node[DP_ID_MAX];
-	char python[24];         /* "3.11.7", "" unknown */
-	char implementation[16]; /* "cpython", "pypy", "native", "" unknown */
-	char dora[24];           /* "0.5.0", "" unknown */
+	char python[24];            /* "3.11.7", "" unknown */
+	char implementation[16];    /* "cpython", "pypy", "native", "" unknown */
+	char dora[24];              /* "0.5.0", "" unknown */
 	char reason[DP_REASON_MAX]; /* why something is not observable, "" */
 };
 
@@ -107,8 +107,8 @@ struct dp_rec_gone {
 struct dp_rec_look {
 	uint64_t before_ns;
 	uint64_t switch_number;
-	uint64_t frame;    /* address of the innermost Python frame, 0 unknown */
-	uint64_t ip;       /* its instruction pointer: equal over looks = same bytecode */
+	uint64_t frame; /* address of the innermost Python frame, 0 unknown */
+	uint64_t ip;    /* its instruction pointer: equal over looks = same bytecode */
 	uint64_t notheld_ns;
 	uint64_t run_first_ns;
 	uint64_t run_last_ns;
@@ -141,12 +141,12 @@ struct dp_rec_stack {
 	uint32_t frame_count; /* innermost first */
 	uint64_t frame;       /* as in dp_rec_look */
 	uint64_t ip;
-	uint64_t wait_uaddr;  /* first argument of the blocking system call */
+	uint64_t wait_uaddr;      /* first argument of the blocking system call */
 	uint64_t asleep_since_ns; /* state S: since when, by the scheduler; 0 unknown */
-	uint64_t sleep_ns;        /* length of the sleep that it asked the kernel for; 0 none, unknown */
-	uint64_t sleep_until_ns;  /* end of such a sleep that was asked for by its end; 0 none */
-	int32_t syscall_nr;   /* the system call it is blocked in; -1 on the CPU or none, -2 unknown */
-	char state;           /* R S D … of /proc/PID/task/TID/stat, 0 unknown */
+	uint64_t sleep_ns; /* length of the sleep that it asked the kernel for; 0 none, unknown */
+	uint64_t sleep_until_ns; /* end of such a sleep that was asked for by its end; 0 none */
+	int32_t syscall_nr; /* the system call it is blocked in; -1 on the CPU or none, -2 unknown */
+	char state;         /* R S D … of /proc/PID/task/TID/stat, 0 unknown */
 	uint8_t is_main;
 	uint8_t has_gil_wait; /* its futex word lies in a GIL: it waits for that GIL */
 	uint8_t wait_forever; /* blocked in a futex wait without a time limit */
@@ -167,9 +167,9 @@ struct dp_rec_source {
 
 struct dp_rec_token {
 	uint8_t token[DP_TOKEN_LEN];
-	uint64_t bytes; /* SENT, DELIVERED */
+	uint64_t bytes;                  /* SENT, DELIVERED */
 	char region[DP_REGION_NAME_MAX]; /* SENT, DELIVERED; without the leading / */
-	char id[DP_ID_MAX]; /* SENT: output id; DELIVERED: input id of the receiver */
+	char id[DP_ID_MAX];              /* SENT: output id; DELIVERED: input id of the receiver */
 };
 
 /* Frames without a token. EVENT: from the daemon; REQUEST: from the node. */
@@ -202,14 +202,18 @@ enum dp_wire_kind {
 };
 
 enum dp_conn_role {
-	DP_ROLE_UNKNOWN, DP_ROLE_EVENTS, DP_ROLE_EVENTS_CLOSE, DP_ROLE_DROP, DP_ROLE_CONTROL
+	DP_ROLE_UNKNOWN,
+	DP_ROLE_EVENTS,
+	DP_ROLE_EVENTS_CLOSE,
+	DP_ROLE_DROP,
+	DP_ROLE_CONTROL
 };
 
 struct dp_rec_wire {
 	uint8_t kind; /* enum dp_wire_kind */
 	uint8_t role; /* enum dp_conn_role */
 	uint8_t pad[2];
-	uint32_t count; /* NEXT_EVENT: tokens; EVENTS: number of events in the reply */
+	uint32_t count;     /* NEXT_EVENT: tokens; EVENTS: number of events in the reply */
 	char id[DP_ID_MAX]; /* input or output id, "" */
 };
 
@@ -217,7 +221,7 @@ struct dp_rec_register {
 	char dataflow[DP_UUID_MAX];
 	char node[DP_ID_MAX];
 	char message_version[24]; /* of the dora-message crate, not of dora below 1.0 */
-	uint8_t codec; /* 0 bincode, 1 postcard */
+	uint8_t codec;            /* 0 bincode, 1 postcard */
 	uint8_t pad[7];
 };
 

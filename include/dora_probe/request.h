@@ -11,16 +11,16 @@
 #include <stdint.h>
 
 enum dp_request_type {
-	DP_REQ_READ_STACK, /* pid, tid            -> STACK */
-	DP_REQ_ARM_EDGE,   /* pid                 -> SOURCE_STATE (edge, on) */
-	DP_REQ_DISARM_EDGE,/* pid                 -> SOURCE_STATE (edge, off) */
-	DP_REQ_ACT,        /* pid, tid, action …  -> ACTION_RESULT */
+	DP_REQ_READ_STACK,  /* pid, tid            -> STACK */
+	DP_REQ_ARM_EDGE,    /* pid                 -> SOURCE_STATE (edge, on) */
+	DP_REQ_DISARM_EDGE, /* pid                 -> SOURCE_STATE (edge, off) */
+	DP_REQ_ACT,         /* pid, tid, action …  -> ACTION_RESULT */
 	DP_REQ_COUNT
 };
 
 struct dp_request {
 	uint8_t type;
-	uint8_t action;  /* ACT: enum dp_action */
+	uint8_t action; /* ACT: enum dp_action */
 	uint8_t dry_run;
 	uint32_t signal; /* ACT */
 	uint32_t attempt;
