@@ -76,7 +76,14 @@ $(LIB): $(AGENT_OBJ)
 	$(call msg,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $(AGENT_OBJ)
 
-$(B)/obj/%.o: %.c Makefile VERSION | $(B)/deps.stamp
+# With another compiler or other flags (make CC=clang) everything is compiled anew.
+COMPILED_BY := $(CC) $(CFLAGS) $(CFLAGS_)
+ifneq ($(COMPILED_BY),$(file <$(B)/compiler.stamp))
+$(shell mkdir -p $(B))
+$(file >$(B)/compiler.stamp,$(COMPILED_BY))
+endif
+
+$(B)/obj/%.o: %.c Makefile VERSION $(B)/compiler.stamp | $(B)/deps.stamp
 	$(call msg,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(CFLAGS_) -MMD -MP -c -o $@ $<

@@ -103,8 +103,8 @@ static __always_inline void capture_submit(void *c)
 	__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
 
 	/* Once as the mark is passed, not for each capture beyond it. */
-	bpf_ringbuf_submit(c, waiting - wake_bytes < WAKE_WINDOW ? BPF_RB_FORCE_WAKEUP :
-								   BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit(c, waiting - wake_bytes < WAKE_WINDOW ? BPF_RB_FORCE_WAKEUP
+								 : BPF_RB_NO_WAKEUP);
 }
 
 #endif

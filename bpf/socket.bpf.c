@@ -145,7 +145,7 @@ static __always_inline void on_connect(__u64 id, int fd, __u64 addr, __u64 len, 
 				ret_ = -1;                                                         \
 			}                                                                          \
 			r_->h.size = (__u32)(sizeof(r_->h) + sizeof(r_->b)) + n_;                  \
-			capture_submit(r_);                                                     \
+			capture_submit(r_);                                                        \
 		}                                                                                  \
 		ret_;                                                                              \
 	})
@@ -202,7 +202,8 @@ static __always_inline void next_piece(struct dp_copy_state *c)
 			struct dp_sock_data b;                                                     \
 			__u64 length;                                                              \
 			__u8 bytes[room];                                                          \
-		} *r_ = capture_reserve(DP_CAP_SOCK_DATA, sizeof(*r_), t, (id) >> 32, (__u32)(id));\
+		} *r_ = capture_reserve(DP_CAP_SOCK_DATA, sizeof(*r_), t, (id) >> 32,              \
+					(__u32)(id));                                              \
 		if (r_) {                                                                          \
 			__u32 n_ = (n), first_ = (s)->length[dir] ? 8 : 0;                         \
 			void *to_ = first_ ? (void *)r_->bytes : (void *)&r_->length;              \

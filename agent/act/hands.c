@@ -458,8 +458,8 @@ static void say_errno(char *why, size_t len, const char *what, int err, pid_t pi
 	else if (err == -EPERM)
 		/* Short: the whole set has to fit into DP_REASON_MAX. */
 		snprintf(why, len,
-			 "%s: not permitted for process %d; sudo, or sudo setcap %s dora-probe", what,
-			 (int)pid,
+			 "%s: not permitted for process %d; sudo, or sudo setcap %s dora-probe",
+			 what, (int)pid,
 			 dp_rights_setcap(1u << DP_RIGHT_WATCH | 1u << DP_RIGHT_SIGNAL, set,
 					  sizeof(set)));
 	else

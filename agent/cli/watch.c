@@ -36,21 +36,21 @@
 #include "show/show.h"
 #include "show/view.h"
 
-#define MS             1000000ULL
-#define TICK_NS        (10 * MS)
+#define MS      1000000ULL
+#define TICK_NS (10 * MS)
 /*
  * What a release and the take after it cost a process while the edge source is armed: a loop of
  * read and write on a pipe went from 0.8 to 3.2–4.8 µs a call (6.18, a virtual machine). The budget
  * of --max-overhead becomes a rate by it.
  */
 #define EDGE_RELEASE_NS 3500.0
-#define WALL_STEP_NS   50000000LL /* a wall clock that moved by more has been set */
-#define CPUS_MAX       1024
-#define MISSING_NS     (1000 * MS)
-#define THIN_LOSSES_NS (10000 * MS)
-#define SAMPLE_HZ      49ULL
-#define DRAINS_MAX     64
-#define STATS_EVERY    30
+#define WALL_STEP_NS    50000000LL /* a wall clock that moved by more has been set */
+#define CPUS_MAX        1024
+#define MISSING_NS      (1000 * MS)
+#define THIN_LOSSES_NS  (10000 * MS)
+#define SAMPLE_HZ       49ULL
+#define DRAINS_MAX      64
+#define STATS_EVERY     30
 
 struct cpu_sequence {
 	uint32_t last;
@@ -431,7 +431,8 @@ static void tick_losses(struct watch *w, int last)
 			      1u << DP_LOSS_READ_FAULT | 1u << DP_LOSS_LATE_RECORD;
 	uint64_t now[DP_LOSS_COUNT] = {0};
 	uint64_t t = dp_now();
-	uint64_t few_samples = SAMPLE_HZ * w->cpus_online * (t - w->thin_losses_ns) / (1000 * MS) / 2;
+	uint64_t few_samples =
+		SAMPLE_HZ * w->cpus_online * (t - w->thin_losses_ns) / (1000 * MS) / 2;
 	int thin_due = last || t - w->thin_losses_ns >= THIN_LOSSES_NS;
 
 	if (thin_due)
@@ -593,15 +594,15 @@ static void push_session(struct watch *w)
 	for (unsigned int i = 0; i < o->wanted.nodes.count; i++)
 		append(r.u.session.targets, sizeof(r.u.session.targets), o->wanted.nodes.name[i]);
 	for (unsigned int i = 0; i < o->wanted.dataflows.count; i++)
-		append(r.u.session.targets, sizeof(r.u.session.targets), o->wanted.dataflows.name[i]);
+		append(r.u.session.targets, sizeof(r.u.session.targets),
+		       o->wanted.dataflows.name[i]);
 	if (o->wanted.all)
 		append(r.u.session.targets, sizeof(r.u.session.targets), "all");
 	push_own(w, &r);
 
 	dp_record_init(&r, DP_REC_OPTIONS, dp_now(), 0, 0);
 	r.u.options = o->model;
-	r.u.options.max_edge_rate =
-		(uint64_t)(o->max_overhead / 100.0 * 1e9 / EDGE_RELEASE_NS);
+	r.u.options.max_edge_rate = (uint64_t)(o->max_overhead / 100.0 * 1e9 / EDGE_RELEASE_NS);
 	if (o->model.exact && o->exact_ns)
 		r.u.options.exact_until_ns = w->started_ns + o->exact_ns;
 	push_own(w, &r);
@@ -612,14 +613,14 @@ static void push_sources(struct watch *w)
 {
 	uint32_t on = dp_bpf_sources(w->bpf) | 1u << DP_SOURCE_SAMPLER;
 
-	for (uint8_t i = 0; i < DP_SOURCE_COUNT; i++) {
+	for (unsigned int i = 0; i < DP_SOURCE_COUNT; i++) {
 		struct dp_record r;
 
 		if (!(on & (1u << i)))
 			continue;
 		dp_record_init(&r, DP_REC_SOURCE_STATE, dp_now(), 0, 0);
 		memset(&r.u.source, 0, sizeof(r.u.source));
-		r.u.source.source = i;
+		r.u.source.source = (uint8_t)i;
 		r.u.source.on = 1;
 		push_own(w, &r);
 	}

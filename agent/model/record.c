@@ -30,10 +30,7 @@ DP_KERNEL_BODIES(WHOLE)
 size_t dp_record_size(unsigned int type)
 {
 #define BODY_SIZE(body, member) SIZE_##body = sizeof(member),
-	enum {
-		DP_RECORD_BODIES(BODY_SIZE)
-		DP_KERNEL_BODIES(BODY_SIZE)
-	};
+	enum { DP_RECORD_BODIES(BODY_SIZE) DP_KERNEL_BODIES(BODY_SIZE) };
 #define SIZE(e, body) [DP_REC_##e] = (uint16_t)(sizeof(struct dp_rec_hdr) + SIZE_##body),
 	static const uint16_t sizes[DP_REC_COUNT] = {DP_RECORD_TYPES(SIZE)};
 
@@ -66,8 +63,8 @@ static bool ok_frames(const struct dp_frame *frames, size_t max)
 }
 
 #define OK_N(type, name)
-#define OK_E(type, name, most)       &&s->name <= (most)
-#define OK_T(name, size)             &&memchr(s->name, '\0', size) != NULL
+#define OK_E(type, name, most) &&s->name <= (most)
+#define OK_T(name, size)       &&memchr(s->name, '\0', size) != NULL
 #define OK_B(name, size)
 #define OK_S(body, name, count, max) &&ok_##body##s(s->name, max)
 #define OK(body, type)                                                                             \
@@ -92,6 +89,7 @@ int dp_record_check(const struct dp_record *r, size_t len)
 	case DP_REC_##e:                                                                           \
 		ok = ok_##body(&r->u.body);                                                        \
 		break;
+		/* NOLINTNEXTLINE(bugprone-branch-clone): types that share a body */
 		DP_RECORD_TYPES(CHECK)
 	case DP_REC_NONE:
 	case DP_REC_COUNT:
@@ -122,7 +120,7 @@ static void clear_frames(struct dp_frame *frames, size_t count, size_t max)
 
 #define CLEAR_N(type, name)
 #define CLEAR_E(type, name, most)
-#define CLEAR_T(name, size)                 clear_tail(s->name, size);
+#define CLEAR_T(name, size) clear_tail(s->name, size);
 #define CLEAR_B(name, size)
 #define CLEAR_S(body, name, count_name, max) clear_##body##s(s->name, s->count_name, max);
 #define CLEAR(body, type)                                                                          \
@@ -142,6 +140,7 @@ void dp_record_clear(struct dp_record *r)
 	case DP_REC_##e:                                                                           \
 		clear_##body(&r->u.body);                                                          \
 		break;
+		/* NOLINTNEXTLINE(bugprone-branch-clone): types that share a body */
 		DP_RECORD_TYPES(CLEAR_BODY)
 	case DP_REC_NONE:
 	case DP_REC_COUNT:

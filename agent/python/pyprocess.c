@@ -32,9 +32,10 @@ static int refused(char *why, size_t len)
 {
 	char set[DP_RIGHTS_TEXT];
 
-	snprintf(why, len,
-		 "no right to read its memory: run as root, or sudo setcap %s $(command -v dora-probe)",
-		 dp_rights_setcap(1u << DP_RIGHT_WATCH, set, sizeof(set)));
+	snprintf(
+		why, len,
+		"no right to read its memory: run as root, or sudo setcap %s $(command -v dora-probe)",
+		dp_rights_setcap(1u << DP_RIGHT_WATCH, set, sizeof(set)));
 	return -EPERM;
 }
 

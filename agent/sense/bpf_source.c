@@ -30,8 +30,8 @@
  * this holds a second of them. The agent maps it twice, so it costs 16 MiB of resident memory, all of
  * it shared with the kernel.
  */
-#define RING_BYTES (8u << 20)
-#define SAMPLE_HZ       49    /* not a divisor of anything periodic in Python */
+#define RING_BYTES      (8u << 20)
+#define SAMPLE_HZ       49           /* not a divisor of anything periodic in Python */
 #define AGENT_CONNS_MAX (1ULL << 48) /* above: ids given out by the kernel's programs */
 
 _Static_assert(DP_KERNEL_LOSSES == DP_LAST_KERNEL_LOSS + 1, "capture.h and names.h disagree");
@@ -131,6 +131,7 @@ static struct bpf_program *program_at(struct dora_probe_bpf *skel, size_t offset
 {
 	struct bpf_program *p;
 
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): the pointer itself is copied. */
 	memcpy(&p, (const char *)skel + offset, sizeof(p));
 	return p;
 }

@@ -15,11 +15,11 @@
 struct dp_bpf;
 
 struct dp_bpf_options {
-	size_t ring_bytes;       /* 0: 8 MiB; a power of two of pages */
-	unsigned int sample_hz;  /* cpu-clock; 0: 49 */
-	uint64_t run_min_ns;     /* 0: DP_RUN_MIN_NS */
-	int trace_all_exec;      /* EXEC captures of every process, for --all/--node/--dataflow */
-	int verbose;             /* above 0: libbpf's warnings on standard error */
+	size_t ring_bytes;      /* 0: 8 MiB; a power of two of pages */
+	unsigned int sample_hz; /* cpu-clock; 0: 49 */
+	uint64_t run_min_ns;    /* 0: DP_RUN_MIN_NS */
+	int trace_all_exec;     /* EXEC captures of every process, for --all/--node/--dataflow */
+	int verbose;            /* above 0: libbpf's warnings on standard error */
 };
 
 /*
@@ -66,8 +66,8 @@ int dp_bpf_fd(const struct dp_bpf *b);
  * Hands waiting captures to fn (valid during the call), DP_DRAIN_MAX at most. Returns their number
  * or -errno.
  */
-int dp_bpf_drain(struct dp_bpf *b,
-		 void (*fn)(void *ctx, const struct dp_capture *h, size_t len), void *ctx);
+int dp_bpf_drain(struct dp_bpf *b, void (*fn)(void *ctx, const struct dp_capture *h, size_t len),
+		 void *ctx);
 
 /*
  * Kernel-side losses since start, by enum dp_loss up to DP_LAST_KERNEL_LOSS, PROGRAM_SKIPPED, and

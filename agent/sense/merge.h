@@ -14,8 +14,8 @@
 
 #define DP_MERGE_WATERMARK_NS 5000000ULL
 /* An 8 MiB ring full of the smallest captures, drained at once, still fits. */
-#define DP_MERGE_MAX	       131072
-#define DP_MERGE_ARENA_BYTES   (32u * 1024 * 1024)
+#define DP_MERGE_MAX         131072
+#define DP_MERGE_ARENA_BYTES (32u * 1024 * 1024)
 
 struct dp_merge;
 

@@ -312,8 +312,7 @@ pid_t dp_proc_node_ancestor(const char *proc, pid_t pid, const struct dp_node_co
 
 	for (pid_t p = pid; dp_proc_status(proc, p, &st) == 0 && st.ppid > 1; p = st.ppid)
 		if (dp_node_config_read(proc, st.ppid, &c) == 0 &&
-		    strcmp(c.node, config->node) == 0 &&
-		    strcmp(c.dataflow, config->dataflow) == 0)
+		    strcmp(c.node, config->node) == 0 && strcmp(c.dataflow, config->dataflow) == 0)
 			return st.ppid;
 	return 0;
 }

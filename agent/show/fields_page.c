@@ -19,22 +19,67 @@ struct kind {
 	bool has_name; /* followed by a field NAME_name with the name of the signal */
 };
 
-#define WORD(name, count) {.type = "word", .shown = "string", .word = (name), .end = (count)}
-#define KIND_NUMBER       {.type = "natural", .shown = "integer"}
-#define KIND_COUNT        {.type = "natural", .shown = "integer"}
-#define KIND_MOMENT       {.type = "positive", .shown = "integer"}
-#define KIND_ID           {.type = "positive", .shown = "integer"}
-#define KIND_LINE         {.type = "positive", .shown = "integer"}
-#define KIND_SLACK        {.type = "integer", .shown = "integer"}
-#define KIND_CODE         {.type = "natural", .shown = "integer"}
-#define KIND_TEXT         {.type = "text", .shown = "string"}
-#define KIND_BOOL         {.type = "flag", .shown = "boolean"}
-#define KIND_TRUTH        {.type = "flag", .shown = "boolean"}
-#define KIND_SHARE        {.type = "share", .shown = "number"}
-#define KIND_SIGNAL       {.type = "positive", .shown = "integer", .has_name = true}
-#define KIND_TOKEN        {.type = "uuid", .shown = "string"}
-#define KIND_WALL         {.type = "time", .shown = "string"}
-#define KIND_CAUSE        WORD(dp_cause_name, DP_CAUSE_COUNT)
+#define WORD(name, count)                                                                          \
+	{                                                                                          \
+		.type = "word", .shown = "string", .word = (name), .end = (count)                  \
+	}
+#define KIND_NUMBER                                                                                \
+	{                                                                                          \
+		.type = "natural", .shown = "integer"                                              \
+	}
+#define KIND_COUNT                                                                                 \
+	{                                                                                          \
+		.type = "natural", .shown = "integer"                                              \
+	}
+#define KIND_MOMENT                                                                                \
+	{                                                                                          \
+		.type = "positive", .shown = "integer"                                             \
+	}
+#define KIND_ID                                                                                    \
+	{                                                                                          \
+		.type = "positive", .shown = "integer"                                             \
+	}
+#define KIND_LINE                                                                                  \
+	{                                                                                          \
+		.type = "positive", .shown = "integer"                                             \
+	}
+#define KIND_SLACK                                                                                 \
+	{                                                                                          \
+		.type = "integer", .shown = "integer"                                              \
+	}
+#define KIND_CODE                                                                                  \
+	{                                                                                          \
+		.type = "natural", .shown = "integer"                                              \
+	}
+#define KIND_TEXT                                                                                  \
+	{                                                                                          \
+		.type = "text", .shown = "string"                                                  \
+	}
+#define KIND_BOOL                                                                                  \
+	{                                                                                          \
+		.type = "flag", .shown = "boolean"                                                 \
+	}
+#define KIND_TRUTH                                                                                 \
+	{                                                                                          \
+		.type = "flag", .shown = "boolean"                                                 \
+	}
+#define KIND_SHARE                                                                                 \
+	{                                                                                          \
+		.type = "share", .shown = "number"                                                 \
+	}
+#define KIND_SIGNAL                                                                                \
+	{                                                                                          \
+		.type = "positive", .shown = "integer", .has_name = true                           \
+	}
+#define KIND_TOKEN                                                                                 \
+	{                                                                                          \
+		.type = "uuid", .shown = "string"                                                  \
+	}
+#define KIND_WALL                                                                                  \
+	{                                                                                          \
+		.type = "time", .shown = "string"                                                  \
+	}
+#define KIND_CAUSE WORD(dp_cause_name, DP_CAUSE_COUNT)
 #define KIND_TRANSPORT                                                                             \
 	{                                                                                          \
 		.type = "word", .shown = "string", .word = dp_transport_name,                      \
@@ -49,16 +94,31 @@ struct kind {
 #define KIND_RESULT    WORD(dp_action_result_name, DP_RESULT_COUNT)
 #define KIND_EXIT      WORD(dp_exit_reason_name, DP_EXIT_COUNT)
 #define KIND_LOSS      WORD(dp_loss_name, DP_LOSS_COUNT)
-#define KIND_TARGETS   {.type = "texts", .shown = "array of strings"}
+#define KIND_TARGETS                                                                               \
+	{                                                                                          \
+		.type = "texts", .shown = "array of strings"                                       \
+	}
 #define KIND_SOURCES                                                                               \
 	{                                                                                          \
 		.type = "words", .shown = "array of strings", .word = dp_source_name,              \
 		.end = DP_SOURCE_COUNT                                                             \
 	}
-#define KIND_WAITERS   {.type = "positives", .shown = "array of integers"}
-#define KIND_READINESS {.type = "object", .shown = "object"}
-#define KIND_NODES     {.type = "objects", .shown = "array of objects"}
-#define KIND_BLAMES    {.type = "objects", .shown = "array of objects"}
+#define KIND_WAITERS                                                                               \
+	{                                                                                          \
+		.type = "positives", .shown = "array of integers"                                  \
+	}
+#define KIND_READINESS                                                                             \
+	{                                                                                          \
+		.type = "object", .shown = "object"                                                \
+	}
+#define KIND_NODES                                                                                 \
+	{                                                                                          \
+		.type = "objects", .shown = "array of objects"                                     \
+	}
+#define KIND_BLAMES                                                                                \
+	{                                                                                          \
+		.type = "objects", .shown = "array of objects"                                     \
+	}
 
 struct field {
 	const char *name;
@@ -67,13 +127,12 @@ struct field {
 	const char *unit, *meaning;
 };
 
-#define NULL_never false
-#define NULL_maybe true
+#define NULL_never                                false
+#define NULL_maybe                                true
 #define F(kind, type, name, null, unit, meaning)  V(kind, name, , null, unit, meaning)
 #define V(kind, name, value, null, unit, meaning) {#name, KIND_##kind, NULL_##null, unit, meaning},
 #define M(type, name)
-#define FIELDS(list)                                                                               \
-	static const struct field list##_fields[] = {DP_FINDING_##list(F, V, M)};
+#define FIELDS(list)                    static const struct field list##_fields[] = {DP_FINDING_##list(F, V, M)};
 #define FIELDS_OF_EVENT(e, list, event) FIELDS(list)
 FIELDS(line)
 DP_FINDING_EVENTS(FIELDS_OF_EVENT)
@@ -88,15 +147,11 @@ static const struct section {
 	const struct field *fields;
 	size_t count;
 } sections[] = {
-#define SECTION(list, event) {event, list##_fields, sizeof(list##_fields) / sizeof(struct field)},
+#define SECTION(list, event)             {event, list##_fields, sizeof(list##_fields) / sizeof(struct field)},
 #define SECTION_OF_EVENT(e, list, event) SECTION(list, event)
-	SECTION(line, "line")
-	DP_FINDING_EVENTS(SECTION_OF_EVENT)
-	SECTION(summary, "summary")
-	SECTION(summary_end, "summary")
-	SECTION(summary_node, "summary.nodes")
-	SECTION(blame, "summary.nodes.blame")
-};
+	SECTION(line, "line") DP_FINDING_EVENTS(SECTION_OF_EVENT) SECTION(summary, "summary")
+		SECTION(summary_end, "summary") SECTION(summary_node, "summary.nodes")
+			SECTION(blame, "summary.nodes.blame")};
 #define SECTIONS (sizeof(sections) / sizeof(sections[0]))
 
 static bool goes_on(size_t i)
@@ -138,7 +193,8 @@ void dp_fields_page(FILE *out)
 		else if (!goes_on(i))
 			fprintf(out, "\n## `%s`\n", sections[i].event);
 		if (!goes_on(i))
-			fputs("\n| field | type | unit | null | meaning |\n|---|---|---|---|---|\n", out);
+			fputs("\n| field | type | unit | null | meaning |\n|---|---|---|---|---|\n",
+			      out);
 		for (size_t k = 0; k < sections[i].count; k++)
 			page_row(out, &sections[i].fields[k]);
 	}

@@ -119,8 +119,7 @@ static void put_WALL(struct dp_line *l, const char *name, int64_t wall_ns)
 {
 	char time[40];
 
-	put_TEXT(l, name,
-		 wall_ns == DP_SNULL ? NULL : dp_format_time(wall_ns, time, sizeof(time)));
+	put_TEXT(l, name, wall_ns == DP_SNULL ? NULL : dp_format_time(wall_ns, time, sizeof(time)));
 }
 
 static void put_TOKEN(struct dp_line *l, const char *name, const uint8_t token[DP_TOKEN_LEN])
@@ -239,8 +238,7 @@ static void put_NODES(struct dp_line *l, const char *name, const void *none)
 
 static void json_blame(struct dp_line *l, const struct dp_finding *f, const struct dp_blame *d);
 
-static void put_BLAMES(struct dp_line *l, const char *name,
-		       const struct dp_summary_node_finding *n)
+static void put_BLAMES(struct dp_line *l, const char *name, const struct dp_summary_node_finding *n)
 {
 	unsigned int blames = n->blame_count < DP_BLAME_MAX ? n->blame_count : DP_BLAME_MAX;
 
@@ -334,8 +332,7 @@ static void summary_end(struct dp_line *l, struct dp_json_state *s)
 	s->in_summary = 0;
 	dp_line_add(l, s->summary.data, s->summary.len);
 	dp_line_str(l, "]");
-	DP_FINDING_summary_end(PUT_F, PUT_V, PUT_M)
-	dp_line_str(l, "}\n");
+	DP_FINDING_summary_end(PUT_F, PUT_V, PUT_M) dp_line_str(l, "}\n");
 	if (s->summary.error)
 		l->error = s->summary.error;
 }

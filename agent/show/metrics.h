@@ -17,12 +17,12 @@
 #include "dora_probe/metrics.h"
 #include "model/model.h"
 
-#define DP_METRICS_NODES          DP_MAX_TARGETS
-#define DP_METRICS_EXPIRY_NS      (300 * 1000000000ULL)
-#define DP_METRICS_PROGRAMS_MAX   64
-#define DP_METRICS_BODY_MAX       (16u << 20) /* an exposition that would be longer is refused */
-#define DP_METRICS_EXEMPLAR_CHARS 128 /* OpenMetrics 1.0, "Exemplars": names and values together   \
-				       */
+#define DP_METRICS_NODES        DP_MAX_TARGETS
+#define DP_METRICS_EXPIRY_NS    (300 * 1000000000ULL)
+#define DP_METRICS_PROGRAMS_MAX 64
+#define DP_METRICS_BODY_MAX     (16u << 20) /* an exposition that would be longer is refused */
+/* OpenMetrics 1.0, "Exemplars": names and values together */
+#define DP_METRICS_EXEMPLAR_CHARS 128
 
 enum dp_metrics_format { DP_METRICS_TEXT, DP_METRICS_OPENMETRICS, DP_METRICS_FORMAT_COUNT };
 

@@ -212,8 +212,8 @@ const char *dp_event_name(unsigned int type)
 	/* The three parts of the summary are one event. */
 	static const char *const names[DP_FIND_COUNT] = {
 #define EVENT_NAME(e, list, event) [DP_FIND_##e] = event,
-		DP_FINDING_EVENTS(EVENT_NAME)
-		[DP_FIND_SUMMARY] = "summary",     [DP_FIND_SUMMARY_NODE] = "summary",
+		DP_FINDING_EVENTS(EVENT_NAME)[DP_FIND_SUMMARY] = "summary",
+		[DP_FIND_SUMMARY_NODE] = "summary",
 		[DP_FIND_SUMMARY_END] = "summary",
 	};
 

@@ -389,9 +389,9 @@ static void put_alike(struct dp_line *l, const struct dp_text_state *s, struct d
 		return;
 	dp_format_duration(a->least_ns, least, sizeof(least));
 	dp_format_duration(a->most_ns, most, sizeof(most));
-	snprintf(text, sizeof(text), "and %u more (%s) %s alike, pending for %s to %s; -v shows each",
-		 a->hidden, a->way, a->state < DP_TOKEN_COUNT ? ends[a->state] : "ended", least,
-		 most);
+	snprintf(text, sizeof(text),
+		 "and %u more (%s) %s alike, pending for %s to %s; -v shows each", a->hidden,
+		 a->way, a->state < DP_TOKEN_COUNT ? ends[a->state] : "ended", least, most);
 	below(l, s, text);
 	a->hidden = 0;
 }

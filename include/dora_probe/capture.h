@@ -31,8 +31,8 @@ typedef uint8_t dp_u8;
 #define DP_MAX_THREADS     8192 /* threads of all watched processes */
 #define DP_MAX_SOCKETS     2048 /* marked sockets */
 #define DP_MAX_REGIONS     65536
-#define DP_REGION_NAME_MAX 32   /* "shmem_" + up to 16 hex digits, NUL-terminated */
-#define DP_SOCK_PIECE_MAX  4096 /* bytes of a socket call in one capture */
+#define DP_REGION_NAME_MAX 32           /* "shmem_" + up to 16 hex digits, NUL-terminated */
+#define DP_SOCK_PIECE_MAX  4096         /* bytes of a socket call in one capture */
 #define DP_SOCK_COPY_MAX   (128 * 1024) /* bytes of one socket call that are copied at most */
 /* 8 bytes that announce at most this much are taken for the length of a frame (dora 1.x's limit). */
 #define DP_SOCK_LENGTH_MAX (64u * 1024 * 1024)
@@ -124,8 +124,8 @@ struct dp_sock_data {
 struct dp_sock_connect {
 	dp_u64 conn;
 	dp_s32 fd;
-	dp_u16 family; /* AF_INET, AF_INET6, AF_UNIX */
-	dp_u16 port;   /* host order; 0 for AF_UNIX */
+	dp_u16 family;                /* AF_INET, AF_INET6, AF_UNIX */
+	dp_u16 port;                  /* host order; 0 for AF_UNIX */
 	dp_u8 addr[DP_SOCK_ADDR_MAX]; /* 4 or 16 address bytes, or the path */
 };
 
@@ -146,13 +146,16 @@ enum dp_region_kind {
 struct dp_region_op {
 	dp_u8 kind;
 	dp_u8 pad[7];
-	dp_u64 addr; /* of the mapping, 0 unknown */
+	dp_u64 addr;                   /* of the mapping, 0 unknown */
 	char name[DP_REGION_NAME_MAX]; /* without /dev/shm/ */
 };
 
 enum dp_signal_kind { DP_SIGNAL_GENERATED, DP_SIGNAL_DELIVERED, DP_SIGNAL_HANDLED };
 enum dp_signal_disposition {
-	DP_SIGDISP_UNKNOWN, DP_SIGDISP_DEFAULT, DP_SIGDISP_IGNORED, DP_SIGDISP_CAUGHT
+	DP_SIGDISP_UNKNOWN,
+	DP_SIGDISP_DEFAULT,
+	DP_SIGDISP_IGNORED,
+	DP_SIGDISP_CAUGHT
 };
 
 /* header.pid/tid: the thread the signal is for (GENERATED) or was given to (DELIVERED). */
@@ -182,15 +185,15 @@ struct dp_exit_op {
 
 /* One GIL of a watched process; addresses in the target. Offsets in bytes from `addr`. */
 struct dp_gil_site {
-	dp_u64 addr;           /* of struct _gil_runtime_state; 0 = slot unused */
+	dp_u64 addr; /* of struct _gil_runtime_state; 0 = slot unused */
 	dp_u32 off_last_holder;
 	dp_u32 off_locked;
 	dp_u32 off_switch_number;
-	dp_u32 off_cond;        /* condition variable that waiters sleep on */
+	dp_u32 off_cond; /* condition variable that waiters sleep on */
 	dp_u32 off_mutex;
 	dp_u32 off_switch_cond;
-	dp_u32 size;           /* of the struct */
-	dp_u32 interval_us;    /* switch interval */
+	dp_u32 size;        /* of the struct */
+	dp_u32 interval_us; /* switch interval */
 };
 
 /* Value of the map `targets`, key tgid. */
@@ -206,7 +209,7 @@ struct dp_target {
 	dp_u32 watch_sockets; /* daemon connections are to be marked at connect */
 	dp_u16 daemon_family; /* of the daemon's listener for this node; 0 any loopback or unix */
 	dp_u16 daemon_port;
-	dp_u32 other_pid_ns;  /* 1: tids in the target are those of its own PID namespace */
+	dp_u32 other_pid_ns; /* 1: tids in the target are those of its own PID namespace */
 	/* Code of the bytecode loop (_PyEval_EvalFrameDefault) in the target; 0, 0 unknown. */
 	dp_u64 eval_from, eval_to;
 };
@@ -221,8 +224,8 @@ struct dp_thread_state {
 	dp_u64 take_ns;      /* exact take (contended wait's end); 0 unknown or released since */
 	dp_u64 wait_ns;      /* waits for the GIL since; 0 no */
 	dp_u32 tgid;
-	dp_u8 gil;           /* index that the above is about */
-	dp_u8 wait_said;     /* WAIT_BEGIN was sent */
+	dp_u8 gil;       /* index that the above is about */
+	dp_u8 wait_said; /* WAIT_BEGIN was sent */
 	dp_u8 off_runnable;
 	dp_u8 pad;
 	dp_u32 run_samples; /* cpu-clock samples in user code within the row */
@@ -231,11 +234,11 @@ struct dp_thread_state {
 
 /* Value of the map `edges`, key tgid*DP_MAX_GILS+gil as u64: what the uprobe saw since armed. */
 struct dp_edge_state {
-	dp_u64 armed_ns;        /* set by the agent after attaching; 0 not armed */
-	dp_u64 take_ns;         /* last take */
-	dp_u64 release_ns;      /* last release */
-	dp_u64 releases;        /* since armed */
-	dp_u64 held_ns;         /* sum of closed holds since armed */
+	dp_u64 armed_ns;   /* set by the agent after attaching; 0 not armed */
+	dp_u64 take_ns;    /* last take */
+	dp_u64 release_ns; /* last release */
+	dp_u64 releases;   /* since armed */
+	dp_u64 held_ns;    /* sum of closed holds since armed */
 	dp_u32 take_tid;
 	dp_u32 release_tid;
 };

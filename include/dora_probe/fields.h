@@ -3,7 +3,7 @@
  * Every field of every record and of every finding, one line each. The structs of record.h and
  * finding.h, the check of a record and the clearing of its strings, the JSON lines, the variables of
  * hooks, the arguments of a trace, docs/json.md and the schema of the tests come from these lists.
- * docs/HACKING.md says how to add a line.
+ * docs/HACKING.md says how to add a line. Over 500 lines: because it is one list, a line a field.
  */
 #ifndef DORA_PROBE_FIELDS_H
 #define DORA_PROBE_FIELDS_H
@@ -20,31 +20,31 @@
  */
 
 /* X(member of struct dp_record.u, type): bodies that are made by the agent. */
-#define DP_RECORD_BODIES(X)                            \
-	X(session, struct dp_rec_session)              \
-	X(options, struct dp_rec_options)              \
-	X(wall_clock, struct dp_rec_wall_clock)        \
-	X(node, struct dp_rec_node)                    \
-	X(gone, struct dp_rec_gone)                    \
-	X(look, struct dp_rec_look)                    \
-	X(stack, struct dp_rec_stack)                  \
-	X(source, struct dp_rec_source)                \
-	X(token, struct dp_rec_token)                  \
-	X(wire, struct dp_rec_wire)                    \
-	X(reg, struct dp_rec_register)                 \
-	X(conn, struct dp_rec_conn)                    \
-	X(stop_command, struct dp_rec_stop_command)    \
-	X(action, struct dp_rec_action)                \
-	X(cost, struct dp_rec_cost)                    \
-	X(loss, struct dp_rec_loss)                    \
+#define DP_RECORD_BODIES(X)                                                                        \
+	X(session, struct dp_rec_session)                                                          \
+	X(options, struct dp_rec_options)                                                          \
+	X(wall_clock, struct dp_rec_wall_clock)                                                    \
+	X(node, struct dp_rec_node)                                                                \
+	X(gone, struct dp_rec_gone)                                                                \
+	X(look, struct dp_rec_look)                                                                \
+	X(stack, struct dp_rec_stack)                                                              \
+	X(source, struct dp_rec_source)                                                            \
+	X(token, struct dp_rec_token)                                                              \
+	X(wire, struct dp_rec_wire)                                                                \
+	X(reg, struct dp_rec_register)                                                             \
+	X(conn, struct dp_rec_conn)                                                                \
+	X(stop_command, struct dp_rec_stop_command)                                                \
+	X(action, struct dp_rec_action)                                                            \
+	X(cost, struct dp_rec_cost)                                                                \
+	X(loss, struct dp_rec_loss)                                                                \
 	X(none, struct dp_rec_none)
 /* The same for bodies that a kernel program fills; capture.h has their structs. */
-#define DP_KERNEL_BODIES(X)                            \
-	X(wait, struct dp_gil_wait)                    \
-	X(gil_span, struct dp_gil_span)                \
-	X(region, struct dp_region_op)                 \
-	X(signal, struct dp_signal_op)                 \
-	X(fork, struct dp_fork_op)                     \
+#define DP_KERNEL_BODIES(X)                                                                        \
+	X(wait, struct dp_gil_wait)                                                                \
+	X(gil_span, struct dp_gil_span)                                                            \
+	X(region, struct dp_region_op)                                                             \
+	X(signal, struct dp_signal_op)                                                             \
+	X(fork, struct dp_fork_op)                                                                 \
 	X(exit, struct dp_exit_op)
 
 #define DP_FIELDS_session(N, E, T, B, S)                                                           \
@@ -65,15 +65,15 @@
 	E(uint8_t, shutdown, DP_SHUTDOWN_COUNT - 1) /* enum dp_shutdown_mode */                    \
 	N(uint8_t, save_tokens)                                                                    \
 	N(uint8_t, dry_run)                                                                        \
-	N(uint8_t, exact) /* keep the edge source armed, see exact_until_ns */                     \
+	N(uint8_t, exact)           /* keep the edge source armed, see exact_until_ns */           \
 	N(uint64_t, exact_until_ns) /* 0: for the whole run */                                     \
 	N(uint64_t, max_edge_rate) /* releases per second above which the edge source is too dear */
 
-#define DP_FIELDS_wall_clock(N, E, T, B, S)                                                        \
-	N(int64_t, offset_ns)
+#define DP_FIELDS_wall_clock(N, E, T, B, S) N(int64_t, offset_ns)
 
 #define DP_FIELDS_node(N, E, T, B, S)                                                              \
-	N(uint64_t, start_time) /* field 22 of /proc/PID/stat: with the pid, the process' identity */ \
+	N(uint64_t,                                                                                \
+	  start_time) /* field 22 of /proc/PID/stat: with the pid, the process' identity */        \
 	N(uint64_t, signals_caught)                                                                \
 	N(uint64_t, signals_ignored)                                                               \
 	N(uint32_t, uid)                                                                           \
@@ -95,8 +95,7 @@
 	T(dora, 24)              /* "0.5.0" */                                                     \
 	T(reason, DP_REASON_MAX) /* why something is not observable */
 
-#define DP_FIELDS_gone(N, E, T, B, S)                                                              \
-	T(reason, DP_REASON_MAX)
+#define DP_FIELDS_gone(N, E, T, B, S) T(reason, DP_REASON_MAX)
 
 #define DP_FIELDS_look(N, E, T, B, S)                                                              \
 	N(uint64_t, before_ns)                                                                     \
@@ -115,11 +114,11 @@
 	N(uint32_t, edge_take_tid)                                                                 \
 	N(uint32_t, edge_release_tid)                                                              \
 	E(uint8_t, gil, DP_MAX_GILS - 1)                                                           \
-	E(uint8_t, locked, 2)     /* 0, 1; 2 unreadable */                                         \
-	N(uint8_t, drop_request)  /* 0, 1; 2 unknown: a waiter has asked for the GIL */            \
-	N(uint8_t, off_runnable)  /* off_since_ns: preempted, not asleep */                        \
-	N(uint16_t, run_samples)  /* cpu-clock samples of the holder within the row, up to 65535 */ \
-	N(uint16_t, run_eval)     /* of these, in the bytecode loop itself; 65535: cannot be told */
+	E(uint8_t, locked, 2)    /* 0, 1; 2 unreadable */                                          \
+	N(uint8_t, drop_request) /* 0, 1; 2 unknown: a waiter has asked for the GIL */             \
+	N(uint8_t, off_runnable) /* off_since_ns: preempted, not asleep */                         \
+	N(uint16_t, run_samples) /* cpu-clock samples of the holder within the row, up to 65535 */ \
+	N(uint16_t, run_eval)    /* of these, in the bytecode loop itself; 65535: cannot be told */
 
 #define DP_FIELDS_frame(N, E, T, B, S)                                                             \
 	T(function, DP_FUNCTION_MAX)                                                               \
@@ -137,13 +136,13 @@
 	N(uint64_t, sleep_ns)        /* length of the sleep asked for; 0 none, unknown */          \
 	N(uint64_t, sleep_until_ns)  /* end of a sleep that was asked for by its end; 0 none */    \
 	N(int32_t, syscall_nr)       /* it is blocked in; -1 on the CPU or none, -2 unknown */     \
-	N(char, state)               /* R S D … of /proc/PID/task/TID/stat, 0 unknown */           \
+	N(char, state)               /* R S D … of /proc/PID/task/TID/stat, 0 unknown */         \
 	N(uint8_t, is_main)                                                                        \
-	N(uint8_t, has_gil_wait)    /* its futex word lies in a GIL: it waits for that GIL */      \
-	N(uint8_t, wait_forever)    /* blocked in a futex wait without a time limit */             \
+	N(uint8_t, has_gil_wait) /* its futex word lies in a GIL: it waits for that GIL */         \
+	N(uint8_t, wait_forever) /* blocked in a futex wait without a time limit */                \
 	T(comm, DP_COMM_MAX)                                                                       \
-	T(library, DP_LIBRARY_MAX)  /* file of the native program counter, "" unknown */           \
-	T(symbol, DP_FUNCTION_MAX)  /* nearest exported symbol at the native pc, "" unknown */     \
+	T(library, DP_LIBRARY_MAX) /* file of the native program counter, "" unknown */            \
+	T(symbol, DP_FUNCTION_MAX) /* nearest exported symbol at the native pc, "" unknown */      \
 	S(frame, frames, frame_count, DP_FRAMES_MAX)
 
 #define DP_FIELDS_source(N, E, T, B, S)                                                            \
@@ -275,28 +274,29 @@
  */
 
 /* X(NAME of DP_FIND_*, list and member of struct dp_finding.u, event): one JSON line each. */
-#define DP_FINDING_EVENTS(X)                     \
-	X(START, start, "start")                 \
-	X(NODE, node, "node")                    \
-	X(GIL_HOLD, hold, "gil_hold")            \
-	X(GIL_WAIT, wait, "gil_wait")            \
-	X(TOKEN, token, "token")                 \
-	X(WARNING, warning, "warning")           \
-	X(SIGNAL, signal, "signal")              \
-	X(STOP, stop, "stop")                    \
-	X(ACTION, action, "action")              \
-	X(EXIT, exit, "exit")                    \
-	X(LOSS, loss, "loss")                    \
+#define DP_FINDING_EVENTS(X)                                                                       \
+	X(START, start, "start")                                                                   \
+	X(NODE, node, "node")                                                                      \
+	X(GIL_HOLD, hold, "gil_hold")                                                              \
+	X(GIL_WAIT, wait, "gil_wait")                                                              \
+	X(TOKEN, token, "token")                                                                   \
+	X(WARNING, warning, "warning")                                                             \
+	X(SIGNAL, signal, "signal")                                                                \
+	X(STOP, stop, "stop")                                                                      \
+	X(ACTION, action, "action")                                                                \
+	X(EXIT, exit, "exit")                                                                      \
+	X(LOSS, loss, "loss")                                                                      \
 	X(FORECAST, forecast, "forecast")
 
 /* Every line begins with these. */
 #define DP_FINDING_line(F, V, M)                                                                   \
 	V(NUMBER, t_ns, f->t_ns, never, "ns (clock)", "when it became true, in the model's time")  \
-	V(WALL, time, wall_ns(f), maybe, "", "the same in UTC, by the last known wall clock (RFC 3339)") \
+	V(WALL, time, wall_ns(f), maybe, "",                                                       \
+	  "the same in UTC, by the last known wall clock (RFC 3339)")                              \
 	V(TEXT, event, dp_event_name(f->type), never, "", "what kind of line this is")
 
 #define DP_FINDING_who(F, V, M, null)                                                              \
-	V(ID, pid, f->pid, null, "", "the process that it is about")                              \
+	V(ID, pid, f->pid, null, "", "the process that it is about")                               \
 	V(TEXT, dataflow, f->dataflow, maybe, "", "uuid of its dataflow")                          \
 	V(TEXT, node, f->node, maybe, "", "its name in the dataflow")
 
@@ -304,81 +304,118 @@
 	V(TEXT, function, d->place.function, maybe, "", "Python function that the thread is in")   \
 	V(TEXT, file, d->place.file, maybe, "", "its source file")                                 \
 	V(LINE, line, d->place.line, maybe, "", "the line there")                                  \
-	V(TEXT, library, d->place.library, maybe, "", "file of the native code that the thread is in")
+	V(TEXT, library, d->place.library, maybe, "",                                              \
+	  "file of the native code that the thread is in")
 
 #define DP_FINDING_start(F, V, M)                                                                  \
 	M(const struct dp_rec_session *, session)                                                  \
 	M(uint32_t, sources) /* 1 << enum dp_source each */                                        \
 	V(TEXT, version, d->session ? d->session->version : NULL, never, "", "of dora-probe")      \
-	V(TEXT, kernel, d->session ? d->session->kernel : NULL, never, "", "release of the kernel") \
-	V(TARGETS, targets, d->session ? d->session->targets : "", never, "", "what was to be watched, as the user named it") \
+	V(TEXT, kernel, d->session ? d->session->kernel : NULL, never, "",                         \
+	  "release of the kernel")                                                                 \
+	V(TARGETS, targets, d->session ? d->session->targets : "", never, "",                      \
+	  "what was to be watched, as the user named it")                                          \
 	V(SOURCES, sources, d->sources, never, "", "what is attached")
 
 #define DP_FACT(member, unknown) (d->facts ? d->facts->member : (unknown))
-#define DP_FINDING_node(F, V, M)                                                                   \
-	M(const struct dp_rec_node *, facts)                                                       \
-	M(uint8_t, nudge_disposition)   /* of the nudge signal: enum dp_signal_disposition */      \
-	M(uint8_t, other_caught_signal) /* a signal that the node catches, 0 none */               \
-	M(uint32_t, nudge_signal)                                                                  \
-	DP_FINDING_who(F, V, M, never)                                                             \
-	V(TEXT, python, DP_FACT(python, NULL), maybe, "", "version of Python")                     \
-	V(TEXT, implementation, DP_FACT(implementation, NULL), maybe, "", "cpython, pypy, or native where there is no Python") \
-	V(TRUTH, free_threaded, d->facts && d->facts->is_python ? d->facts->free_threaded : -1, maybe, "", "a Python without a GIL") \
-	V(TEXT, dora, DP_FACT(dora, NULL), maybe, "", "version of dora")                           \
-	V(TRANSPORT, transport, DP_FACT(transport, DP_TRANSPORT_UNKNOWN), maybe, "", "between the node and its daemon") \
-	V(BOOL, gil_observable, DP_FACT(gil_observable, 0), never, "", "holds of its GIL can be seen") \
-	V(BOOL, tokens_observable, DP_FACT(tokens_observable, 0), never, "", "its drop tokens can be seen") \
-	V(TEXT, reason, DP_FACT(reason, NULL), maybe, "", "why something cannot be seen")          \
-	V(READINESS, readiness, d, never, "", "whether a nudge would help: `nudge_signal`, its `disposition` (default, ignored or caught) and another `caught_signal` that would do") \
-	V(TEXT, dataflow_name, DP_FACT(dataflow_name, NULL), maybe, "", "name of its dataflow")    \
-	V(ID, daemon_pid, DP_FACT(daemon_pid, 0), maybe, "", "process of its daemon")
+#define DP_FINDING_node(F, V, M)                                                                                                                                                  \
+	M(const struct dp_rec_node *, facts)                                                                                                                                      \
+	M(uint8_t, nudge_disposition)   /* of the nudge signal: enum dp_signal_disposition */                                                                                     \
+	M(uint8_t, other_caught_signal) /* a signal that the node catches, 0 none */                                                                                              \
+	M(uint32_t, nudge_signal)                                                                                                                                                 \
+	DP_FINDING_who(F, V, M, never) V(                                                                                                                                         \
+		TEXT, python, DP_FACT(python, NULL), maybe, "",                                                                                                                   \
+		"version of Python") V(TEXT, implementation, DP_FACT(implementation, NULL), maybe,                                                                                \
+				       "", "cpython, pypy, or native where there is no Python")                                                                                   \
+		V(TRUTH, free_threaded,                                                                                                                                           \
+		  d->facts && d->facts->is_python ? d->facts->free_threaded : -1, maybe, "",                                                                                      \
+		  "a Python without a GIL") V(TEXT, dora, DP_FACT(dora, NULL), maybe, "",                                                                                         \
+					      "version of dora")                                                                                                                  \
+			V(TRANSPORT, transport, DP_FACT(transport, DP_TRANSPORT_UNKNOWN), maybe,                                                                                  \
+			  "", "between the node and its daemon") V(BOOL, gil_observable,                                                                                          \
+								   DP_FACT(gil_observable, 0),                                                                                    \
+								   never, "",                                                                                                     \
+								   "holds of its GIL can be seen")                                                                                \
+				V(BOOL, tokens_observable, DP_FACT(tokens_observable, 0), never,                                                                                  \
+				  "",                                                                                                                                             \
+				  "its drop tokens can be seen") V(TEXT, reason,                                                                                                  \
+								   DP_FACT(reason, NULL), maybe,                                                                                  \
+								   "",                                                                                                            \
+								   "why something cannot be seen")                                                                                \
+					V(READINESS, readiness, d, never, "",                                                                                                     \
+					  "whether a nudge would help: `nudge_signal`, its `disposition` (default, ignored or caught) and another `caught_signal` that would do") \
+						V(TEXT, dataflow_name,                                                                                                            \
+						  DP_FACT(dataflow_name, NULL), maybe, "",                                                                                        \
+						  "name of its dataflow")                                                                                                         \
+							V(ID, daemon_pid, DP_FACT(daemon_pid, 0),                                                                                 \
+							  maybe, "", "process of its daemon")
 
-#define DP_FINDING_hold(F, V, M)                                                                   \
-	DP_FINDING_who(F, V, M, never)                                                             \
-	F(ID, uint32_t, tid, maybe, "", "the thread that held the GIL")                            \
-	M(struct dp_place, place)                                                                  \
-	V(TEXT, thread, d->place.thread, maybe, "", "its name")                                    \
-	F(NUMBER, uint8_t, gil, never, "", "which GIL of the process; 0 is the main interpreter's") \
-	F(MOMENT, uint64_t, start_lo_ns, maybe, "ns (clock)", "the true start is not before it")   \
-	F(MOMENT, uint64_t, start_ns, never, "ns (clock)", "the true start is not after it")       \
-	F(MOMENT, uint64_t, end_ns, never, "ns (clock)", "the true end is not before it")          \
-	F(MOMENT, uint64_t, end_hi_ns, maybe, "ns (clock)", "the true end is not after it")        \
-	V(COUNT, duration_ns, known_hold_duration(d), never, "ns", "`end_ns` - `start_ns`: the proven part") \
-	F(PRECISION, uint8_t, precision, never, "", "how much of it is proven")                    \
-	F(COUNT, uint64_t, off_cpu_ns, maybe, "ns", "of it, how long the thread was off the CPU")  \
-	F(TRUTH, int8_t, native, maybe, "", "within one native call")                              \
-	DP_FINDING_place(F, V, M)                                                                  \
-	M(uint8_t, waiter_count)                                                                   \
-	M(uint32_t, waiters[DP_WAITERS_MAX])                                                       \
-	V(WAITERS, waiters, d, never, "", "threads that waited for the GIL meanwhile")             \
-	F(BOOL, uint8_t, dora_internal, never, "", "within dora's own code")
+#define DP_FINDING_hold(F, V, M)                                                                               \
+	DP_FINDING_who(F, V, M, never) F(ID, uint32_t, tid, maybe, "", "the thread that held the GIL") M(      \
+		struct dp_place,                                                                               \
+		place) V(TEXT, thread, d->place.thread, maybe, "",                                             \
+			 "its name") F(NUMBER, uint8_t, gil, never, "",                                        \
+				       "which GIL of the process; 0 is the main interpreter's")                \
+		F(MOMENT, uint64_t, start_lo_ns, maybe, "ns (clock)",                                          \
+		  "the true start is not before it") F(MOMENT, uint64_t, start_ns, never,                      \
+						       "ns (clock)",                                           \
+						       "the true start is not after it")                       \
+			F(MOMENT, uint64_t, end_ns, never, "ns (clock)",                                       \
+			  "the true end is not before it") F(MOMENT, uint64_t, end_hi_ns, maybe,               \
+							     "ns (clock)",                                     \
+							     "the true end is not after it")                   \
+				V(COUNT, duration_ns, known_hold_duration(d), never, "ns",                     \
+				  "`end_ns` - `start_ns`: the proven part") F(PRECISION, uint8_t,              \
+									      precision, never,                \
+									      "",                              \
+									      "how much of it is proven")      \
+					F(COUNT, uint64_t, off_cpu_ns, maybe, "ns",                            \
+					  "of it, how long the thread was off the CPU")                        \
+						F(TRUTH, int8_t, native, maybe, "",                            \
+						  "within one native call") DP_FINDING_place(F, V,             \
+											     M)                \
+							M(uint8_t, waiter_count) M(                            \
+								uint32_t, waiters[DP_WAITERS_MAX])             \
+								V(WAITERS, waiters, d, never, "",              \
+								  "threads that waited for the GIL meanwhile") \
+									F(BOOL, uint8_t,                       \
+									  dora_internal, never,                \
+									  "",                                  \
+									  "within dora's own code")
 
 #define DP_FINDING_wait(F, V, M)                                                                   \
 	DP_FINDING_who(F, V, M, never)                                                             \
-	F(ID, uint32_t, tid, never, "", "the thread that waited for the GIL")                      \
-	F(MOMENT, uint64_t, start_ns, never, "ns (clock)", "since then")                           \
-	F(MOMENT, uint64_t, end_ns, never, "ns (clock)", "until then")                             \
-	V(COUNT, duration_ns, known_wait_duration(d), never, "ns", "`end_ns` - `start_ns`")        \
-	F(ID, uint32_t, holder_tid, maybe, "", "the thread that held it when the wait began")      \
-	F(NUMBER, uint8_t, gil, never, "", "which GIL of the process")
+		F(ID, uint32_t, tid, never, "", "the thread that waited for the GIL")              \
+			F(MOMENT, uint64_t, start_ns, never, "ns (clock)", "since then")           \
+				F(MOMENT, uint64_t, end_ns, never, "ns (clock)", "until then")     \
+					V(COUNT, duration_ns, known_wait_duration(d), never, "ns", \
+					  "`end_ns` - `start_ns`")                                 \
+						F(ID, uint32_t, holder_tid, maybe, "",             \
+						  "the thread that held it when the wait began")   \
+							F(NUMBER, uint8_t, gil, never, "",         \
+							  "which GIL of the process")
 
 #define DP_FINDING_token(F, V, M)                                                                  \
 	M(uint8_t, token[DP_TOKEN_LEN])                                                            \
 	M(const char *, dataflow)                                                                  \
 	V(TOKEN, token, d->token, never, "", "uuid of the drop token")                             \
-	V(TEXT, dataflow, d->dataflow ? d->dataflow : f->dataflow, maybe, "", "uuid of the dataflow") \
+	V(TEXT, dataflow, d->dataflow ? d->dataflow : f->dataflow, maybe, "",                      \
+	  "uuid of the dataflow")                                                                  \
 	F(TEXT, const char *, owner, maybe, "", "node that sent the message")                      \
 	F(TEXT, const char *, receiver, maybe, "", "node that was to give the token back")         \
 	F(TEXT, const char *, output, maybe, "", "of the owner")                                   \
 	F(TEXT, const char *, region, maybe, "", "shared memory with the message, in /dev/shm")    \
 	F(ID, uint64_t, bytes, maybe, "bytes", "length of the message")                            \
 	F(MOMENT, uint64_t, sent_ns, maybe, "ns (clock)", "by the owner")                          \
-	F(MOMENT, uint64_t, delivered_ns, maybe, "ns (clock)", "to the receiver: pending from here") \
+	F(MOMENT, uint64_t, delivered_ns, maybe, "ns (clock)",                                     \
+	  "to the receiver: pending from here")                                                    \
 	F(MOMENT, uint64_t, mapped_ns, maybe, "ns (clock)", "the receiver opened the region")      \
 	F(MOMENT, uint64_t, released_ns, maybe, "ns (clock)", "its array was freed")               \
-	F(MOMENT, uint64_t, reported_ns, maybe, "ns (clock)", "given back to the daemon: pending until here") \
+	F(MOMENT, uint64_t, reported_ns, maybe, "ns (clock)",                                      \
+	  "given back to the daemon: pending until here")                                          \
 	F(MOMENT, uint64_t, returned_ns, maybe, "ns (clock)", "back at the owner")                 \
-	F(MOMENT, uint64_t, given_up_ns, maybe, "ns (clock)", "estimate of when dora gave it up after Stop") \
+	F(MOMENT, uint64_t, given_up_ns, maybe, "ns (clock)",                                      \
+	  "estimate of when dora gave it up after Stop")                                           \
 	F(STATE, uint8_t, state, never, "", "how it ended")                                        \
 	F(COUNT, uint64_t, gil_held_ns, maybe, "ns", "of the time pending, how much the GIL cost") \
 	F(CAUSE, int8_t, cause, maybe, "", "why it was pending so long")                           \
@@ -390,57 +427,72 @@
 #define DP_FINDING_warning(F, V, M)                                                                \
 	F(KIND, uint8_t, kind, never, "", "what it warns of")                                      \
 	F(SEVERITY, uint8_t, severity, never, "", "how bad it is")                                 \
-	DP_FINDING_who(F, V, M, maybe)                                                             \
-	F(CAUSE, int8_t, cause, maybe, "", "why it is so")                                         \
-	F(ID, uint32_t, holder_tid, maybe, "", "the thread that holds the GIL")                    \
-	M(struct dp_place, place)                                                                  \
-	DP_FINDING_place(F, V, M)                                                                  \
-	F(COUNT, uint64_t, held_ns, maybe, "ns", "the hold so far")                                \
-	F(COUNT, uint64_t, pending_tokens, maybe, "", "drop tokens that are pending at the node")  \
-	F(COUNT, uint64_t, oldest_pending_ns, maybe, "ns", "for how long the oldest of them is")   \
-	F(MOMENT, uint64_t, deadline_ns, maybe, "ns (clock)", "when the daemon sends its first signal") \
-	F(SLACK, int64_t, slack_ns, maybe, "ns", "time to spare until then; negative: too late")   \
-	F(TEXT, const char *, advice, maybe, "", "what helps")                                     \
-	F(BOOL, uint8_t, resolved, never, "", "the same warning ends")                             \
-	V(TEXT, thread, d->place.thread, maybe, "", "name of the thread at the place")
+	DP_FINDING_who(F, V, M, maybe) F(CAUSE, int8_t, cause, maybe, "", "why it is so") F(       \
+		ID, uint32_t, holder_tid, maybe, "", "the thread that holds the GIL")              \
+		M(struct dp_place, place) DP_FINDING_place(F, V, M) F(                             \
+			COUNT, uint64_t, held_ns, maybe, "ns",                                     \
+			"the hold so far") F(COUNT, uint64_t, pending_tokens, maybe, "",           \
+					     "drop tokens that are pending at the node")           \
+			F(COUNT, uint64_t, oldest_pending_ns, maybe, "ns",                         \
+			  "for how long the oldest of them is")                                    \
+				F(MOMENT, uint64_t, deadline_ns, maybe, "ns (clock)",              \
+				  "when the daemon sends its first signal")                        \
+					F(SLACK, int64_t, slack_ns, maybe, "ns",                   \
+					  "time to spare until then; negative: too late")          \
+						F(TEXT, const char *, advice, maybe, "",           \
+						  "what helps") F(BOOL, uint8_t, resolved, never,  \
+								  "", "the same warning ends")     \
+							V(TEXT, thread, d->place.thread, maybe,    \
+							  "", "name of the thread at the place")
 
 #define DP_FINDING_signal(F, V, M)                                                                 \
 	DP_FINDING_who(F, V, M, never)                                                             \
-	F(SIGNAL, uint32_t, signal, maybe, "", "number of the signal")                             \
-	F(ID, uint32_t, sender_pid, maybe, "", "process that sent it")                             \
-	F(MOMENT, uint64_t, sent_ns, maybe, "ns (clock)", "sent")                                  \
-	F(MOMENT, uint64_t, delivered_ns, maybe, "ns (clock)", "delivered to a thread")            \
-	F(MOMENT, uint64_t, handled_ns, maybe, "ns (clock)", "its Python handler ran")             \
-	F(ID, uint32_t, tid, maybe, "", "the thread that it was delivered to")
+		F(SIGNAL, uint32_t, signal, maybe, "", "number of the signal")                     \
+			F(ID, uint32_t, sender_pid, maybe, "", "process that sent it")             \
+				F(MOMENT, uint64_t, sent_ns, maybe, "ns (clock)", "sent")          \
+					F(MOMENT, uint64_t, delivered_ns, maybe, "ns (clock)",     \
+					  "delivered to a thread")                                 \
+						F(MOMENT, uint64_t, handled_ns, maybe,             \
+						  "ns (clock)", "its Python handler ran")          \
+							F(ID, uint32_t, tid, maybe, "",            \
+							  "the thread that it was delivered to")
 
 #define DP_FINDING_stop(F, V, M)                                                                   \
-	DP_FINDING_who(F, V, M, never)                                                             \
-	F(STOP, uint8_t, reason, never, "", "what tells the node to end")                          \
-	F(MOMENT, uint64_t, deadline_ns, maybe, "ns (clock)", "when the daemon sends its first signal") \
-	F(SIGNAL, uint32_t, kill_signal, maybe, "", "which signal that is")
+	DP_FINDING_who(F, V, M, never) F(STOP, uint8_t, reason, never, "",                         \
+					 "what tells the node to end")                             \
+		F(MOMENT, uint64_t, deadline_ns, maybe, "ns (clock)",                              \
+		  "when the daemon sends its first signal")                                        \
+			F(SIGNAL, uint32_t, kill_signal, maybe, "", "which signal that is")
 
 #define DP_FINDING_action(F, V, M)                                                                 \
-	DP_FINDING_who(F, V, M, maybe)                                                             \
-	F(ACTION, uint8_t, action, never, "", "what the probe did or would have done")             \
-	F(SIGNAL, uint32_t, signal, maybe, "", "number of the signal")                             \
-	F(ID, uint32_t, tid, maybe, "", "the thread that it went to")                              \
-	F(BOOL, uint8_t, dry_run, never, "", "nothing was to be sent")                             \
-	F(RESULT, uint8_t, result, never, "", "what came of it")                                   \
-	F(TEXT, const char *, reason, maybe, "", "why, in words")                                  \
-	F(ID, uint32_t, attempt, maybe, "", "how many times by now")
+	DP_FINDING_who(F, V, M, maybe) F(ACTION, uint8_t, action, never, "",                       \
+					 "what the probe did or would have done")                  \
+		F(SIGNAL, uint32_t, signal, maybe, "", "number of the signal")                     \
+			F(ID, uint32_t, tid, maybe, "", "the thread that it went to")              \
+				F(BOOL, uint8_t, dry_run, never, "", "nothing was to be sent")     \
+					F(RESULT, uint8_t, result, never, "", "what came of it")   \
+						F(TEXT, const char *, reason, maybe, "",           \
+						  "why, in words") F(ID, uint32_t, attempt, maybe, \
+								     "", "how many times by now")
 
-#define DP_FINDING_exit(F, V, M)                                                                   \
-	DP_FINDING_who(F, V, M, never)                                                             \
-	F(CODE, int32_t, code, maybe, "", "exit code; null when a signal ended it")                \
-	F(SIGNAL, uint32_t, signal, maybe, "", "number of the signal that ended it")               \
-	F(ID, uint32_t, killer_pid, maybe, "", "process that sent it")                             \
-	F(COUNT, uint64_t, since_stop_ns, maybe, "ns", "time since Stop")                          \
-	F(BOOL, uint8_t, grace_kill, never, "", "killed by the daemon at the end of the grace period") \
-	F(CAUSE, int8_t, cause, maybe, "", "why it did not end by itself")                         \
-	F(SHARE, double, gil_share, maybe, "0 to 1", "of the time from Stop to the exit, how much of it others or a native call held the GIL") \
-	F(COUNT, uint64_t, tokens_abandoned, maybe, "", "drop tokens that it never gave back")     \
-	F(BOOL, uint8_t, saved, never, "", "left in time after a nudge")                           \
-	F(EXIT, uint8_t, reason, never, "", "how it ended")
+#define DP_FINDING_exit(F, V, M)                                                                                          \
+	DP_FINDING_who(F, V, M, never) F(                                                                                 \
+		CODE, int32_t, code, maybe, "",                                                                           \
+		"exit code; null when a signal ended it") F(SIGNAL, uint32_t, signal, maybe, "",                          \
+							    "number of the signal that ended it")                         \
+		F(ID, uint32_t, killer_pid, maybe, "", "process that sent it") F(                                         \
+			COUNT, uint64_t, since_stop_ns, maybe, "ns",                                                      \
+			"time since Stop") F(BOOL, uint8_t, grace_kill, never, "",                                        \
+					     "killed by the daemon at the end of the grace period")                       \
+			F(CAUSE, int8_t, cause, maybe, "", "why it did not end by itself") F(                             \
+				SHARE, double, gil_share, maybe, "0 to 1",                                                \
+				"of the time from Stop to the exit, how much of it others or a native call held the GIL") \
+				F(COUNT, uint64_t, tokens_abandoned, maybe, "",                                           \
+				  "drop tokens that it never gave back")                                                  \
+					F(BOOL, uint8_t, saved, never, "",                                                \
+					  "left in time after a nudge")                                                   \
+						F(EXIT, uint8_t, reason, never, "",                                       \
+						  "how it ended")
 
 #define DP_FINDING_loss(F, V, M)                                                                   \
 	F(LOSS, uint32_t, reason, never, "", "where something was lost")                           \
@@ -450,28 +502,33 @@
 
 #define DP_FINDING_forecast(F, V, M)                                                               \
 	DP_FINDING_who(F, V, M, maybe)                                                             \
-	F(COUNT, uint64_t, need_ns, maybe, "ns", "time that a stop would take now")                \
-	F(COUNT, uint64_t, grace_ns, maybe, "ns", "time that it would be given")                   \
-	F(BOOL, uint8_t, at_risk, never, "", "it would not make it")                               \
-	F(BOOL, uint8_t, at_least, never, "", "`need_ns` has a hold of unknown length in it")      \
-	F(TEXT, const char *, text, maybe, "", "the same as a sentence")
+		F(COUNT, uint64_t, need_ns, maybe, "ns", "time that a stop would take now")        \
+			F(COUNT, uint64_t, grace_ns, maybe, "ns", "time that it would be given")   \
+				F(BOOL, uint8_t, at_risk, never, "", "it would not make it")       \
+					F(BOOL, uint8_t, at_least, never, "",                      \
+					  "`need_ns` has a hold of unknown length in it")          \
+						F(TEXT, const char *, text, maybe, "",             \
+						  "the same as a sentence")
 
 /* The line of the summary is made of several findings: its begin, its nodes, its end. */
 #define DP_FINDING_summary(F, V, M)                                                                \
 	F(NUMBER, uint64_t, records, never, "", "records that the model was given")                \
 	F(NUMBER, uint64_t, records_lost, never, "", "records that were lost")                     \
-	F(COUNT, uint64_t, recommended_grace_ns, maybe, "ns", "grace period that the whole dataflow needs") \
+	F(COUNT, uint64_t, recommended_grace_ns, maybe, "ns",                                      \
+	  "grace period that the whole dataflow needs")                                            \
 	F(TEXT, const char *, recommendation, maybe, "", "how that came about")                    \
 	M(uint32_t, nodes)                                                                         \
 	V(NODES, nodes, NULL, never, "", "an object for each node, with the fields below")
 #define DP_FINDING_summary_end(F, V, M)                                                            \
-	V(NUMBER, nodes_left_out, s->nodes_left_out, never, "", "nodes for which the line had no room")
+	V(NUMBER, nodes_left_out, s->nodes_left_out, never, "",                                    \
+	  "nodes for which the line had no room")
 
 #define DP_FINDING_summary_node(F, V, M)                                                           \
 	M(const char *, dataflow)                                                                  \
 	M(const char *, node)                                                                      \
 	V(ID, pid, f->pid, never, "", "its process")                                               \
-	V(TEXT, dataflow, d->dataflow ? d->dataflow : f->dataflow, maybe, "", "uuid of its dataflow") \
+	V(TEXT, dataflow, d->dataflow ? d->dataflow : f->dataflow, maybe, "",                      \
+	  "uuid of its dataflow")                                                                  \
 	V(TEXT, node, d->node ? d->node : f->node, maybe, "", "its name in the dataflow")          \
 	F(COUNT, uint64_t, holds, never, "", "proven holds of its GIL, of any length")             \
 	F(COUNT, uint64_t, max_hold_ns, maybe, "ns", "the longest of them")                        \

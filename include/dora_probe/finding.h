@@ -9,16 +9,16 @@
 
 #include "dora_probe/record.h"
 
-#define DP_NULL UINT64_MAX
-#define DP_SNULL INT64_MIN
+#define DP_NULL        UINT64_MAX
+#define DP_SNULL       INT64_MIN
 #define DP_WAITERS_MAX 8
 
 enum dp_finding_type {
 #define DP_FIND_TYPE(e, list, event) DP_FIND_##e,
 	DP_FINDING_EVENTS(DP_FIND_TYPE)
 #undef DP_FIND_TYPE
-	DP_FIND_SUMMARY,  /* begins the summary: totals */
-	DP_FIND_SUMMARY_NODE, /* one per node, between SUMMARY and SUMMARY_END */
+		DP_FIND_SUMMARY, /* begins the summary: totals */
+	DP_FIND_SUMMARY_NODE,    /* one per node, between SUMMARY and SUMMARY_END */
 	DP_FIND_SUMMARY_END,
 	DP_FIND_COUNT
 };
@@ -32,9 +32,9 @@ struct dp_place {
 	int32_t line; /* 0 unknown */
 };
 
-#define DP_FINDING_F(kind, type, name, null, unit, meaning)  type name;
+#define DP_FINDING_F(kind, type, name, null, unit, meaning) type name;
 #define DP_FINDING_V(kind, name, value, null, unit, meaning)
-#define DP_FINDING_M(type, name)                             type name;
+#define DP_FINDING_M(type, name) type name;
 /* The members of a list of fields. */
 #define DP_FINDING(list) DP_FINDING_##list(DP_FINDING_F, DP_FINDING_V, DP_FINDING_M)
 
@@ -100,12 +100,12 @@ struct dp_summary_node_finding {
 };
 
 struct dp_finding {
-	uint8_t type; /* enum dp_finding_type */
-	uint64_t t_ns; /* model time at which it became true */
+	uint8_t type;           /* enum dp_finding_type */
+	uint64_t t_ns;          /* model time at which it became true */
 	int64_t wall_offset_ns; /* wall clock = t_ns + this; DP_SNULL unknown */
-	uint32_t pid; /* 0: about no process */
-	const char *dataflow; /* of the process; NULL unknown */
-	const char *node;     /* NULL unknown */
+	uint32_t pid;           /* 0: about no process */
+	const char *dataflow;   /* of the process; NULL unknown */
+	const char *node;       /* NULL unknown */
 	union {
 #define DP_FIND_MEMBER(e, list, event) struct dp_##list##_finding list;
 		DP_FINDING_EVENTS(DP_FIND_MEMBER)

@@ -7,145 +7,145 @@
 #define DORA_PROBE_NAMES_H
 
 /* X(ENUM_SUFFIX, body member of struct dp_record or `none`): what the model eats (record.h). */
-#define DP_RECORD_TYPES(X)              \
-	X(SESSION, session)             \
-	X(OPTIONS, options)             \
-	X(WALL_CLOCK, wall_clock)       \
-	X(TICK, none)                   \
-	X(NODE_FACTS, node)             \
-	X(NODE_GONE, gone)              \
-	X(GIL_LOOK, look)               \
-	X(GIL_WAIT_BEGIN, wait)         \
-	X(GIL_WAIT_END, wait)           \
-	X(GIL_RELEASE, gil_span)        \
-	X(GIL_EDGE_HOLD, gil_span)      \
-	X(GIL_OFFCPU, gil_span)         \
-	X(GIL_RUN, gil_span)            \
-	X(STACK, stack)                 \
-	X(SOURCE_STATE, source)         \
-	X(TOKEN_SENT, token)            \
-	X(TOKEN_DELIVERED, token)       \
-	X(TOKEN_REPORTED, token)        \
-	X(TOKEN_RETURNED, token)        \
-	X(WIRE_EVENT, wire)             \
-	X(WIRE_REQUEST, wire)           \
-	X(WIRE_REGISTER, reg)           \
-	X(CONN_OPENED, conn)            \
-	X(CONN_CLOSED, conn)            \
-	X(REGION, region)               \
-	X(SIGNAL, signal)               \
-	X(PROC_EXEC, none)              \
-	X(PROC_FORK, fork)              \
-	X(PROC_EXIT, exit)              \
-	X(STOP_COMMAND, stop_command)   \
-	X(ACTION_RESULT, action)        \
-	X(SELF_COST, cost)              \
-	X(LOSS, loss)                   \
+#define DP_RECORD_TYPES(X)                                                                         \
+	X(SESSION, session)                                                                        \
+	X(OPTIONS, options)                                                                        \
+	X(WALL_CLOCK, wall_clock)                                                                  \
+	X(TICK, none)                                                                              \
+	X(NODE_FACTS, node)                                                                        \
+	X(NODE_GONE, gone)                                                                         \
+	X(GIL_LOOK, look)                                                                          \
+	X(GIL_WAIT_BEGIN, wait)                                                                    \
+	X(GIL_WAIT_END, wait)                                                                      \
+	X(GIL_RELEASE, gil_span)                                                                   \
+	X(GIL_EDGE_HOLD, gil_span)                                                                 \
+	X(GIL_OFFCPU, gil_span)                                                                    \
+	X(GIL_RUN, gil_span)                                                                       \
+	X(STACK, stack)                                                                            \
+	X(SOURCE_STATE, source)                                                                    \
+	X(TOKEN_SENT, token)                                                                       \
+	X(TOKEN_DELIVERED, token)                                                                  \
+	X(TOKEN_REPORTED, token)                                                                   \
+	X(TOKEN_RETURNED, token)                                                                   \
+	X(WIRE_EVENT, wire)                                                                        \
+	X(WIRE_REQUEST, wire)                                                                      \
+	X(WIRE_REGISTER, reg)                                                                      \
+	X(CONN_OPENED, conn)                                                                       \
+	X(CONN_CLOSED, conn)                                                                       \
+	X(REGION, region)                                                                          \
+	X(SIGNAL, signal)                                                                          \
+	X(PROC_EXEC, none)                                                                         \
+	X(PROC_FORK, fork)                                                                         \
+	X(PROC_EXIT, exit)                                                                         \
+	X(STOP_COMMAND, stop_command)                                                              \
+	X(ACTION_RESULT, action)                                                                   \
+	X(SELF_COST, cost)                                                                         \
+	X(LOSS, loss)                                                                              \
 	X(END, none)
 
 /* X(ENUM, "name"): why something is pending (README, table of causes). */
-#define DP_CAUSES(X)                                    \
-	X(UNKNOWN, "unknown")                           \
-	X(GIL_NATIVE, "gil_native")                     \
-	X(GIL_CONTENTION, "gil_contention")             \
-	X(BUSY_PYTHON, "busy_python")                   \
-	X(BLOCKED, "blocked")                           \
-	X(REFERENCE_KEPT, "reference_kept")             \
-	X(NOT_REPORTED, "not_reported")                 \
-	X(NODE_DROPPED_FIRST, "node_dropped_first")     \
-	X(RECEIVER_GONE, "receiver_gone")               \
-	X(OWNER_NOT_COLLECTING, "owner_not_collecting") \
-	X(DORA_INTERNAL, "dora_internal")               \
+#define DP_CAUSES(X)                                                                               \
+	X(UNKNOWN, "unknown")                                                                      \
+	X(GIL_NATIVE, "gil_native")                                                                \
+	X(GIL_CONTENTION, "gil_contention")                                                        \
+	X(BUSY_PYTHON, "busy_python")                                                              \
+	X(BLOCKED, "blocked")                                                                      \
+	X(REFERENCE_KEPT, "reference_kept")                                                        \
+	X(NOT_REPORTED, "not_reported")                                                            \
+	X(NODE_DROPPED_FIRST, "node_dropped_first")                                                \
+	X(RECEIVER_GONE, "receiver_gone")                                                          \
+	X(OWNER_NOT_COLLECTING, "owner_not_collecting")                                            \
+	X(DORA_INTERNAL, "dora_internal")                                                          \
 	X(DEADLOCK, "deadlock")
 
-#define DP_WARNING_KINDS(X)               \
-	X(TOKEN_PENDING, "token_pending") \
-	X(GIL_HOLD, "gil_hold")           \
-	X(STOP_PENDING, "stop_pending")   \
-	X(DEADLINE, "deadline")           \
+#define DP_WARNING_KINDS(X)                                                                        \
+	X(TOKEN_PENDING, "token_pending")                                                          \
+	X(GIL_HOLD, "gil_hold")                                                                    \
+	X(STOP_PENDING, "stop_pending")                                                            \
+	X(DEADLINE, "deadline")                                                                    \
 	X(DEADLOCK, "deadlock")
 
-#define DP_SEVERITIES(X)      \
-	X(NOTICE, "notice")   \
-	X(WARNING, "warning") \
+#define DP_SEVERITIES(X)                                                                           \
+	X(NOTICE, "notice")                                                                        \
+	X(WARNING, "warning")                                                                      \
 	X(CRITICAL, "critical")
 
-#define DP_PRECISIONS(X)        \
-	X(UNCONFIRMED, "unconfirmed") \
-	X(AT_LEAST, "at_least") \
-	X(BOUNDED, "bounded")   \
+#define DP_PRECISIONS(X)                                                                           \
+	X(UNCONFIRMED, "unconfirmed")                                                              \
+	X(AT_LEAST, "at_least")                                                                    \
+	X(BOUNDED, "bounded")                                                                      \
 	X(EXACT, "exact")
 
-#define DP_TOKEN_STATES(X)        \
-	X(OPEN, "open")           \
-	X(RETURNED, "returned")   \
-	X(ABANDONED, "abandoned") \
+#define DP_TOKEN_STATES(X)                                                                         \
+	X(OPEN, "open")                                                                            \
+	X(RETURNED, "returned")                                                                    \
+	X(ABANDONED, "abandoned")                                                                  \
 	X(LOST, "lost")
 
-#define DP_TRANSPORTS(X)  \
-	X(UNKNOWN, "unknown") \
-	X(TCP, "tcp")     \
-	X(UNIX, "unix")   \
+#define DP_TRANSPORTS(X)                                                                           \
+	X(UNKNOWN, "unknown")                                                                      \
+	X(TCP, "tcp")                                                                              \
+	X(UNIX, "unix")                                                                            \
 	X(SHMEM, "shmem")
 
-#define DP_STOP_REASONS(X)                        \
-	X(STOP, "stop")                           \
-	X(ALL_INPUTS_CLOSED, "all_inputs_closed") \
+#define DP_STOP_REASONS(X)                                                                         \
+	X(STOP, "stop")                                                                            \
+	X(ALL_INPUTS_CLOSED, "all_inputs_closed")                                                  \
 	X(SIGTERM, "sigterm")
 
-#define DP_ACTIONS(X)                     \
-	X(NUDGE, "nudge")                 \
-	X(TERMINATE, "terminate")         \
-	X(STOP_DATAFLOW, "stop_dataflow") \
+#define DP_ACTIONS(X)                                                                              \
+	X(NUDGE, "nudge")                                                                          \
+	X(TERMINATE, "terminate")                                                                  \
+	X(STOP_DATAFLOW, "stop_dataflow")                                                          \
 	X(HOOK, "hook")
 
-#define DP_ACTION_RESULTS(X)          \
-	X(SENT, "sent")               \
-	X(REFUSED, "refused")         \
-	X(FAILED, "failed")           \
+#define DP_ACTION_RESULTS(X)                                                                       \
+	X(SENT, "sent")                                                                            \
+	X(REFUSED, "refused")                                                                      \
+	X(FAILED, "failed")                                                                        \
 	X(WOULD_SEND, "would_send")
 
-#define DP_EXIT_REASONS(X)            \
-	X(CLEAN, "clean")             \
-	X(ERROR, "error")             \
-	X(GRACE_KILL, "grace_kill")   \
+#define DP_EXIT_REASONS(X)                                                                         \
+	X(CLEAN, "clean")                                                                          \
+	X(ERROR, "error")                                                                          \
+	X(GRACE_KILL, "grace_kill")                                                                \
 	X(SIGNAL, "signal")
 
-#define DP_SHUTDOWN_MODES(X)      \
-	X(OBSERVE, "observe")     \
-	X(NUDGE, "nudge")         \
+#define DP_SHUTDOWN_MODES(X)                                                                       \
+	X(OBSERVE, "observe")                                                                      \
+	X(NUDGE, "nudge")                                                                          \
 	X(TERMINATE, "terminate")
 
 /* Sources of records that can be on, off or broken; `start.sources` lists those that are on. */
-#define DP_SOURCES(X)              \
-	X(FUTEX, "futex")          \
-	X(SCHED, "sched")          \
-	X(CPU_CLOCK, "cpu_clock")  \
-	X(SAMPLER, "sampler")      \
-	X(EDGE, "edge")            \
-	X(SOCKET, "socket")        \
-	X(REGION, "region")        \
-	X(SIGNAL, "signal")        \
+#define DP_SOURCES(X)                                                                              \
+	X(FUTEX, "futex")                                                                          \
+	X(SCHED, "sched")                                                                          \
+	X(CPU_CLOCK, "cpu_clock")                                                                  \
+	X(SAMPLER, "sampler")                                                                      \
+	X(EDGE, "edge")                                                                            \
+	X(SOCKET, "socket")                                                                        \
+	X(REGION, "region")                                                                        \
+	X(SIGNAL, "signal")                                                                        \
 	X(LIFECYCLE, "lifecycle")
 
 /*
  * X(ENUM, "name"): every place where something can be lost. Counted where it happens; the first
  * block in the kernel (per-CPU counters of the same index), the second in the agent.
  */
-#define DP_LOSSES(X)                               \
-	X(RING_FULL, "ring_full")                  \
-	X(MAP_FULL, "map_full")                    \
-	X(READ_FAULT, "read_fault")                \
-	X(PAYLOAD_CUT, "payload_cut")              \
-	X(SEQUENCE_GAP, "sequence_gap")            \
-	X(LATE_RECORD, "late_record")              \
-	X(STREAM_RESYNC, "stream_resync")          \
-	X(FRAME_INVALID, "frame_invalid")          \
-	X(STREAM_LIMIT, "stream_limit")            \
-	X(TOKEN_LIMIT, "token_limit")              \
-	X(NODE_LIMIT, "node_limit")                \
-	X(SAMPLE_SKIPPED, "sample_skipped")        \
-	X(PROGRAM_SKIPPED, "program_skipped")      \
+#define DP_LOSSES(X)                                                                               \
+	X(RING_FULL, "ring_full")                                                                  \
+	X(MAP_FULL, "map_full")                                                                    \
+	X(READ_FAULT, "read_fault")                                                                \
+	X(PAYLOAD_CUT, "payload_cut")                                                              \
+	X(SEQUENCE_GAP, "sequence_gap")                                                            \
+	X(LATE_RECORD, "late_record")                                                              \
+	X(STREAM_RESYNC, "stream_resync")                                                          \
+	X(FRAME_INVALID, "frame_invalid")                                                          \
+	X(STREAM_LIMIT, "stream_limit")                                                            \
+	X(TOKEN_LIMIT, "token_limit")                                                              \
+	X(NODE_LIMIT, "node_limit")                                                                \
+	X(SAMPLE_SKIPPED, "sample_skipped")                                                        \
+	X(PROGRAM_SKIPPED, "program_skipped")                                                      \
 	X(RECORDER_WRITE, "recorder_write")
 
 #define DP_LAST_KERNEL_LOSS DP_LOSS_PAYLOAD_CUT

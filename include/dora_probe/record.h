@@ -20,8 +20,8 @@
 
 #define DP_RECORD_VERSION 2
 
-#define DP_ID_MAX       64  /* node, output and input ids */
-#define DP_UUID_MAX     40  /* text of a uuid, with NUL */
+#define DP_ID_MAX       64 /* node, output and input ids */
+#define DP_UUID_MAX     40 /* text of a uuid, with NUL */
 #define DP_FUNCTION_MAX 96
 #define DP_FILE_MAX     192
 #define DP_LIBRARY_MAX  96
@@ -47,8 +47,7 @@ struct dp_rec_hdr {
 #define DP_FIELD_B(name, size)                  uint8_t name[size];
 #define DP_FIELD_S(body, name, count_name, max) struct dp_##body name[max];
 /* The fields of a body, as members of its struct. */
-#define DP_BODY(body)                                                                              \
-	DP_FIELDS_##body(DP_FIELD_N, DP_FIELD_E, DP_FIELD_T, DP_FIELD_B, DP_FIELD_S)
+#define DP_BODY(body) DP_FIELDS_##body(DP_FIELD_N, DP_FIELD_E, DP_FIELD_T, DP_FIELD_B, DP_FIELD_S)
 
 /* First record of a recording: what `start` prints. */
 struct dp_rec_session {
@@ -130,7 +129,11 @@ enum dp_wire_kind {
 };
 
 enum dp_conn_role {
-	DP_ROLE_UNKNOWN, DP_ROLE_EVENTS, DP_ROLE_EVENTS_CLOSE, DP_ROLE_DROP, DP_ROLE_CONTROL
+	DP_ROLE_UNKNOWN,
+	DP_ROLE_EVENTS,
+	DP_ROLE_EVENTS_CLOSE,
+	DP_ROLE_DROP,
+	DP_ROLE_CONTROL
 };
 
 struct dp_rec_wire {

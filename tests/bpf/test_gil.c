@@ -504,7 +504,7 @@ static void test_two_gils(void **state)
 	/* The second thread ends in the main interpreter: where it comes there before the first is
 	 * through, the first one's release is told instead of its run. */
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		for (h = NULL; (h = next_capture(s, h, kinds[i], c.pid));) {
+		for (h = NULL; (h = next_capture(s, h, (int)kinds[i], c.pid));) {
 			const struct dp_gil_span *span = body(h);
 
 			if (!span->from_ns || span->to_ns - span->from_ns < 50 * MS)

@@ -452,7 +452,7 @@ def check_boards(r, live, begin):
             # As Grafana: all of them, or for a single one the node that has seen most.
             seen = {"robot": "robot-01", "node": "detector"}
             values[v["name"]] = v["allValue"] if v["multi"] else seen.get(v["name"], options[:1] and options[0])
-        for what, expr, sparse in checks.expressions(board):
+        for what, expr, _sparse in checks.expressions(board):
             try:
                 data = live.api("query_range", query=substitute(expr, values), start=begin, end=end,
                                 step="2")["result"]
@@ -490,7 +490,7 @@ def check_latencies_and_boards(r, live, sim):
     sim.tell("stop 0 1 5")
     wait_for("nudge", 15, lambda: live.query(
         'increase(dora_probe_actions_total{node="detector",action="nudge"}[10s]) > 0'))
-    for i in range(8):
+    for _ in range(8):
         sim.tell("lose 0 100")
         time.sleep(1)
     check_boards(r, live, begin)

@@ -288,7 +288,8 @@ struct robot *robot_new(unsigned int number, unsigned int nodes, int hostile, ui
 		if (hostile && i == 0) {
 			snprintf(n->facts.node, sizeof(n->facts.node), "%s", HOSTILE);
 			snprintf(n->facts.dataflow, sizeof(n->facts.dataflow), "%s", HOSTILE);
-			snprintf(n->facts.dataflow_name, sizeof(n->facts.dataflow_name), "%s", HOSTILE);
+			snprintf(n->facts.dataflow_name, sizeof(n->facts.dataflow_name), "%s",
+				 HOSTILE);
 		} else if (i < 8) {
 			snprintf(n->facts.node, sizeof(n->facts.node), "%s", names[i]);
 		} else {

@@ -35,7 +35,8 @@ inside() { # ROOT COMMAND
 		exec chroot "$1" /bin/bash -c "cd /dora-probe && $2"' inside "$1" "$2" </dev/null
 }
 
-for suite in ${*:-bookworm trixie bullseye}; do
+[ $# != 0 ] || set -- bookworm trixie bullseye
+for suite in "$@"; do
 	root=$work/$suite log=$work/$suite.log
 	rm -rf --one-file-system "$root"
 	mirror=$(tests/setup/private_apt.sh "$work/apt" "$suite" "$arch" mirror)

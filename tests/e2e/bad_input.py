@@ -19,7 +19,7 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from flow import DEFAULT_SIGNALS, start_time, wait_until  # noqa: E402
+from flow import DEFAULT_SIGNALS, TOP, start_time, wait_until  # noqa: E402
 from probe import BINARY, Probe, ProbeEnded, run  # noqa: E402
 
 MS = 1_000_000
@@ -168,7 +168,7 @@ def help_and_version(_):
         if option not in got.stdout:
             raise Wrong(f"--help does not name {option}")
     got = run("--version")
-    with open(os.path.join(os.path.dirname(os.path.dirname(BINARY)), "VERSION")) as f:
+    with open(os.path.join(TOP, "VERSION")) as f:
         version = f.read().strip()
     if got.returncode != 0 or version not in got.stdout:
         raise Wrong(f"--version: {got.returncode} {got.stdout!r}, want {version}")
@@ -358,7 +358,7 @@ def forged_node(d):
 def dies_in_mid_read(_):
     """Targets that die while the probe is attaching to them."""
     rng = random.Random(7)
-    for n in range(8):
+    for _ in range(8):
         pause = rng.uniform(0, 0.25)
         with python(f"import time\ntime.sleep({pause})\n") as t:
             got = run("--pid", t.pid, "--json", "--duration", "2s", timeout=10)

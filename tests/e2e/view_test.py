@@ -145,7 +145,7 @@ def resizes(d):
             if width == 20:
                 s.wait("window too small")
                 continue
-            wait_until(lambda: "q quit" in s.lines()[-1] and len(s.lines()) == height, 5,
+            wait_until(lambda h=height: "q quit" in s.lines()[-1] and len(s.lines()) == h, 5,
                        f"keys in the last of {height} lines")
         s.tmux("resize-window", "-x", "80", "-y", "24")
         s.wait("grab_the_gil")

@@ -7,7 +7,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=build/kernels
 passed=0 failed=0 skipped=0
-for v in ${*:-14 16 19}; do
+[ $# != 0 ] || set -- 14 16 19
+for v in "$@"; do
 	if ! command -v "clang-$v" >/dev/null &&
 		! apt-get install -y -qq --no-install-recommends "clang-$v" >/dev/null 2>&1; then
 		echo "skip clang-$v: cannot be installed here"

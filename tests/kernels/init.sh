@@ -1,5 +1,6 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: MIT
+# shellcheck shell=dash
 # First program of a guest (boot.sh): the host's files by 9p, read-only under an overlay in memory, then
 # the script that lies in the shared folder. Nothing that a guest writes elsewhere reaches the host.
 export PATH=/bin

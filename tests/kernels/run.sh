@@ -22,7 +22,7 @@ done
 want=${*:-$all}
 work=build/kernels
 mkdir -p "$work/log"
-passed=0 failed=0 skipped=0 table= tried=
+passed=0 failed=0 skipped=0 table='' tried=''
 
 row() { table="$table$(printf '%-22s %-6s %-14s %s' "$1" "$2" "$3" "$4")"$'\n'; }
 

@@ -8,7 +8,8 @@ cd "$(dirname "$0")/../.."
 work=$PWD/build/python-headers
 native=$(dpkg --print-architecture)
 passed=0 failed=0 skipped=0
-for arch in ${*:-amd64 arm64}; do
+[ $# != 0 ] || set -- amd64 arm64
+for arch in "$@"; do
 	b=build cc=(gcc) run=()
 	if [ "$arch" != "$native" ]; then
 		b=build/$arch cc=(aarch64-linux-gnu-gcc "--sysroot=$PWD/build/arm64/root") run=(qemu-aarch64-static -L "$PWD/build/arm64/root")

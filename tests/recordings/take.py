@@ -33,7 +33,7 @@ sys.path.insert(0, HERE)
 
 import flow as flow_module  # noqa: E402
 import golden  # noqa: E402
-from flow import Flow, FlowError, receiver, sender, wait_until  # noqa: E402
+from flow import Flow, FlowError, receiver, sender  # noqa: E402
 from probe import Probe, ProbeEnded  # noqa: E402
 from scenarios import REGISTRY  # noqa: E402
 

@@ -7,7 +7,7 @@ set -euo pipefail
 [ $# -ge 1 ] || { echo "usage: arm64_root.sh FOLDER [SUITE]" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
 suite=${2:-bookworm}
-stamp=$(cat "$0" | sha256sum | cut -d' ' -f1)-$suite
+stamp=$(sha256sum <"$0" | cut -d' ' -f1)-$suite
 [ "$(cat "$1/.stamp" 2>/dev/null)" = "$stamp" ] && exit 0
 packages="libbpf-dev libelf-dev zlib1g-dev libyaml-dev libcap-dev libseccomp-dev libmicrohttpd-dev libncurses-dev
 	libcmocka-dev libc6-dev linux-libc-dev libgcc-12-dev python3 python3-dev bash coreutils util-linux"

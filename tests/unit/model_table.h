@@ -83,8 +83,7 @@ static inline struct dp_record record(enum dp_record_type type, double ms, uint3
 }
 
 /* A record of the token whose bytes are all `id`. */
-static inline struct dp_record token(enum dp_record_type type, double ms, uint32_t pid,
-				     uint8_t id)
+static inline struct dp_record token(enum dp_record_type type, double ms, uint32_t pid, uint8_t id)
 {
 	struct dp_record r = record(type, ms, pid, pid);
 

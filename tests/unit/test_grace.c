@@ -15,22 +15,14 @@ static void test_grace_ladder(void **state)
 		uint64_t deadline;
 		uint32_t first;
 	} cases[] = {
-		{"0.3.5", 2 * S, SIGKILL},
-		{"0.3.5-fix1", 2 * S, SIGKILL},
-		{"0.3.6", 15 * S, SIGKILL},
-		{"0.3.7", 15 * S, SIGKILL},
-		{"0.3.8", 15 * S, SIGKILL},
-		{"0.3.9", 15 * S, SIGKILL},
-		{"0.3.10", 15 * S, SIGKILL},
-		{"0.3.12", 15 * S, SIGKILL},
-		{"0.3.13", 15 * S, SIGKILL},
-		{"0.4.0", 10 * S, SIGTERM},
-		{"0.4.1", 10 * S, SIGTERM},
-		{"0.5.0", 10 * S, SIGTERM},
-		{"1.0.0-rc.4", 10 * S, SIGTERM},
-		{"1.0.0", 10 * S, SIGTERM},
-		{"1.1.0", 10 * S, SIGTERM},
-		{"2.0.0", 10 * S, SIGTERM},
+		{"0.3.5", 2 * S, SIGKILL},       {"0.3.5-fix1", 2 * S, SIGKILL},
+		{"0.3.6", 15 * S, SIGKILL},      {"0.3.7", 15 * S, SIGKILL},
+		{"0.3.8", 15 * S, SIGKILL},      {"0.3.9", 15 * S, SIGKILL},
+		{"0.3.10", 15 * S, SIGKILL},     {"0.3.12", 15 * S, SIGKILL},
+		{"0.3.13", 15 * S, SIGKILL},     {"0.4.0", 10 * S, SIGTERM},
+		{"0.4.1", 10 * S, SIGTERM},      {"0.5.0", 10 * S, SIGTERM},
+		{"1.0.0-rc.4", 10 * S, SIGTERM}, {"1.0.0", 10 * S, SIGTERM},
+		{"1.1.0", 10 * S, SIGTERM},      {"2.0.0", 10 * S, SIGTERM},
 		{"", 10 * S, SIGTERM}, /* as the newest */
 		{"nonsense", 10 * S, SIGTERM},
 	};

@@ -572,7 +572,8 @@ static void test_outlook_of_a_sleep(void **state)
 				r.u.stack.syscall_nr = 230;
 				r.u.stack.asleep_since_ns = AT(since);
 				if (cases[i].absolute)
-					r.u.stack.sleep_until_ns = AT(since + cases[i].seconds * 1e3);
+					r.u.stack.sleep_until_ns =
+						AT(since + cases[i].seconds * 1e3);
 				else
 					r.u.stack.sleep_ns = (uint64_t)(cases[i].seconds * 1e9);
 				r.u.stack.frame_count = 1;

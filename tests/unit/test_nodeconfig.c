@@ -226,7 +226,7 @@ static void test_limits(void **state)
 	assert_int_equal(parse_n(big, n, &c), -EBADMSG);
 	/* an alias bomb is not followed */
 	n = (size_t)sprintf(big, "a: &a [x,x]\n");
-	for (char k = 'b'; k < 'z'; k++)
+	for (int k = 'b'; k < 'z'; k++)
 		n += (size_t)sprintf(big + n, "%c: &%c [*%c,*%c]\n", k, k, k - 1, k - 1);
 	n += (size_t)sprintf(big + n, "dataflow_id: " UUID "\nnode_id: n\n");
 	assert_int_equal(parse_n(big, n, &c), 0);

@@ -965,54 +965,6 @@ static void readiness_is_read_from_the_masks(void **state)
 	assert_int_equal(dp_policy_other_signal(SIG_BIT(27) | SIG_BIT(14) | SIG_BIT(11), 2), 0);
 }
 
-/* The pure objects import memory and string functions, each other, and nothing else. */
-static void the_objects_import_nothing(void **state)
-{
-	static const char *const objects[] = {"policy", "slack", "recommend", "sentence"};
-	static const char *const allowed[] = {"mem",
-					      "str",
-					      "__mem",
-					      "__str",
-					      "__stack_chk_fail",
-					      "dp_say",
-					      "dp_sentence_begin",
-					      "dp_cause_name",
-					      "_GLOBAL_OFFSET_TABLE_"};
-	char command[128], line[256];
-	size_t i, k;
-
-	(void)state;
-	for (i = 0; i < sizeof(objects) / sizeof(objects[0]); i++) {
-		unsigned int symbols = 0;
-		FILE *nm;
-
-		snprintf(command, sizeof(command), "build/obj/agent/act/%s.o", objects[i]);
-		if (access(command, R_OK)) {
-			print_message("skipped: %s is not there (run from the top of the tree)\n",
-				      command);
-			skip();
-		}
-		snprintf(command, sizeof(command), "nm -u build/obj/agent/act/%s.o", objects[i]);
-		nm = popen(command, "r");
-		assert_non_null(nm);
-		while (fgets(line, sizeof(line), nm)) {
-			char *name = strstr(line, "U ");
-
-			if (!name || strstr(line, "__asan") || strstr(line, "__ubsan") ||
-			    strstr(line, "__llvm") || strstr(line, "__gcov"))
-				continue;
-			symbols++;
-			for (k = 0; k < sizeof(allowed) / sizeof(allowed[0]); k++)
-				if (!strncmp(name + 2, allowed[k], strlen(allowed[k])))
-					break;
-			if (k == sizeof(allowed) / sizeof(allowed[0]))
-				fail_msg("%s.o imports %s", objects[i], name + 2);
-		}
-		assert_int_equal(pclose(nm), 0);
-		assert_true(symbols > 0);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1037,7 +989,6 @@ int main(void)
 		cmocka_unit_test(a_hostile_node_reaches_itself_at_most),
 		cmocka_unit_test(configuration_comes_from_the_options),
 		cmocka_unit_test(readiness_is_read_from_the_masks),
-		cmocka_unit_test(the_objects_import_nothing),
 	};
 
 	return cmocka_run_group_tests_name("policy", tests, NULL, NULL);

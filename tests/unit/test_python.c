@@ -157,13 +157,13 @@ static void stack_of_sleeper(struct dp_py *p, uint32_t tid, struct dp_rec_stack 
 
 	while (!sleeps && now_ns() < until) {
 		assert_int_equal(dp_py_stack(p, (pid_t)tid, s), 0);
-		sleeps = s->state == 'S' && (s->syscall_nr == SYS_clock_nanosleep ||
-					     s->syscall_nr == SYS_nanosleep ||
-					     s->syscall_nr == SYS_pselect6 || s->syscall_nr == 23);
+		sleeps = s->state == 'S' &&
+			 (s->syscall_nr == SYS_clock_nanosleep || s->syscall_nr == SYS_nanosleep ||
+			  s->syscall_nr == SYS_pselect6 || s->syscall_nr == 23);
 	}
 	if (!sleeps)
-		fail_msg("%s: thread %u does not sleep: %c, system call %d",
-			 dp_py_info(p)->version, tid, s->state, (int)s->syscall_nr);
+		fail_msg("%s: thread %u does not sleep: %c, system call %d", dp_py_info(p)->version,
+			 tid, s->state, (int)s->syscall_nr);
 	assert_int_equal(dp_py_stack(p, (pid_t)tid, s), 0);
 }
 

@@ -122,8 +122,8 @@ static void a_step_is_said_once(void **state)
 		{0, 1, 30, DP_STEP_NONE, 1}, /* below the threshold, within the laxer one */
 		{1, 1, 40, DP_STEP_NONE, 1},
 		{3, 3, 50, DP_STEP_RAISED, 3}, /* two steps, one line */
-		{0, 0, 60, DP_STEP_NONE, 3},  /* gone, but not for long enough */
-		{3, 3, 70, DP_STEP_NONE, 3},  /* back: nothing has happened */
+		{0, 0, 60, DP_STEP_NONE, 3},   /* gone, but not for long enough */
+		{3, 3, 70, DP_STEP_NONE, 3},   /* back: nothing has happened */
 		{0, 0, 80, DP_STEP_NONE, 3},
 		{0, 0, 179, DP_STEP_NONE, 3},
 		{0, 0, 180, DP_STEP_RESOLVED, 0},

@@ -60,7 +60,7 @@ static const struct {
 
 /* What pure code may import from the C library; spaces around each. */
 static const char pure[] =
-	" memcpy memset memmove memcmp memchr strcmp strncmp strlen strnlen strrchr strchr strstr strcspn strspn strncpy snprintf vsnprintf "
+	" memcpy memset memmove memcmp bcmp memchr strcmp strncmp strlen strnlen strrchr strchr strstr strcspn strspn strncpy snprintf vsnprintf "
 	" __snprintf_chk __vsnprintf_chk __memcpy_chk __memset_chk __memmove_chk __strncpy_chk __stack_chk_fail _GLOBAL_OFFSET_TABLE_ ";
 
 /* How the symbols begin that a sanitizer or coverage build puts into every object. */
