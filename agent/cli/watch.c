@@ -31,10 +31,10 @@
 #include "sense/privileges.h"
 #include "sense/recording.h"
 #include "sense/targets.h"
-#include "show/http.h"
-#include "show/metrics.h"
+#include "serve/http.h"
+#include "serve/metrics.h"
 #include "show/show.h"
-#include "show/view.h"
+#include "view/view.h"
 
 #define MS      1000000ULL
 #define TICK_NS (10 * MS)
@@ -745,7 +745,7 @@ static void close_view(struct watch *w)
 /* 0, or -errno with a sentence in `why`. */
 static int open_endpoint(struct watch *w, char *why, size_t why_len)
 {
-	struct dp_metrics_views views = {.count = view_count, .view = view, .ctx = w->model};
+	struct dp_node_views views = {.count = view_count, .view = view, .ctx = w->model};
 	struct dp_http_options o = {.ready = ready, .ctx = w};
 	char addr[64];
 	int err;

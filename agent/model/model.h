@@ -54,4 +54,11 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r);
 unsigned int dp_model_node_count(const struct dp_model *m);
 int dp_model_node_view(const struct dp_model *m, unsigned int i, struct dp_node_view *ret);
 
+/* Where a reader of node views has them from: the two functions above with the model as `ctx`. */
+struct dp_node_views {
+	unsigned int (*count)(const void *ctx);
+	int (*view)(const void *ctx, unsigned int i, struct dp_node_view *ret);
+	const void *ctx;
+};
+
 #endif

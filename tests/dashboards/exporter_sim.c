@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "show/http.h"
+#include "serve/http.h"
 #include "sim_robot.h"
 
 #define ENDPOINTS_MAX 200

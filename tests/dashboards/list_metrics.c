@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "show/metrics.h"
+#include "serve/metrics.h"
 
 int main(void)
 {

@@ -269,7 +269,7 @@ struct robot *robot_new(unsigned int number, unsigned int nodes, int hostile, ui
 	r->seed = number + 1;
 	r->next_pid = 1000;
 	r->now_ns = r->last_ns = now_ns;
-	r->metrics = dp_metrics_new("0.1.0-sim", &(struct dp_metrics_views){count_views, view, r});
+	r->metrics = dp_metrics_new("0.1.0-sim", &(struct dp_node_views){count_views, view, r});
 	if (!r->metrics) {
 		free(r);
 		return NULL;

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "show/metrics.h"
+#include "serve/metrics.h"
 
 struct robot;
 

@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "show/http.h"
+#include "serve/http.h"
 
 struct fixture {
 	struct dp_metrics *m;

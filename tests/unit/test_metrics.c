@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "show/metrics.h"
+#include "serve/metrics.h"
 
 #define S     1000000000ULL
 #define MS    1000000ULL
@@ -48,7 +48,7 @@ static int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	f->m = dp_metrics_new("1.2.3",
-			      &(struct dp_metrics_views){views_count, views_view, &f->views});
+			      &(struct dp_node_views){views_count, views_view, &f->views});
 	*state = f;
 	return f->m ? 0 : -1;
 }

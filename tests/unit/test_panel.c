@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "show/panel.h"
-#include "show/view.h"
+#include "view/panel.h"
+#include "view/view.h"
 
 #define MS  1000000ULL
 #define SEC (1000 * MS)

@@ -7,8 +7,8 @@
  * Series belong to (dataflow, node), never to a pid: a restarted node goes on counting where the
  * last process ended. Memory is allocated by dp_metrics_new and does not grow.
  */
-#ifndef DORA_PROBE_SHOW_METRICS_H
-#define DORA_PROBE_SHOW_METRICS_H
+#ifndef DORA_PROBE_SERVE_METRICS_H
+#define DORA_PROBE_SERVE_METRICS_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -25,13 +25,6 @@
 #define DP_METRICS_EXEMPLAR_CHARS 128
 
 enum dp_metrics_format { DP_METRICS_TEXT, DP_METRICS_OPENMETRICS, DP_METRICS_FORMAT_COUNT };
-
-/* Where the node views come from: dp_model_node_count and dp_model_node_view with the model. */
-struct dp_metrics_views {
-	unsigned int (*count)(const void *ctx);
-	int (*view)(const void *ctx, unsigned int i, struct dp_node_view *ret);
-	const void *ctx;
-};
 
 struct dp_metrics_program {
 	const char *name;
@@ -61,7 +54,7 @@ struct dp_metrics;
  * `version` is shown in build_info; a NULL views->count means no views. NULL without memory.
  * `views` is copied, its ctx must outlive the metrics.
  */
-struct dp_metrics *dp_metrics_new(const char *version, const struct dp_metrics_views *views);
+struct dp_metrics *dp_metrics_new(const char *version, const struct dp_node_views *views);
 void dp_metrics_free(struct dp_metrics *m);
 
 /* Counts a finding. Each finding once, in the model's order. Never fails. */

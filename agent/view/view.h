@@ -4,21 +4,21 @@
  * frame that the terminal has not taken yet is followed by none, so a terminal that is stopped or
  * slow never holds up what the loop is for.
  */
-#ifndef DORA_PROBE_SHOW_VIEW_H
-#define DORA_PROBE_SHOW_VIEW_H
+#ifndef DORA_PROBE_VIEW_VIEW_H
+#define DORA_PROBE_VIEW_VIEW_H
 
 #include <stddef.h>
 #include <stdint.h>
 
 #include "dora_probe/finding.h"
-#include "show/metrics.h"
+#include "model/model.h"
 
 #define DP_VIEW_FRAME_NS 200000000ULL /* no more than five frames a second */
 
 struct dp_view;
 
 struct dp_view_options {
-	struct dp_metrics_views nodes; /* must outlive the view */
+	struct dp_node_views nodes; /* must outlive the view */
 	int verbose;                   /* as in struct dp_show_options */
 	/* --hold-threshold, and from where a node stands out: --warn-hold, --pending-threshold; ns
 	 */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Writing: series become OpenMetrics 1.0 or text 0.0.4 (metrics.h). */
-#include "show/metrics_state.h"
+#include "serve/metrics_state.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What metrics.c counts and exposition.c writes. Private to the two. */
-#ifndef DORA_PROBE_SHOW_METRICS_STATE_H
-#define DORA_PROBE_SHOW_METRICS_STATE_H
+#ifndef DORA_PROBE_SERVE_METRICS_STATE_H
+#define DORA_PROBE_SERVE_METRICS_STATE_H
 
-#include "show/metrics.h"
+#include "serve/metrics.h"
 
 /* A process in each view, and those that left but whose views are still there. */
 #define MEMBERS_MAX (4 * DP_METRICS_NODES)
@@ -73,7 +73,7 @@ struct program {
 };
 
 struct dp_metrics {
-	struct dp_metrics_views views;
+	struct dp_node_views views;
 	char version[32];
 	struct series series[DP_METRICS_NODES];
 	struct member members[MEMBERS_MAX];

@@ -5,13 +5,13 @@
  * time they may take, and how often an exposition is made anew are all limited, so that a slow or
  * hostile client cannot hold up what the loop is for.
  */
-#ifndef DORA_PROBE_SHOW_HTTP_H
-#define DORA_PROBE_SHOW_HTTP_H
+#ifndef DORA_PROBE_SERVE_HTTP_H
+#define DORA_PROBE_SERVE_HTTP_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "show/metrics.h"
+#include "serve/metrics.h"
 
 #define DP_HTTP_CONNECTIONS        128
 #define DP_HTTP_CONNECTIONS_PER_IP 96

@@ -3,8 +3,8 @@
  * What stands on the screen of the live view, as lines of text: no terminal, no clock, no I/O. The
  * terminal's side is view.h. Strings of a target are made printable here.
  */
-#ifndef DORA_PROBE_SHOW_PANEL_H
-#define DORA_PROBE_SHOW_PANEL_H
+#ifndef DORA_PROBE_VIEW_PANEL_H
+#define DORA_PROBE_VIEW_PANEL_H
 
 #include <stddef.h>
 #include <stdint.h>

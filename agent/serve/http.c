@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The endpoint on the caller's thread (http.h). */
-#include "show/http.h"
+#include "serve/http.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Counting: findings and node views become series (metrics.h). */
-#include "show/metrics_state.h"
+#include "serve/metrics_state.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -177,7 +177,7 @@ static void series_facts(struct series *s, const struct dp_rec_node *f)
 	metrics_clean(s->dataflow_name, sizeof(s->dataflow_name), f->dataflow_name);
 }
 
-struct dp_metrics *dp_metrics_new(const char *version, const struct dp_metrics_views *views)
+struct dp_metrics *dp_metrics_new(const char *version, const struct dp_node_views *views)
 {
 	struct dp_metrics *m = calloc(1, sizeof(*m));
 	struct timespec now;

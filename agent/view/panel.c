@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The screen of the live view as lines of text (panel.h). */
-#include "show/panel.h"
+#include "view/panel.h"
 
 #include <stdio.h>
 #include <stdlib.h>

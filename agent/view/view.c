@@ -5,7 +5,7 @@
  * it the whole probe. From there they go to the terminal as it takes them. For the same reason the
  * terminal's modes are set and its keys are read here.
  */
-#include "show/view.h"
+#include "view/view.h"
 
 #include <curses.h>
 #include <errno.h>
@@ -28,7 +28,7 @@
 /* Behind curses.h, whose macros have common names. */
 #include <term.h>
 
-#include "show/panel.h"
+#include "view/panel.h"
 #include "show/render.h"
 
 #define KEYS_AT_ONCE    64
