@@ -19,7 +19,7 @@ struct dp_view;
 
 struct dp_view_options {
 	struct dp_node_views nodes; /* must outlive the view */
-	int verbose;                   /* as in struct dp_show_options */
+	int verbose;                /* as in struct dp_show_options */
 	/* --hold-threshold, and from where a node stands out: --warn-hold, --pending-threshold; ns
 	 */
 	uint64_t hold_threshold_ns, warn_hold_ns, pending_threshold_ns;

@@ -32,17 +32,16 @@ static const struct {
 	const char *room;
 	int floor;
 } floors[] = {
-	{"cli", 9},   {"run", 8},  {"serve", 7},      {"view", 7},   {"sense", 6},
-	{"act", 6},   {"show", 6}, {"model", 5},      {"decide", 4}, {"python", 3},
-	{"dora", 3},  {"base", 2}, {"dora_probe", 1},
+	{"cli", 9},  {"run", 8},  {"serve", 7},      {"view", 7},   {"sense", 6},
+	{"act", 6},  {"show", 6}, {"model", 5},      {"decide", 4}, {"python", 3},
+	{"dora", 3}, {"base", 2}, {"dora_probe", 1},
 };
 
 /* Arrows down that there must not be all the same, as " from>to ". */
-static const char forbidden[] =
-	" decide>dora decide>python model>python act>python"
-	" show>decide show>dora show>python"
-	" serve>sense serve>act serve>decide serve>dora serve>python"
-	" view>sense view>act view>decide view>dora view>python ";
+static const char forbidden[] = " decide>dora decide>python model>python act>python"
+				" show>decide show>dora show>python"
+				" serve>sense serve>act serve>decide serve>dora serve>python"
+				" view>sense view>act view>decide view>dora view>python ";
 
 /*
  * Arrows that still go up or sideways. Each is to go; one that is not there any more fails the

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+/* Sentences about a stop: what it would take, signals, what the guard did, the exit. */
+#include "show/sentence.h"
+
+#include "show/row.h"
+#include "show/words.h"
+
+/*
+ * Python runs a signal's handler between two bytecodes, within microseconds of an idle main thread;
+ * a tenth of a second is what a person notices as a pause (Nielsen's limit for "instant").
+ */
+#define SLOW_SIGNAL_NS 100000000ULL
+
+void text_forecast(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
+		   const struct dp_finding *f)
+{
+	const struct dp_forecast_finding *p = &f->u.forecast;
+	char need[40];
+
+	if (o->verbose < 0 || (o->verbose == 0 && !p->at_risk))
+		return;
+	row_begin(l, s, o, f, "forecast", p->at_risk ? YELLOW : PLAIN);
+	if (has(p->text)) {
+		dp_line_text(l, p->text);
+		dp_line_str(l, "\n");
+		return;
+	}
+	dp_line_fmt(l, "stopped now, it would need %s%s", p->at_least ? "at least " : "",
+		    p->at_least ? dp_format_duration(p->need_ns, need, sizeof(need))
+				: dp_format_duration_up(p->need_ns, need, sizeof(need)));
+	dp_line_str(l, " of a grace period of ");
+	put_duration(l, p->grace_ns);
+	dp_line_str(l, p->at_risk ? ": at risk of being killed\n" : "\n");
+}
+
+void text_signal(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
+		 const struct dp_finding *f)
+{
+	const struct dp_signal_finding *g = &f->u.signal;
+	const char *what = " was handled after ";
+	uint64_t end = g->handled_ns, delay;
+
+	if (end == DP_NULL || end == 0) {
+		what = " was delivered after ";
+		end = g->delivered_ns;
+	}
+	if (end == DP_NULL || end == 0) {
+		what = " has not been delivered after ";
+		end = f->t_ns;
+	}
+	delay = g->sent_ns == DP_NULL || g->sent_ns == 0 || end < g->sent_ns ? DP_NULL
+									     : end - g->sent_ns;
+	if (o->verbose < 0 || (o->verbose == 0 && (delay == DP_NULL || delay < SLOW_SIGNAL_NS)))
+		return;
+	row_begin(l, s, o, f, "signal", PLAIN);
+	put_signal(l, g->signal);
+	if (g->sender_pid)
+		dp_line_fmt(l, " from pid %u", g->sender_pid);
+	dp_line_str(l, what);
+	put_duration(l, delay);
+	if (g->tid)
+		dp_line_fmt(l, ", thread %u", g->tid);
+	dp_line_str(l, "\n");
+}
+
+void text_stop(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
+	       const struct dp_finding *f)
+{
+	static const char *const reasons[] = {
+		[DP_STOP_STOP] = "told to stop by its daemon",
+		[DP_STOP_ALL_INPUTS_CLOSED] = "all its inputs are closed",
+		[DP_STOP_SIGTERM] = "told to stop by SIGTERM",
+	};
+	const struct dp_stop_finding *p = &f->u.stop;
+
+	_Static_assert(sizeof(reasons) / sizeof(reasons[0]) == DP_STOP_COUNT, "words for each");
+	if (o->verbose < 0)
+		return;
+	row_begin(l, s, o, f, "stop", BOLD);
+	dp_line_str(l, p->reason < DP_STOP_COUNT ? reasons[p->reason] : "told to stop");
+	if (p->deadline_ns == DP_NULL || p->deadline_ns == 0) {
+		dp_line_str(l, "; no deadline");
+	} else if (p->deadline_ns >= f->t_ns) {
+		dp_line_str(l, p->kill_signal ? "; " : "; deadline");
+		if (p->kill_signal)
+			put_signal(l, p->kill_signal);
+		dp_line_str(l, " in ");
+		put_duration(l, p->deadline_ns - f->t_ns);
+	}
+	dp_line_str(l, "\n");
+}
+
+void text_action(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
+		 const struct dp_finding *f)
+{
+	static const char *const names[] = {
+		[DP_ACTION_NUDGE] = "nudge",
+		[DP_ACTION_TERMINATE] = "terminate",
+		[DP_ACTION_STOP_DATAFLOW] = "stop the dataflow",
+		[DP_ACTION_HOOK] = "hook",
+	};
+	static const char *const done[] = {
+		[DP_RESULT_SENT] = "sent",
+		[DP_RESULT_REFUSED] = "not sent",
+		[DP_RESULT_FAILED] = "failed",
+		[DP_RESULT_WOULD_SEND] = "would be sent, nothing was",
+	};
+	static const char *const run[] = {
+		[DP_RESULT_SENT] = "done",
+		[DP_RESULT_REFUSED] = "not done",
+		[DP_RESULT_FAILED] = "failed",
+		[DP_RESULT_WOULD_SEND] = "would be done, nothing was",
+	};
+	const struct dp_action_finding *a = &f->u.action;
+	const char *const *words = a->signal ? done : run;
+
+	_Static_assert(sizeof(names) / sizeof(names[0]) == DP_ACTION_COUNT, "words for each");
+	_Static_assert(sizeof(done) / sizeof(done[0]) == DP_RESULT_COUNT, "words for each");
+	row_begin(l, s, o, f, "action", BOLD);
+	dp_line_str(l, a->action < DP_ACTION_COUNT ? names[a->action] : "unknown action");
+	dp_line_str(l, ": ");
+	if (a->signal) {
+		put_signal(l, a->signal);
+		if (a->tid)
+			dp_line_fmt(l, " to thread %u", a->tid);
+		dp_line_str(l, " ");
+	}
+	dp_line_str(l, a->result < DP_RESULT_COUNT ? words[a->result] : "?");
+	if (a->attempt > 1)
+		dp_line_fmt(l, ", attempt %u", a->attempt);
+	if (a->dry_run)
+		dp_line_str(l, " (dry run)");
+	if (has(a->reason)) {
+		dp_line_str(l, ": ");
+		dp_line_text(l, a->reason);
+	}
+	dp_line_str(l, "\n");
+}
+
+void text_exit(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
+	       const struct dp_finding *f)
+{
+	const struct dp_exit_finding *e = &f->u.exit;
+
+	row_begin(l, s, o, f, "exit", e->grace_kill ? RED : BOLD);
+	if (e->signal) {
+		dp_line_str(l, "killed by ");
+		put_signal(l, e->signal);
+		if (e->killer_pid)
+			dp_line_fmt(l, " from pid %u", e->killer_pid);
+	} else if (e->code >= 0) {
+		dp_line_fmt(l, "ended with exit code %d", e->code);
+	} else {
+		dp_line_str(l, "ended, how is not known");
+	}
+	if (e->grace_kill)
+		dp_line_str(l, " at the end of its grace period");
+	if (e->since_stop_ns != DP_NULL) {
+		dp_line_str(l, ", ");
+		put_duration(l, e->since_stop_ns);
+		dp_line_str(l, " after it was told to stop");
+	}
+	if (e->saved)
+		dp_line_str(l, ", in time after a nudge");
+	if (e->tokens_abandoned && e->tokens_abandoned != DP_NULL)
+		dp_line_fmt(l, "; %llu drop token%s abandoned",
+			    (unsigned long long)e->tokens_abandoned, plural(e->tokens_abandoned));
+	if (e->gil_share > 0.0 && e->gil_share <= 1.0)
+		dp_line_fmt(l, "; GIL held for %u %% of the time from stop to exit",
+			    (unsigned int)(e->gil_share * 100.0));
+	if (e->cause >= 0)
+		dp_line_fmt(l, ": %s", cause_words(e->cause));
+	dp_line_str(l, "\n");
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+/* The sentence of a warning, and of its end. */
+#include "show/sentence.h"
+
+#include "show/row.h"
+#include "show/words.h"
+
+static void put_holder(struct dp_line *l, const struct dp_warning_finding *w)
+{
+	if (w->holder_tid || has(w->place.thread)) {
+		dp_line_str(l, " by ");
+		put_thread(l, &w->place, w->holder_tid);
+	}
+	put_place(l, &w->place, 0);
+}
+
+/* What is wrong. A held GIL is told with its holder, which is all there is to say. */
+static void put_kind(struct dp_line *l, const struct dp_warning_finding *w)
+{
+	switch ((enum dp_warning_kind)w->kind) {
+	case DP_WARN_GIL_HOLD:
+		dp_line_str(l, "the GIL has been held");
+		if (w->held_ns != DP_NULL) {
+			dp_line_str(l, " for at least ");
+			put_duration(l, w->held_ns);
+		}
+		put_holder(l, w);
+		return;
+	case DP_WARN_TOKEN_PENDING:
+		if (w->pending_tokens == DP_NULL)
+			dp_line_str(l, "drop tokens pending");
+		else
+			dp_line_fmt(l, "%llu drop token%s pending",
+				    (unsigned long long)w->pending_tokens,
+				    plural(w->pending_tokens));
+		if (w->oldest_pending_ns != DP_NULL) {
+			dp_line_str(l, w->pending_tokens == 1 ? ", for " : ", the oldest for ");
+			put_duration(l, w->oldest_pending_ns);
+		}
+		break;
+	case DP_WARN_STOP_PENDING:
+		dp_line_str(l, "told to stop and still running");
+		break;
+	case DP_WARN_DEADLINE:
+		if (w->slack_ns != DP_SNULL && w->slack_ns < 0) {
+			dp_line_str(l, "not expected to make its deadline, ");
+			put_duration(l, 0 - (uint64_t)w->slack_ns);
+			dp_line_str(l, " short");
+		} else {
+			dp_line_str(l, "may miss its deadline");
+		}
+		break;
+	case DP_WARN_DEADLOCK:
+		dp_line_str(l, "threads wait for each other");
+		break;
+	case DP_WARN_COUNT:
+	default:
+		dp_line_str(l, "warning of an unknown kind");
+	}
+}
+
+static void put_deadline(struct dp_line *l, const struct dp_finding *f)
+{
+	const struct dp_warning_finding *w = &f->u.warning;
+
+	if (w->deadline_ns != DP_NULL && w->deadline_ns) {
+		if (w->deadline_ns >= f->t_ns) {
+			dp_line_str(l, ", deadline in ");
+			put_duration(l, w->deadline_ns - f->t_ns);
+		} else {
+			dp_line_str(l, ", deadline passed ");
+			put_duration(l, f->t_ns - w->deadline_ns);
+			dp_line_str(l, " ago");
+		}
+	}
+}
+
+/* Who holds the GIL meanwhile, or where the event loop is. */
+static void put_culprit(struct dp_line *l, const struct dp_warning_finding *w)
+{
+	if (w->holder_tid) {
+		dp_line_str(l, "; GIL held");
+		if (w->held_ns != DP_NULL) {
+			dp_line_str(l, " for at least ");
+			put_duration(l, w->held_ns);
+		}
+		put_holder(l, w);
+	} else if (has(w->place.function)) {
+		/* Nobody holds it: where the event loop is, or who held it until just now. */
+		if (w->cause == DP_CAUSE_GIL_NATIVE || w->cause == DP_CAUSE_GIL_CONTENTION)
+			dp_line_str(l, "; the GIL was held");
+		put_place(l, &w->place, 0);
+	}
+}
+
+static void put_warning(struct dp_line *l, const struct dp_finding *f)
+{
+	const struct dp_warning_finding *w = &f->u.warning;
+
+	put_kind(l, w);
+	if (w->kind == DP_WARN_GIL_HOLD)
+		return;
+	put_deadline(l, f);
+	if (w->cause >= 0)
+		dp_line_fmt(l, ": %s", cause_words(w->cause));
+	put_culprit(l, w);
+}
+
+static void put_resolved(struct dp_line *l, const struct dp_warning_finding *w)
+{
+	static const char *const over[] = {
+		[DP_WARN_TOKEN_PENDING] = "drop tokens are no longer pending for so long",
+		[DP_WARN_GIL_HOLD] = "the GIL is no longer held for so long",
+		[DP_WARN_STOP_PENDING] = "the stop is no longer pending",
+		[DP_WARN_DEADLINE] = "the deadline is no longer in danger",
+		[DP_WARN_DEADLOCK] = "the threads no longer wait for each other",
+	};
+
+	_Static_assert(sizeof(over) / sizeof(over[0]) == DP_WARN_COUNT, "words for each kind");
+	dp_line_str(l, w->kind < DP_WARN_COUNT ? over[w->kind] : "a warning is over");
+}
+
+void text_warning(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
+		  const struct dp_finding *f)
+{
+	static const struct {
+		const char *word;
+		enum paint paint;
+	} severities[] = {
+		[DP_SEVERITY_NOTICE] = {"notice", BOLD},
+		[DP_SEVERITY_WARNING] = {"WARNING", YELLOW},
+		[DP_SEVERITY_CRITICAL] = {"CRITICAL", RED},
+	};
+	const struct dp_warning_finding *w = &f->u.warning;
+	unsigned int i = w->severity < DP_SEVERITY_COUNT ? w->severity : DP_SEVERITY_NOTICE;
+
+	_Static_assert(sizeof(severities) / sizeof(severities[0]) == DP_SEVERITY_COUNT,
+		       "a word for each severity");
+	if (w->resolved) {
+		row_begin(l, s, o, f, "over", PLAIN);
+		put_resolved(l, w);
+		dp_line_str(l, "\n");
+		return;
+	}
+	row_begin(l, s, o, f, severities[i].word, severities[i].paint);
+	put_warning(l, f);
+	dp_line_str(l, "\n");
+	if (has(w->advice) && row_is_new_advice(s, f->pid, w->advice))
+		row_below(l, s, w->advice);
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+/* Sentences about what is watched, and what was missed of it. */
+#include "show/sentence.h"
+
+#include <stdio.h>
+
+#include "show/row.h"
+#include "show/words.h"
+
+void text_start(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
+		const struct dp_finding *f)
+{
+	const struct dp_rec_session *session = f->u.start.session;
+	const char *sep = "";
+
+	row_begin(l, s, o, f, "start", PLAIN);
+	dp_line_str(l, "dora-probe ");
+	dp_line_text(l, session ? session->version : "");
+	if (session && *session->kernel) {
+		dp_line_str(l, " on ");
+		dp_line_text(l, session->kernel);
+	}
+	if (session && *session->targets) {
+		dp_line_str(l, ", watching ");
+		dp_line_text(l, session->targets);
+	}
+	dp_line_str(l, "; sources: ");
+	for (unsigned int i = 0; i < DP_SOURCE_COUNT; i++) {
+		if (!(f->u.start.sources & 1u << i))
+			continue;
+		dp_line_fmt(l, "%s%s", sep, dp_source_name(i));
+		sep = ", ";
+	}
+	dp_line_str(l, *sep ? "\n" : "none\n");
+}
+
+void text_node(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
+	       const struct dp_finding *f)
+{
+	const struct dp_node_finding *n = &f->u.node;
+	const struct dp_rec_node *facts = n->facts;
+	int blind;
+
+	row_begin(l, s, o, f, "node", PLAIN);
+	dp_line_fmt(l, "pid %u", f->pid);
+	if (!facts) {
+		dp_line_str(l, ", nothing known of it\n");
+		return;
+	}
+	if (has(f->dataflow)) {
+		dp_line_str(l, " of dataflow ");
+		dp_line_text(l, has(facts->dataflow_name) ? facts->dataflow_name : f->dataflow);
+	}
+	if (facts->is_python) {
+		dp_line_str(l, ", Python ");
+		dp_line_text(l, *facts->python ? facts->python : "of unknown version");
+		dp_line_str(l, facts->free_threaded ? " (free-threaded)" : "");
+	} else {
+		dp_line_str(l, ", not a Python process");
+	}
+	if (facts->is_dora) {
+		dp_line_str(l, ", dora ");
+		dp_line_text(l, *facts->dora ? facts->dora : "of unknown version");
+		if (facts->transport != DP_TRANSPORT_UNKNOWN)
+			dp_line_fmt(l, " over %s", dp_transport_name(facts->transport));
+	}
+	dp_line_str(l, "\n");
+	blind = !facts->gil_observable + 2 * !facts->tokens_observable;
+	if (blind && (facts->is_dora || facts->is_python)) {
+		static const char *const what[] = {
+			"",
+			"its GIL cannot be observed",
+			"its drop tokens cannot be observed",
+			"neither its GIL nor its drop tokens can be observed",
+		};
+		char text[DP_REASON_MAX + 80];
+
+		snprintf(text, sizeof(text), "%s%s%s", what[blind], *facts->reason ? ": " : "",
+			 facts->reason);
+		row_below(l, s, text);
+	}
+	if (n->nudge_signal && n->nudge_disposition == DP_SIGDISP_IGNORED) {
+		char text[128], sig[32], other[32];
+
+		snprintf(text, sizeof(text), "it ignores %s: a nudge would not help%s%s",
+			 dp_format_signal(n->nudge_signal, sig, sizeof(sig)),
+			 n->other_caught_signal ? "; it catches " : "",
+			 n->other_caught_signal
+				 ? dp_format_signal(n->other_caught_signal, other, sizeof(other))
+				 : "");
+		row_below(l, s, text);
+	}
+}
+
+void text_loss(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
+	       const struct dp_finding *f)
+{
+	const struct dp_loss_finding *p = &f->u.loss;
+
+	if (o->verbose < 0)
+		return;
+	row_begin(l, s, o, f, "loss", YELLOW);
+	dp_line_fmt(l, "%llu lost (%s), %llu in all: findings around this time may be incomplete\n",
+		    (unsigned long long)p->count, dp_loss_name(p->reason),
+		    (unsigned long long)p->total);
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+/* Words for a person (words.h). */
+#include "show/words.h"
+
+#include <string.h>
+
+#include "show/show.h"
+
+#define FILE_SHOWN_MAX 48
+
+static const char *const causes[] = {
+	[DP_CAUSE_UNKNOWN] = "cause unknown",
+	[DP_CAUSE_GIL_NATIVE] = "one native call keeps the GIL",
+	[DP_CAUSE_GIL_CONTENTION] = "other threads keep taking the GIL",
+	[DP_CAUSE_BUSY_PYTHON] = "the event loop is busy in Python code",
+	[DP_CAUSE_BLOCKED] = "the event loop is blocked while the GIL is free",
+	[DP_CAUSE_REFERENCE_KEPT] = "the array is still referenced",
+	[DP_CAUSE_NOT_REPORTED] = "freed, but no event has come to carry the report",
+	[DP_CAUSE_NODE_DROPPED_FIRST] = "the node object was dropped before the array",
+	[DP_CAUSE_RECEIVER_GONE] = "the receiver is gone",
+	[DP_CAUSE_OWNER_NOT_COLLECTING] = "the owner does not collect it",
+	[DP_CAUSE_DORA_INTERNAL] = "dora's own code keeps the GIL",
+	[DP_CAUSE_DEADLOCK] = "the holder of the GIL waits for a thread that waits for the GIL",
+};
+_Static_assert(sizeof(causes) / sizeof(causes[0]) == DP_CAUSE_COUNT, "a sentence for each cause");
+
+const char *cause_words(int cause)
+{
+	return cause >= 0 && cause < DP_CAUSE_COUNT ? causes[cause] : causes[DP_CAUSE_UNKNOWN];
+}
+
+void put_duration(struct dp_line *l, uint64_t ns)
+{
+	char buf[40];
+
+	dp_line_str(l, dp_format_duration(ns, buf, sizeof(buf)));
+}
+
+void put_signal(struct dp_line *l, uint32_t sig)
+{
+	char buf[32];
+
+	dp_line_str(l, sig ? dp_format_signal(sig, buf, sizeof(buf)) : "an unknown signal");
+}
+
+/* A long path keeps its last two parts: enough to find the file, short enough to read. */
+static void put_file(struct dp_line *l, const char *file)
+{
+	size_t len = strlen(file);
+	const char *p = file + len;
+	int parts = 0;
+
+	if (len > FILE_SHOWN_MAX) {
+		while (p > file && parts < 2)
+			if (*--p == '/')
+				parts++;
+		if (p > file) {
+			dp_line_str(l, "…");
+			file = p;
+		}
+	}
+	dp_line_text(l, file);
+}
+
+void put_place(struct dp_line *l, const struct dp_place *p, int native)
+{
+	const char *sep = "";
+
+	if (has(p->function) || has(p->file)) {
+		dp_line_str(l, has(p->function) ? " in " : " at ");
+		if (has(p->function))
+			dp_line_text(l, p->function);
+		if (has(p->file)) {
+			dp_line_str(l, has(p->function) ? " (" : "");
+			put_file(l, p->file);
+			if (p->line > 0)
+				dp_line_fmt(l, ":%d", p->line);
+			dp_line_str(l, has(p->function) ? ")" : "");
+		}
+		sep = ",";
+	}
+	if (native)
+		dp_line_fmt(l, "%s in a native call%s", sep, has(p->library) ? " of " : "");
+	else if (has(p->library))
+		dp_line_fmt(l, "%s inside ", sep);
+	if (has(p->library))
+		put_file(l, p->library);
+}
+
+void put_thread(struct dp_line *l, const struct dp_place *p, uint32_t tid)
+{
+	if (!tid && !has(p->thread))
+		return;
+	dp_line_str(l, "thread ");
+	if (has(p->thread))
+		dp_line_text(l, p->thread);
+	if (tid)
+		dp_line_fmt(l, has(p->thread) ? " (tid %u)" : "%u", tid);
+}
