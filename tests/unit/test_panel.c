@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "view/keys.h"
 #include "view/panel.h"
 #include "view/view.h"
 
