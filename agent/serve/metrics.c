@@ -1,181 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* Counting: findings and node views become series (metrics.h). */
+/* Counting: findings and the agent's own numbers (metrics.h). */
 #include "serve/metrics_state.h"
 
-#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-/* ---- labels ----------------------------------------------------------------------------- */
-
-/* A label's value: backslash, quote and line feed are escaped (the same in both formats). */
-size_t metrics_escape(char *dst, size_t cap, const char *src)
-{
-	size_t n = 0;
-
-	for (; *src && n + 2 < cap; src++) {
-		if (*src == '\\' || *src == '"' || *src == '\n') {
-			dst[n++] = '\\';
-			dst[n++] = *src == '\n' ? 'n' : *src;
-		} else {
-			dst[n++] = *src;
-		}
-	}
-	dst[n] = '\0';
-	return n;
-}
-
-/* Length of the valid UTF-8 sequence at s, 0 when there is none (RFC 3629). */
-static size_t utf8_length(const unsigned char *s)
-{
-	size_t n;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] >= 0xc2 && s[0] <= 0xdf)
-		n = 2;
-	else if (s[0] >= 0xe0 && s[0] <= 0xef)
-		n = 3;
-	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
-		n = 4;
-	else
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
-
-/*
- * Copies what both formats can carry: valid UTF-8, cut between characters. Control characters other
- * than the line feed and broken sequences become '?', so that keys are equal exactly when the
- * printed labels are, and no two series can print alike. NULL is "".
- */
-void metrics_clean(char *dst, size_t cap, const char *src)
-{
-	size_t n = 0;
-
-	while (src && *src) {
-		size_t len = utf8_length((const unsigned char *)src);
-		int bad = !len || ((unsigned char)*src < 0x20 && *src != '\n') || *src == 0x7f;
-
-		if (n + (bad ? 1 : len) >= cap)
-			break;
-		if (bad) {
-			dst[n++] = '?';
-			src++;
-		} else {
-			memcpy(dst + n, src, len);
-			n += len;
-			src += len;
-		}
-	}
-	dst[n] = '\0';
-}
-
-/* ---- series ----------------------------------------------------------------------------- */
-
-static void series_key(struct series *s, const char *dataflow, const char *node)
-{
-	char a[2 * DP_UUID_MAX], b[2 * DP_ID_MAX];
-
-	snprintf(s->dataflow, sizeof(s->dataflow), "%s", dataflow);
-	snprintf(s->node, sizeof(s->node), "%s", node);
-	metrics_escape(a, sizeof(a), dataflow);
-	metrics_escape(b, sizeof(b), node);
-	snprintf(s->labels, sizeof(s->labels), "dataflow=\"%s\",node=\"%s\"", a, b);
-}
-
-static void members_of_end(struct dp_metrics *m, unsigned int series)
-{
-	for (unsigned int i = 0; i < m->member_end; i++)
-		if (m->members[i].used && m->members[i].series == series)
-			m->members[i].used = 0;
-}
-
-static int series_has_members(const struct dp_metrics *m, unsigned int series)
-{
-	for (unsigned int i = 0; i < m->member_end; i++)
-		if (m->members[i].used && m->members[i].series == series)
-			return 1;
-	return 0;
-}
-
-static struct series *series_find(struct dp_metrics *m, const char *dataflow, const char *node)
-{
-	for (unsigned int i = 0; i < DP_METRICS_NODES; i++) {
-		struct series *s = &m->series[i];
-
-		if (s->used && strcmp(s->node, node) == 0 && strcmp(s->dataflow, dataflow) == 0)
-			return s;
-	}
-	return NULL;
-}
-
-/* A free place, or that of the node that left longest ago; NULL when all nodes are there. */
-static struct series *series_add(struct dp_metrics *m, const char *dataflow, const char *node,
-				 uint64_t t_ns)
-{
-	struct series *best = NULL;
-
-	for (unsigned int i = 0; i < DP_METRICS_NODES; i++) {
-		struct series *s = &m->series[i];
-
-		if (!s->used) {
-			best = s;
-			break;
-		}
-		if (!s->live && (!best || s->last_ns < best->last_ns))
-			best = s;
-	}
-	if (!best)
-		return NULL;
-	if (best->used) {
-		members_of_end(m, (unsigned int)(best - m->series));
-		m->expired++;
-	}
-	memset(best, 0, sizeof(*best));
-	best->used = 1;
-	best->last_ns = t_ns;
-	best->need_ns = best->recommended_ns = best->grace_ns = DP_NULL;
-	best->slack_ns = DP_SNULL;
-	series_key(best, dataflow, node);
-	return best;
-}
-
-static struct series *series_get(struct dp_metrics *m, const char *dataflow, const char *node,
-				 uint64_t t_ns)
-{
-	char d[DP_UUID_MAX], n[DP_ID_MAX];
-	struct series *s;
-
-	metrics_clean(d, sizeof(d), dataflow);
-	metrics_clean(n, sizeof(n), node);
-	s = series_find(m, d, n);
-	if (!s)
-		s = series_add(m, d, n, t_ns);
-	if (!s)
-		m->no_room++;
-	else if (t_ns > s->last_ns)
-		s->last_ns = t_ns;
-	return s;
-}
-
-static void series_facts(struct series *s, const struct dp_rec_node *f)
-{
-	s->has_facts = 1;
-	s->transport = f->transport;
-	s->gil = f->gil_observable;
-	s->tokens = f->tokens_observable;
-	metrics_clean(s->python, sizeof(s->python), f->python);
-	metrics_clean(s->dora, sizeof(s->dora), f->dora);
-	metrics_clean(s->dataflow_name, sizeof(s->dataflow_name), f->dataflow_name);
-}
 
 struct dp_metrics *dp_metrics_new(const char *version, const struct dp_node_views *views)
 {
@@ -197,8 +28,6 @@ void dp_metrics_free(struct dp_metrics *m)
 {
 	free(m);
 }
-
-/* ---- findings --------------------------------------------------------------------------- */
 
 #define X_BOUND(ns, le) ns##ULL,
 #define X_LE(ns, le)    "le=\"" le "\"",
@@ -311,45 +140,14 @@ static void count_exit(struct series *s, const struct dp_exit_finding *x)
 		observe(s, H_STOP, x->since_stop_ns);
 }
 
-void dp_metrics_finding(struct dp_metrics *m, const struct dp_finding *f)
+static void count_loss(struct dp_metrics *m, const struct dp_loss_finding *l)
 {
-	const char *dataflow = f->dataflow, *node = f->node;
-	struct series *s;
+	if (l->reason < DP_LOSS_COUNT && l->total > m->losses[l->reason])
+		m->losses[l->reason] = l->total;
+}
 
-	switch ((enum dp_finding_type)f->type) {
-	case DP_FIND_LOSS:
-		if (f->u.loss.reason < DP_LOSS_COUNT &&
-		    f->u.loss.total > m->losses[f->u.loss.reason])
-			m->losses[f->u.loss.reason] = f->u.loss.total;
-		return;
-	case DP_FIND_NODE:
-	case DP_FIND_GIL_HOLD:
-	case DP_FIND_GIL_WAIT:
-	case DP_FIND_TOKEN:
-	case DP_FIND_WARNING:
-	case DP_FIND_SIGNAL:
-	case DP_FIND_STOP:
-	case DP_FIND_ACTION:
-	case DP_FIND_EXIT:
-		break;
-	case DP_FIND_START:
-	case DP_FIND_FORECAST:
-	case DP_FIND_SUMMARY:
-	case DP_FIND_SUMMARY_NODE:
-	case DP_FIND_SUMMARY_END:
-	case DP_FIND_COUNT:
-	default:
-		return;
-	}
-	if (f->type == DP_FIND_TOKEN && !node && !dataflow) {
-		dataflow = f->u.token.dataflow;
-		node = f->u.token.receiver;
-	}
-	if (!f->pid && !node)
-		return;
-	s = series_get(m, dataflow, node, f->t_ns);
-	if (!s)
-		return;
+static void count(const struct dp_metrics *m, struct series *s, const struct dp_finding *f)
+{
 	switch ((enum dp_finding_type)f->type) {
 	case DP_FIND_NODE:
 		/* Until the next look at the views the finding is all that says it is there. */
@@ -391,6 +189,52 @@ void dp_metrics_finding(struct dp_metrics *m, const struct dp_finding *f)
 	}
 }
 
+/* Is it about a node, so that one of its series counts it? */
+static bool belongs_to_series(unsigned int type)
+{
+	switch ((enum dp_finding_type)type) {
+	case DP_FIND_NODE:
+	case DP_FIND_GIL_HOLD:
+	case DP_FIND_GIL_WAIT:
+	case DP_FIND_TOKEN:
+	case DP_FIND_WARNING:
+	case DP_FIND_SIGNAL:
+	case DP_FIND_STOP:
+	case DP_FIND_ACTION:
+	case DP_FIND_EXIT:
+		return true;
+	case DP_FIND_LOSS:
+	case DP_FIND_START:
+	case DP_FIND_FORECAST:
+	case DP_FIND_SUMMARY:
+	case DP_FIND_SUMMARY_NODE:
+	case DP_FIND_SUMMARY_END:
+	case DP_FIND_COUNT:
+	default:
+		return false;
+	}
+}
+
+void dp_metrics_finding(struct dp_metrics *m, const struct dp_finding *f)
+{
+	const char *dataflow = f->dataflow, *node = f->node;
+	struct series *s;
+
+	if (f->type == DP_FIND_LOSS)
+		count_loss(m, &f->u.loss);
+	if (!belongs_to_series(f->type))
+		return;
+	if (f->type == DP_FIND_TOKEN && !node && !dataflow) {
+		dataflow = f->u.token.dataflow;
+		node = f->u.token.receiver;
+	}
+	if (!f->pid && !node)
+		return;
+	s = series_get(m, dataflow, node, f->t_ns);
+	if (s)
+		count(m, s, f);
+}
+
 void dp_metrics_cost(struct dp_metrics *m, const struct dp_metrics_cost *c)
 {
 	if (c->records > m->records)
@@ -415,191 +259,5 @@ void dp_metrics_cost(struct dp_metrics *m, const struct dp_metrics_cost *c)
 		}
 		if (c->programs[i].run_ns > m->programs[j].run_ns)
 			m->programs[j].run_ns = c->programs[i].run_ns;
-	}
-}
-
-/* ---- views ------------------------------------------------------------------------------ */
-
-static struct member *member_find(struct dp_metrics *m, uint32_t pid, uint64_t start_time)
-{
-	for (unsigned int i = 0; i < m->member_end; i++)
-		if (m->members[i].used && m->members[i].pid == pid &&
-		    m->members[i].start_time == start_time)
-			return &m->members[i];
-	return NULL;
-}
-
-static struct member *member_add(struct dp_metrics *m, uint32_t pid, uint64_t start_time,
-				 const struct series *s)
-{
-	unsigned int i = 0;
-
-	while (i < m->member_end && m->members[i].used)
-		i++;
-	if (i == MEMBERS_MAX)
-		return NULL;
-	if (i == m->member_end)
-		m->member_end++;
-	m->members[i] = (struct member){
-		.used = 1,
-		.pid = pid,
-		.start_time = start_time,
-		.series = (uint16_t)(s - m->series),
-	};
-	return &m->members[i];
-}
-
-static void keep_max(uint64_t *v, uint64_t with)
-{
-	if (with != DP_NULL && (*v == DP_NULL || with > *v))
-		*v = with;
-}
-
-static void totals_add(struct totals *t, const struct totals *a)
-{
-	t->held_ns += a->held_ns;
-	t->returned += a->returned;
-	t->abandoned += a->abandoned;
-	t->lost += a->lost;
-	t->token_gil_ns += a->token_gil_ns;
-}
-
-static void totals_max(struct totals *t, const struct totals *a)
-{
-	keep_max(&t->held_ns, a->held_ns);
-	keep_max(&t->returned, a->returned);
-	keep_max(&t->abandoned, a->abandoned);
-	keep_max(&t->lost, a->lost);
-	keep_max(&t->token_gil_ns, a->token_gil_ns);
-}
-
-/* States of a process that is there. Of several with one name the worst is shown. */
-static void series_state(struct series *s, const struct dp_node_view *v, uint64_t now_ns)
-{
-	s->live = 1;
-	if (now_ns > s->last_ns)
-		s->last_ns = now_ns;
-	keep_max(&s->hold_ns, v->hold_ns);
-	s->pending += v->pending_tokens;
-	if (v->pending_tokens)
-		keep_max(&s->oldest_ns, v->oldest_pending_ns);
-	keep_max(&s->need_ns, v->need_ns);
-	if (v->grace_ns && (s->grace_ns == DP_NULL || v->grace_ns < s->grace_ns))
-		s->grace_ns = v->grace_ns;
-	if (v->recommended_grace_ns)
-		keep_max(&s->recommended_ns, v->recommended_grace_ns);
-	if (v->stop_seen) {
-		s->stop_pending = s->stop_ever = 1;
-		if (v->deadline_known && v->slack_ns != DP_SNULL &&
-		    (s->slack_ns == DP_SNULL || v->slack_ns < s->slack_ns))
-			s->slack_ns = v->slack_ns;
-	}
-}
-
-/* 0, or -ENOSPC when the view found no place. */
-static int view_take(struct dp_metrics *m, const struct dp_node_view *v, uint64_t now_ns)
-{
-	uint64_t start_time = v->facts ? v->facts->start_time : 0;
-	struct member *mb = member_find(m, v->pid, start_time);
-	char dataflow[DP_UUID_MAX], node[DP_ID_MAX];
-	struct series *s;
-
-	metrics_clean(dataflow, sizeof(dataflow), v->facts ? v->facts->dataflow : "");
-	metrics_clean(node, sizeof(node), v->facts ? v->facts->node : "");
-	s = series_find(m, dataflow, node);
-	/* One that has left gets no new place: its series have expired, or made room for others. */
-	if (!s && v->gone)
-		return 0;
-	if (mb && s != &m->series[mb->series]) {
-		/*
-		 * Its name became known after it was first seen. The totals move with it; the
-		 * nameless series goes when nothing else is in it, or they would show twice.
-		 */
-		unsigned int old = mb->series;
-
-		mb->used = 0;
-		mb = NULL;
-		if (!m->series[old].node[0] && !series_has_members(m, old))
-			m->series[old].used = 0;
-	}
-	if (!s)
-		s = series_add(m, dataflow, node, now_ns);
-	if (s && !mb)
-		mb = member_add(m, v->pid, start_time, s);
-	if (!s || !mb)
-		return -ENOSPC;
-	mb->seen = 1;
-	/* The present hold is added to the model's total when it ends only; a rate would jump. */
-	totals_max(&mb->t, &(struct totals){v->held_ns + v->hold_ns, v->tokens_returned,
-					    v->tokens_abandoned, v->tokens_lost, v->token_gil_ns});
-	if (v->gone) {
-		if (v->gone_ns != DP_NULL && v->gone_ns > s->last_ns && v->gone_ns <= now_ns)
-			s->last_ns = v->gone_ns;
-		return 0;
-	}
-	if (v->facts)
-		series_facts(s, v->facts);
-	series_state(s, v, now_ns);
-	return 0;
-}
-
-void dp_metrics_refresh(struct dp_metrics *m, uint64_t now_ns)
-{
-	unsigned int count = m->views.count ? m->views.count(m->views.ctx) : 0;
-	struct totals sum[DP_METRICS_NODES];
-	unsigned int refused = 0;
-	struct dp_node_view v;
-
-	for (unsigned int i = 0; i < DP_METRICS_NODES; i++) {
-		struct series *s = &m->series[i];
-
-		/* Without views the findings alone say who is there. */
-		if (m->views.count)
-			s->live = 0;
-		s->hold_ns = s->pending = s->oldest_ns = 0;
-		s->need_ns = s->recommended_ns = s->grace_ns = DP_NULL;
-		s->slack_ns = DP_SNULL;
-		s->stop_pending = 0;
-	}
-	for (unsigned int i = 0; i < m->member_end; i++)
-		m->members[i].seen = 0;
-	for (unsigned int i = 0; i < count; i++)
-		if (m->views.view(m->views.ctx, i, &v) == 0 && view_take(m, &v, now_ns))
-			refused++;
-	/* Each node that finds no place is counted once, not at every look. */
-	if (refused > m->refused)
-		m->no_room += refused - m->refused;
-	m->refused = refused;
-
-	memset(sum, 0, sizeof(sum));
-	for (unsigned int i = 0; i < m->member_end; i++) {
-		struct member *mb = &m->members[i];
-
-		if (!mb->used)
-			continue;
-		if (mb->seen) {
-			totals_add(&sum[mb->series], &mb->t);
-		} else {
-			totals_add(&m->series[mb->series].ended, &mb->t);
-			mb->used = 0;
-		}
-	}
-	while (m->member_end && !m->members[m->member_end - 1].used)
-		m->member_end--;
-	m->live = 0;
-	for (unsigned int i = 0; i < DP_METRICS_NODES; i++) {
-		struct series *s = &m->series[i];
-
-		if (!s->used)
-			continue;
-		totals_add(&sum[i], &s->ended);
-		totals_max(&s->shown, &sum[i]);
-		m->live += s->live;
-		if (!s->live && now_ns > s->last_ns &&
-		    now_ns - s->last_ns >= DP_METRICS_EXPIRY_NS) {
-			members_of_end(m, i);
-			s->used = 0;
-			m->expired++;
-		}
 	}
 }

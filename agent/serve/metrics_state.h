@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What metrics.c counts and exposition.c writes. Private to the two. */
+/* What metrics.c and refresh.c count and exposition.c writes. Private to serve/. */
 #ifndef DORA_PROBE_SERVE_METRICS_STATE_H
 #define DORA_PROBE_SERVE_METRICS_STATE_H
 
@@ -99,7 +99,25 @@ struct buckets {
 };
 extern const struct buckets metrics_buckets[H_COUNT];
 
-/* A label's value with its backslashes, quotes and line feeds escaped. Returns its length. */
+/* The series of the node; NULL without one. */
+struct series *series_find(struct dp_metrics *m, const char *dataflow, const char *node);
+/* A free place, or that of the node that left longest ago; NULL when all nodes are there. */
+struct series *series_add(struct dp_metrics *m, const char *dataflow, const char *node,
+			  uint64_t t_ns);
+/* One or the other, by names as they came; NULL is counted in no_room. */
+struct series *series_get(struct dp_metrics *m, const char *dataflow, const char *node,
+			  uint64_t t_ns);
+/* What the node's own record says of it: versions, transport, what can be observed. */
+void series_facts(struct series *s, const struct dp_rec_node *f);
+/* Is there a process that counts into it? */
+int series_has_members(const struct dp_metrics *m, unsigned int series);
+/* Forgets the processes that count into it. */
+void members_of_end(struct dp_metrics *m, unsigned int series);
+
+/*
+ * A label's value: backslash, quote and line feed are escaped (the same in both formats). Returns
+ * its length.
+ */
 size_t metrics_escape(char *dst, size_t cap, const char *src);
 /* Valid UTF-8 without control characters, cut between characters. NULL is "". */
 void metrics_clean(char *dst, size_t cap, const char *src);
