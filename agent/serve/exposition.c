@@ -1,269 +1,14 @@
 // SPDX-License-Identifier: MIT
-/* Writing: series become OpenMetrics 1.0 or text 0.0.4 (metrics.h). */
-#include "serve/metrics_state.h"
+/* What is written of each metric: of the nodes, the probe and its process (metrics.h). */
+#include "serve/openmetrics.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
-
-/* The longest line: name, labels of the node, own labels and an exemplar, all escaped. */
-#define LINE_MAX_ 2048
-
-_Static_assert(sizeof("function") - 1 + sizeof("line") - 1 + 10 + DP_FUNCTION_MAX <=
-		       DP_METRICS_EXEMPLAR_CHARS,
-	       "an exemplar of function and line fits OpenMetrics' limit whatever they are");
-
-/* ---- text ------------------------------------------------------------------------------- */
-
-/* Makes room for n more bytes. 0 or the sticky error. */
-static int text_reserve(struct dp_metrics_text *t, size_t n)
-{
-	size_t cap = t->cap ? t->cap : 65536;
-	char *p;
-
-	if (t->error)
-		return t->error;
-	if (t->len + n <= t->cap)
-		return 0;
-	if (t->len + n > DP_METRICS_BODY_MAX) {
-		t->error = -EFBIG;
-		return t->error;
-	}
-	while (cap < t->len + n)
-		cap *= 2;
-	p = realloc(t->buf, cap);
-	if (!p) {
-		t->error = -ENOMEM;
-		return t->error;
-	}
-	t->buf = p;
-	t->cap = cap;
-	return 0;
-}
-
-/* The writers below trust that the line's LINE_MAX_ bytes were reserved (line_begin). */
-static void put(struct dp_metrics_text *t, const char *s, size_t n)
-{
-	memcpy(t->buf + t->len, s, n);
-	t->len += n;
-}
-
-static void put_s(struct dp_metrics_text *t, const char *s)
-{
-	put(t, s, strlen(s));
-}
-
-static void put_u64(struct dp_metrics_text *t, uint64_t v)
-{
-	char b[20];
-	size_t i = sizeof(b);
-
-	do {
-		b[--i] = (char)('0' + v % 10);
-		v /= 10;
-	} while (v);
-	put(t, b + i, sizeof(b) - i);
-}
-
-/* Nanoseconds as seconds, exactly, without trailing zeros but with one decimal at least. */
-static void put_seconds(struct dp_metrics_text *t, uint64_t ns)
-{
-	uint64_t frac = ns % 1000000000;
-	char b[10] = ".000000000";
-	size_t n = sizeof(b);
-
-	put_u64(t, ns / 1000000000);
-	for (size_t i = n; i > 1; frac /= 10)
-		b[--i] = (char)('0' + frac % 10);
-	while (n > 2 && b[n - 1] == '0')
-		n--;
-	put(t, b, n);
-}
-
-static void put_signed_seconds(struct dp_metrics_text *t, int64_t ns)
-{
-	if (ns < 0)
-		put(t, "-", 1);
-	put_seconds(t, ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns);
-}
-
-static void put_label(struct dp_metrics_text *t, const char *name, const char *value)
-{
-	char b[2 * DP_FILE_MAX];
-
-	put_s(t, name);
-	put(t, "=\"", 2);
-	put(t, b, metrics_escape(b, sizeof(b), value));
-	put(t, "\"", 1);
-}
-
-/* ---- exposition ------------------------------------------------------------------------- */
-
-#define X_DEF(e, type_, scope_, family_, unit_, labels_, help_)                                    \
-	[DP_METRIC_##e] = {.type = DP_METRIC_TYPE_##type_,                                         \
-			   .scope = DP_METRIC_SCOPE_##scope_,                                      \
-			   .family = PREFIX_##scope_ family_,                                      \
-			   .unit = unit_,                                                          \
-			   .labels = labels_,                                                      \
-			   .help = help_},
-#define PREFIX_NODE  DP_METRIC_PREFIX
-#define PREFIX_PROBE DP_METRIC_PREFIX
-#define PREFIX_SELF  ""
-
-static const struct dp_metric_def defs[DP_METRIC_COUNT] = {DP_METRICS(X_DEF)};
-
-const struct dp_metric_def *dp_metric_def(unsigned int id)
-{
-	return id < DP_METRIC_COUNT ? &defs[id] : NULL;
-}
-
-struct out {
-	struct dp_metrics_text *t;
-	enum dp_metrics_format format;
-	const struct dp_metric_def *def;
-};
-
-static const char *sample_suffix(const struct dp_metric_def *d)
-{
-	if (d->type == DP_METRIC_TYPE_COUNTER)
-		return "_total";
-	return d->type == DP_METRIC_TYPE_INFO ? "_info" : "";
-}
-
-static void head_line(struct out *o, const char *what, const char *suffix, const char *rest)
-{
-	put_s(o->t, what);
-	put_s(o->t, o->def->family);
-	put_s(o->t, suffix);
-	put(o->t, " ", 1);
-	put_s(o->t, rest);
-	put(o->t, "\n", 1);
-}
-
-/*
- * OpenMetrics names the family without its samples' suffix and knows `info`; the older text format
- * names each sample, has no infos and no units.
- */
-static void family_begin(struct out *o, unsigned int id)
-{
-	static const char *const types[] = {"info", "counter", "gauge", "histogram"};
-	const char *suffix, *type;
-
-	o->def = &defs[id];
-	if (text_reserve(o->t, LINE_MAX_))
-		return;
-	suffix = o->format == DP_METRICS_TEXT ? sample_suffix(o->def) : "";
-	type = types[o->def->type];
-	if (o->format == DP_METRICS_TEXT && o->def->type == DP_METRIC_TYPE_INFO)
-		type = "gauge";
-	head_line(o, "# TYPE ", suffix, type);
-	if (o->format == DP_METRICS_OPENMETRICS && *o->def->unit)
-		head_line(o, "# UNIT ", suffix, o->def->unit);
-	head_line(o, "# HELP ", suffix, o->def->help);
-}
-
-/* Name and labels up to the value's blank. `a` and `b` are label lists, escaped; "" for none. */
-static int line_begin(struct out *o, const char *suffix, const char *a, const char *b)
-{
-	if (text_reserve(o->t, LINE_MAX_))
-		return o->t->error;
-	put_s(o->t, o->def->family);
-	put_s(o->t, suffix);
-	if (*a || *b) {
-		put(o->t, "{", 1);
-		put_s(o->t, a);
-		if (*a && *b)
-			put(o->t, ",", 1);
-		put_s(o->t, b);
-		put(o->t, "}", 1);
-	}
-	put(o->t, " ", 1);
-	return 0;
-}
-
-static void line_u64(struct out *o, const char *a, const char *b, uint64_t v)
-{
-	if (line_begin(o, sample_suffix(o->def), a, b))
-		return;
-	put_u64(o->t, v);
-	put(o->t, "\n", 1);
-}
-
-static void line_seconds(struct out *o, const char *a, const char *b, uint64_t ns)
-{
-	if (line_begin(o, sample_suffix(o->def), a, b))
-		return;
-	put_seconds(o->t, ns);
-	put(o->t, "\n", 1);
-}
-
-static void line_double(struct out *o, double v)
-{
-	char b[40];
-
-	if (line_begin(o, sample_suffix(o->def), "", ""))
-		return;
-	snprintf(b, sizeof(b), "%.9g\n", v);
-	put_s(o->t, b);
-}
-
-static void put_exemplar(struct out *o, const struct exemplar *e)
-{
-	struct dp_metrics_text *t = o->t;
-	char line[16];
-
-	if (!e || !e->set || o->format != DP_METRICS_OPENMETRICS)
-		return;
-	put_s(t, " # {");
-	if (*e->function) {
-		put_label(t, "function", e->function);
-		if (e->line) {
-			put(t, ",", 1);
-			snprintf(line, sizeof(line), "%d", e->line);
-			put_label(t, "line", line);
-		}
-	} else {
-		put_label(t, "cause", dp_cause_name((unsigned int)e->cause));
-	}
-	put_s(t, "} ");
-	put_seconds(t, e->value_ns);
-	if (e->wall_ns != DP_SNULL) {
-		put(t, " ", 1);
-		put_seconds(t, (uint64_t)e->wall_ns / 1000000 * 1000000);
-	}
-}
-
-static void put_histogram(struct out *o, const struct series *s, unsigned int h,
-			  const struct exemplar *exemplars)
-{
-	const struct histogram *g = &s->h[h];
-	uint64_t sum = 0;
-
-	for (unsigned int i = 0; i <= metrics_buckets[h].count; i++) {
-		const char *le =
-			i < metrics_buckets[h].count ? metrics_buckets[h].le[i] : "le=\"+Inf\"";
-
-		sum += g->bucket[i];
-		if (line_begin(o, "_bucket", s->labels, le))
-			return;
-		put_u64(o->t, sum);
-		put_exemplar(o, exemplars ? &exemplars[i] : NULL);
-		put(o->t, "\n", 1);
-	}
-	if (line_begin(o, "_count", s->labels, ""))
-		return;
-	put_u64(o->t, g->count);
-	put(o->t, "\n", 1);
-	if (line_begin(o, "_sum", s->labels, ""))
-		return;
-	put_seconds(o->t, g->sum_ns);
-	put(o->t, "\n", 1);
-}
 
 static void put_info(struct out *o, const struct series *s)
 {
@@ -274,24 +19,15 @@ static void put_info(struct out *o, const struct series *s)
 	put_s(t, o->def->family);
 	put_s(t, "_info{");
 	put_s(t, s->labels);
-	put(t, ",", 1);
+	put_bytes(t, ",", 1);
 	put_label(t, "python", s->python);
-	put(t, ",", 1);
+	put_bytes(t, ",", 1);
 	put_label(t, "dora", s->dora);
-	put(t, ",", 1);
+	put_bytes(t, ",", 1);
 	put_label(t, "transport", dp_transport_name(s->transport));
-	put(t, ",", 1);
+	put_bytes(t, ",", 1);
 	put_label(t, "dataflow_name", s->dataflow_name);
 	put_s(t, "} 1\n");
-}
-
-static void line_label_u64(struct out *o, const struct series *s, const char *name,
-			   const char *value, uint64_t v)
-{
-	char b[64];
-
-	snprintf(b, sizeof(b), "%s=\"%s\"", name, value);
-	line_u64(o, s ? s->labels : "", b, v);
 }
 
 static void put_warnings(struct out *o, const struct series *s)
@@ -309,7 +45,7 @@ static void put_warnings(struct out *o, const struct series *s)
 				return;
 			put_u64(o->t, s->warnings[k][c]);
 			put_exemplar(o, e->cause == (int)c ? e : NULL);
-			put(o->t, "\n", 1);
+			put_bytes(o->t, "\n", 1);
 		}
 	}
 }
@@ -340,19 +76,10 @@ static int gil_shown(const struct series *s)
 	return s->gil || s->shown.held_ns || s->h[H_HOLD].count || s->h[H_WAIT].count;
 }
 
-static int tokens_shown(const struct series *s)
-{
-	return s->tokens || s->pending || s->shown.returned || s->shown.abandoned ||
-	       s->shown.lost || s->h[H_TOKEN].count;
-}
-
-/* One family's samples of one node. States are shown of nodes that are there only. */
-static void put_series(struct out *o, unsigned int id, const struct series *s)
+/* The families about holds of the GIL and waits for it. */
+static void put_gil(struct out *o, unsigned int id, const struct series *s)
 {
 	switch ((enum dp_metric_id)id) {
-	case DP_METRIC_NODE_INFO:
-		put_info(o, s);
-		break;
 	case DP_METRIC_GIL_HELD:
 		if (gil_shown(s))
 			line_seconds(o, s->labels, "", s->shown.held_ns);
@@ -369,6 +96,21 @@ static void put_series(struct out *o, unsigned int id, const struct series *s)
 		if (s->live && gil_shown(s))
 			line_seconds(o, s->labels, "", s->hold_ns);
 		break;
+	default:
+		break;
+	}
+}
+
+static int tokens_shown(const struct series *s)
+{
+	return s->tokens || s->pending || s->shown.returned || s->shown.abandoned ||
+	       s->shown.lost || s->h[H_TOKEN].count;
+}
+
+/* The families about drop tokens. */
+static void put_tokens(struct out *o, unsigned int id, const struct series *s)
+{
+	switch ((enum dp_metric_id)id) {
 	case DP_METRIC_TOKENS_PENDING:
 		if (s->live && tokens_shown(s))
 			line_u64(o, s->labels, "", s->pending);
@@ -394,6 +136,15 @@ static void put_series(struct out *o, unsigned int id, const struct series *s)
 		if (tokens_shown(s))
 			line_seconds(o, s->labels, "", s->shown.token_gil_ns);
 		break;
+	default:
+		break;
+	}
+}
+
+/* The families about a stop: one that may come, one that has come, how it ended. */
+static void put_stop(struct out *o, unsigned int id, const struct series *s)
+{
+	switch ((enum dp_metric_id)id) {
 	case DP_METRIC_STOP_PENDING:
 		if (s->live)
 			line_u64(o, s->labels, "", s->stop_pending);
@@ -402,7 +153,7 @@ static void put_series(struct out *o, unsigned int id, const struct series *s)
 		if (!s->live || s->slack_ns == DP_SNULL || line_begin(o, "", s->labels, ""))
 			break;
 		put_signed_seconds(o->t, s->slack_ns);
-		put(o->t, "\n", 1);
+		put_bytes(o->t, "\n", 1);
 		break;
 	case DP_METRIC_STOP_DURATION:
 		put_histogram(o, s, H_STOP, NULL);
@@ -426,6 +177,41 @@ static void put_series(struct out *o, unsigned int id, const struct series *s)
 	case DP_METRIC_SIGNAL_DELAY:
 		if (s->stop_ever || s->h[H_SIGNAL].count)
 			put_histogram(o, s, H_SIGNAL, NULL);
+		break;
+	default:
+		break;
+	}
+}
+
+/* One family's samples of one node. States are shown of nodes that are there only. */
+static void put_series(struct out *o, unsigned int id, const struct series *s)
+{
+	switch ((enum dp_metric_id)id) {
+	case DP_METRIC_NODE_INFO:
+		put_info(o, s);
+		break;
+	case DP_METRIC_GIL_HELD:
+	case DP_METRIC_GIL_HOLD:
+	case DP_METRIC_GIL_WAIT:
+	case DP_METRIC_CURRENT_HOLD:
+		put_gil(o, id, s);
+		break;
+	case DP_METRIC_TOKENS_PENDING:
+	case DP_METRIC_OLDEST_PENDING:
+	case DP_METRIC_TOKENS:
+	case DP_METRIC_TOKEN_PENDING:
+	case DP_METRIC_TOKEN_GIL_DELAY:
+		put_tokens(o, id, s);
+		break;
+	case DP_METRIC_STOP_PENDING:
+	case DP_METRIC_STOP_SLACK:
+	case DP_METRIC_STOP_DURATION:
+	case DP_METRIC_STOP_FORECAST:
+	case DP_METRIC_GRACE:
+	case DP_METRIC_RECOMMENDED_GRACE:
+	case DP_METRIC_NODE_EXITS:
+	case DP_METRIC_SIGNAL_DELAY:
+		put_stop(o, id, s);
 		break;
 	case DP_METRIC_WARNINGS:
 		put_warnings(o, s);
@@ -563,7 +349,7 @@ int dp_metrics_render(struct dp_metrics *m, enum dp_metrics_format format, uint6
 	t->error = 0;
 	for (unsigned int id = 0; id < DP_METRIC_COUNT; id++) {
 		family_begin(&o, id);
-		switch (defs[id].scope) {
+		switch (dp_metric_def(id)->scope) {
 		case DP_METRIC_SCOPE_NODE:
 			for (unsigned int i = 0; i < DP_METRICS_NODES; i++)
 				if (m->series[i].used)
@@ -585,11 +371,4 @@ int dp_metrics_render(struct dp_metrics *m, enum dp_metrics_format format, uint6
 void dp_metrics_rendered(struct dp_metrics *m, uint64_t duration_ns)
 {
 	m->render_ns = duration_ns;
-}
-
-const char *dp_metrics_content_type(enum dp_metrics_format format)
-{
-	return format == DP_METRICS_OPENMETRICS
-		       ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
-		       : "text/plain; version=0.0.4; charset=utf-8";
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every metric of the endpoint, once. The list feeds the exposition (agent/serve/metrics.c), the
+ * Every metric of the endpoint, once. The list feeds the exposition (agent/serve/openmetrics.c), the
  * table in dashboards/metrics.md and the tests.
  *
  * X(ENUM, TYPE, SCOPE, "family", "unit", "labels", "help")
