@@ -18,6 +18,7 @@
 #include <zlib.h>
 
 #include "serve/http.h"
+#include "serve/negotiation.h"
 
 struct fixture {
 	struct dp_metrics *m;
