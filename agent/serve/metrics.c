@@ -210,9 +210,9 @@ static bool belongs_to_series(unsigned int type)
 	case DP_FIND_SUMMARY_NODE:
 	case DP_FIND_SUMMARY_END:
 	case DP_FIND_COUNT:
-	default:
-		return false;
+		break;
 	}
+	return false;
 }
 
 void dp_metrics_finding(struct dp_metrics *m, const struct dp_finding *f)

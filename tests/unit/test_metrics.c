@@ -47,8 +47,7 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
-	f->m = dp_metrics_new("1.2.3",
-			      &(struct dp_node_views){views_count, views_view, &f->views});
+	f->m = dp_metrics_new("1.2.3", &(struct dp_node_views){views_count, views_view, &f->views});
 	*state = f;
 	return f->m ? 0 : -1;
 }
