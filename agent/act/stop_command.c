@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
+
 #define ARGS_MAX 64
 
 int dp_dora_duration(const char *s, uint64_t *ret_ns)
@@ -55,7 +57,7 @@ int dp_dora_duration(const char *s, uint64_t *ret_ns)
 				return -ERANGE;
 		for (len = 0; isalpha((unsigned char)s[len]) || (unsigned char)s[len] >= 0x80;)
 			len++;
-		for (i = 0, ns = 0; i < sizeof(units) / sizeof(units[0]) && !ns; i++) {
+		for (i = 0, ns = 0; i < DP_COUNT_OF(units) && !ns; i++) {
 			n = strlen(units[i].name);
 			if ((len == n || (n > 2 && len == n + 1 && (s[n] | 0x20) == 's')) &&
 			    !strncasecmp(s, units[i].name, n))
@@ -118,10 +120,10 @@ static int long_option(struct dp_rec_stop_command *c, const char *arg, const cha
 		c->force = 1;
 		return 0;
 	}
-	for (i = 0; i < sizeof(with_value) / sizeof(with_value[0]); i++)
+	for (i = 0; i < DP_COUNT_OF(with_value); i++)
 		if (strlen(with_value[i]) == len && !strncmp(arg, with_value[i], len))
 			break;
-	if (i == sizeof(with_value) / sizeof(with_value[0]))
+	if (i == DP_COUNT_OF(with_value))
 		return 0;
 	if (!value)
 		return -EBADMSG;

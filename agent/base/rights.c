@@ -2,16 +2,17 @@
 /* The list of rights as text (rights.h). */
 #include "dora_probe/rights.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/array.h"
 
 #define RIGHT(name, bit, when, needed, stand_in, without)                                          \
 	{"CAP_" #name, bit, when, needed, stand_in, without},
 const struct dp_right dp_rights[] = {DP_RIGHTS(RIGHT)};
 #undef RIGHT
 
-const size_t dp_rights_count = sizeof(dp_rights) / sizeof(dp_rights[0]);
+const size_t dp_rights_count = DP_COUNT_OF(dp_rights);
 
 static void append(char *ret, size_t len, const char *text)
 {
@@ -30,7 +31,7 @@ const char *dp_rights_setcap(unsigned int whens, char *ret, size_t len)
 		if (!(whens & 1u << dp_rights[i].when))
 			continue;
 		for (const char *p = dp_rights[i].name; *p && n < sizeof(name) - 1; p++)
-			name[n++] = (char)tolower((unsigned char)*p);
+			name[n++] = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
 		name[n] = '\0';
 		append(ret, len, ret[0] ? "," : "");
 		append(ret, len, name);

@@ -9,6 +9,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "cli/doctor_check.h"
 #include "cli/options.h"
 #include "dora_probe/rights.h"
@@ -163,7 +164,7 @@ int dp_doctor_at(const char *root, FILE *out, int json)
 		d.major = d.minor = 0;
 	/* The answers are ours to give; libbpf's own would come in between. */
 	dp_refusal_listen(NULL, false);
-	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(checks); i++) {
 		struct result r = {.verdict = MISSING};
 
 		checks[i].run(&d, &r);

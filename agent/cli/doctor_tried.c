@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/units.h"
 #include "cli/doctor_check.h"
 #include "sense/bpf_source.h"
 #include "sense/bpf_try.h"
@@ -25,7 +26,7 @@
 #endif
 
 /* Longer than the kernel was ever seen to take for a uprobe on a busy machine (200 ms). */
-#define ARM_WAIT_NS 2000000000ULL
+#define ARM_WAIT_NS (2 * SEC)
 
 void check_bpf(struct doctor *d, struct result *r)
 {
@@ -232,7 +233,7 @@ static int try_uprobe(struct dp_bpf *b)
 		err = dp_bpf_arm(b, getpid(), path, offset);
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	for (now = start; !err && state == 0; clock_gettime(CLOCK_MONOTONIC, &now)) {
-		uint64_t waited_ns = (uint64_t)(now.tv_sec - start.tv_sec) * 1000000000ULL +
+		uint64_t waited_ns = (uint64_t)(now.tv_sec - start.tv_sec) * SEC +
 				     (uint64_t)now.tv_nsec - (uint64_t)start.tv_nsec;
 
 		state = dp_bpf_armed(b, getpid());

@@ -22,6 +22,7 @@
 #include "act/hands.h"
 #include "act/hooks.h"
 #include "act/stop_command.h"
+#include "base/units.h"
 #include "dora/wire.h"
 #include "model/model.h"
 #include "sense/bpf_source.h"
@@ -35,7 +36,6 @@
 #include "show/show.h"
 #include "show/view.h"
 
-#define MS             1000000ULL
 #define TICK_NS        (10 * MS)
 /*
  * What a release and the take after it cost a process while the edge source is armed: a loop of

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/array.h"
+
 void dp_sentence_begin(struct dp_sentence *s, char *buf, size_t cap)
 {
 	s->buf = buf;
@@ -79,7 +81,7 @@ void dp_say_signal(struct dp_sentence *s, uint32_t sig)
 		"XCPU",   "XFSZ", "VTALRM", "PROF", "WINCH", "IO",   "PWR",  "SYS",
 	};
 
-	if (sig > 0 && sig < sizeof(names) / sizeof(names[0])) {
+	if (sig > 0 && sig < DP_COUNT_OF(names)) {
 		dp_sayf(s, "SIG%s", names[sig]);
 	} else if (sig >= 34 && sig <= 64) {
 		/* glibc keeps 32 and 33 for itself; its SIGRTMIN is 34. */

@@ -5,15 +5,16 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/units.h"
 #include "decide/sentence.h"
 
 /*
  * dora's event thread waits up to a second for arrays that are still held, and looks at each for
  * 0.1 s (0.3.8-0.5.0), before next() returns None after a Stop.
  */
-#define TOKEN_WAIT_NS 1100000000ULL
+#define TOKEN_WAIT_NS (1100 * MS)
 /* What a call may outlast an expectation by, however short it is. */
-#define PATIENCE_NS 200000000ULL
+#define PATIENCE_NS (200 * MS)
 
 static int64_t difference(uint64_t a, uint64_t b)
 {

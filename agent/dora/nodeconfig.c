@@ -11,6 +11,7 @@
 #include <string.h>
 #include <yaml.h>
 
+#include "base/array.h"
 #include "dora/procfile.h"
 #include "dora/text.h"
 
@@ -102,7 +103,7 @@ static void set_variant(struct parse *p, const char *name, size_t len)
 	};
 
 	p->out.transport = DP_TRANSPORT_UNKNOWN;
-	for (size_t i = 0; i < sizeof(variants) / sizeof(variants[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(variants); i++)
 		if (len == strlen(variants[i].name) && memcmp(name, variants[i].name, len) == 0)
 			p->out.transport = (uint8_t)variants[i].transport;
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "python/internal.h"
 
 #define ROUNDS 3 /* 3.11 and 3.12 need it: thread state, then cframe, then frame */
@@ -42,7 +43,7 @@ static size_t tstate_extent(const struct dp_layout *l)
 				 l->ts_native_id, l->ts_thread_id, l->ts_eval_breaker};
 	uint32_t end = 0;
 
-	for (size_t i = 0; i < sizeof(used) / sizeof(used[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(used); i++)
 		if (used[i] != DP_NO_OFFSET && used[i] + 8 > end)
 			end = used[i] + 8;
 	return end;

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "python/internal.h"
 
 #define DELETED " (deleted)"
@@ -194,7 +195,7 @@ bool dp_map_is_plumbing(const struct dp_map *map)
 
 	if (strcmp(map->base, "[vdso]") == 0 || strcmp(map->base, "[vsyscall]") == 0)
 		return true;
-	for (size_t i = 0; i < sizeof(stem) / sizeof(stem[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(stem); i++)
 		if (strncmp(map->base, stem[i], strlen(stem[i])) == 0)
 			return true;
 	return false;

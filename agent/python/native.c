@@ -5,9 +5,10 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "base/units.h"
 #include "python/internal.h"
 
-#define MAPS_FRESH_NS  1000000000ull
+#define MAPS_FRESH_NS  SEC
 #define CANDIDATES_MAX 16
 
 /* FUTEX_WAIT is 0 and FUTEX_WAIT_BITSET 9; above the mask are PRIVATE and CLOCK_REALTIME. */

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "dora_probe/rights.h"
 #include "python/internal.h"
 
@@ -287,7 +288,7 @@ static void calibrate(struct dp_py *py, uint64_t pthread)
 	ssize_t n = dp_remote_read_some(py->pid, pthread, block, sizeof(block));
 
 	py->off_pthread_tid = DP_NO_OFFSET;
-	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(usual); i++) {
 		if (n < (ssize_t)usual[i] + 4)
 			continue;
 		memcpy(&tid, block + usual[i], sizeof(tid));

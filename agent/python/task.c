@@ -9,10 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/units.h"
 #include "python/internal.h"
 
 #define TASKS_MAX  8192
-#define BELIEVE_NS 1000000000ull
+#define BELIEVE_NS SEC
 
 ssize_t dp_task_read_file(const char *path, char *buf, size_t cap)
 {

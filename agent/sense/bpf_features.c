@@ -10,6 +10,8 @@
 #include <sys/capability.h>
 #include <unistd.h>
 
+#include "base/array.h"
+
 #define LOCKDOWN "/sys/kernel/security/lockdown"
 #define BTF      "/sys/kernel/btf/vmlinux"
 
@@ -94,7 +96,7 @@ int dp_bpf_has_lazy_hash(void)
 	if (map < 0)
 		return 0;
 	/* The strictest of the types in use here. */
-	ret = try_load(BPF_PROG_TYPE_PERF_EVENT, insns, sizeof(insns) / sizeof(insns[0]));
+	ret = try_load(BPF_PROG_TYPE_PERF_EVENT, insns, DP_COUNT_OF(insns));
 	close(map);
 	return ret;
 }

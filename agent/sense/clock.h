@@ -6,12 +6,14 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "base/units.h"
+
 static inline uint64_t dp_now(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
+	return (uint64_t)ts.tv_sec * SEC + (uint64_t)ts.tv_nsec;
 }
 
 /* Wall clock minus dp_now(). */

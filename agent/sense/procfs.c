@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/array.h"
+
 /* A process with more descriptors or mappings than this is read up to here. */
 #define FDS_MAX  65536
 #define LINE_LEN 4096
@@ -115,7 +117,7 @@ struct peers {
 
 static void add_peer(struct peers *p, uint64_t inode)
 {
-	if (inode && p->count < (int)(sizeof(p->inode) / sizeof(p->inode[0])))
+	if (inode && p->count < (int)DP_COUNT_OF(p->inode))
 		p->inode[p->count++] = inode;
 }
 

@@ -9,12 +9,11 @@
 #include <string.h>
 
 #include "act/stop_command.h"
+#include "base/units.h"
 #include "dora/nodeconfig.h"
 #include "python/pyprocess.h"
 #include "sense/clock.h"
 #include "sense/procfs.h"
-
-#define MS 1000000ULL
 
 #define CONNS_MAX       16
 #define RETRY_NS        (20 * MS)    /* between tries at a process that is still starting */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Writing: series become OpenMetrics 1.0 or text 0.0.4 (metrics.h). */
+#include "base/units.h"
 #include "show/metrics_state.h"
 
 #include <dirent.h>
@@ -73,11 +74,11 @@ static void put_u64(struct dp_metrics_text *t, uint64_t v)
 /* Nanoseconds as seconds, exactly, without trailing zeros but with one decimal at least. */
 static void put_seconds(struct dp_metrics_text *t, uint64_t ns)
 {
-	uint64_t frac = ns % 1000000000;
+	uint64_t frac = ns % SEC;
 	char b[10] = ".000000000";
 	size_t n = sizeof(b);
 
-	put_u64(t, ns / 1000000000);
+	put_u64(t, ns / SEC);
 	for (size_t i = n; i > 1; frac /= 10)
 		b[--i] = (char)('0' + frac % 10);
 	while (n > 2 && b[n - 1] == '0')
@@ -475,8 +476,7 @@ static void put_self(struct out *o, const struct dp_metrics *m, unsigned int id)
 	switch ((enum dp_metric_id)id) {
 	case DP_METRIC_CPU:
 		if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts) == 0)
-			line_seconds(o, "", "",
-				     (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec);
+			line_seconds(o, "", "", (uint64_t)ts.tv_sec * SEC + (uint64_t)ts.tv_nsec);
 		break;
 	case DP_METRIC_RSS:
 		if (memory_pages(&size, &resident) == 0)

@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* Durations, times, sizes and signals for people and for JSON (show.h). */
+#include "base/array.h"
+#include "base/units.h"
 #include "show/show.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-
-#define US   1000ULL
-#define MS   (1000 * US)
-#define SEC  (1000 * MS)
-#define MIN  (60 * SEC)
-#define HOUR (60 * MIN)
-#define DAY  (24 * HOUR)
 
 /* Parts of `unit` in ns; `up` 1 rounds up. Saturates instead of wrapping. */
 static uint64_t parts(uint64_t ns, uint64_t unit, int up)
@@ -104,7 +99,7 @@ char *dp_format_bytes(uint64_t bytes, char *buf, size_t len)
 		snprintf(buf, len, "%llu B", (unsigned long long)bytes);
 		return buf;
 	}
-	while (i + 1 < sizeof(units) / sizeof(units[0]) && bytes / unit >= 1000) {
+	while (i + 1 < DP_COUNT_OF(units) && bytes / unit >= 1000) {
 		unit *= 1000;
 		i++;
 	}

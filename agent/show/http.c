@@ -19,6 +19,9 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "base/array.h"
+#include "base/units.h"
+
 /*
  * Bodies that may be alive at once: the newest of each format and encoding, and older ones that
  * slow readers still hold. More slow readers get a body again that is there, or are turned away, so
@@ -35,8 +38,8 @@
  * out over several turns of the loop instead of one long copy per reader.
  */
 #define SEND_BUFFER 65536
-#define TICK_NS     1000000000
-#define AGAIN_NS    1000000
+#define TICK_NS     SEC
+#define AGAIN_NS    MS
 #define TURNS_MAX   4
 
 struct body {
@@ -79,7 +82,7 @@ static uint64_t now_ns(void)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	return (uint64_t)ts.tv_sec * SEC + (uint64_t)ts.tv_nsec;
 }
 
 /* ---- negotiation ------------------------------------------------------------------------ */
@@ -494,7 +497,7 @@ static void end_slow(struct dp_http *h)
 	for (unsigned int i = 0; i < DP_HTTP_CONNECTIONS; i++) {
 		struct connection *c = &h->connections[i];
 
-		if (c->fd >= 0 && !c->ended && now - c->since_ns >= limit * 1000000000)
+		if (c->fd >= 0 && !c->ended && now - c->since_ns >= limit * SEC)
 			connection_end(c);
 	}
 }
@@ -661,10 +664,11 @@ static int watch_fd(struct dp_http *h, int fd)
 }
 
 /* First in `ns` (at most a second), then every second. */
-static int timer_set(int fd, long ns)
+static int timer_set(int fd, uint64_t ns)
 {
-	struct itimerspec t = {.it_interval = {.tv_sec = TICK_NS / 1000000000},
-			       .it_value = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000}};
+	struct itimerspec t = {
+		.it_interval = {.tv_sec = (time_t)(TICK_NS / SEC)},
+		.it_value = {.tv_sec = (time_t)(ns / SEC), .tv_nsec = (long)(ns % SEC)}};
 
 	return timerfd_settime(fd, 0, &t, NULL) ? -errno : 0;
 }
@@ -760,7 +764,7 @@ void dp_http_close(struct dp_http *h)
 	       (struct MHD_Response *[]){h->root, h->healthz, h->ready, h->not_found, h->bad_method,
 					 h->failed, h->busy},
 	       sizeof(fixed_ones));
-	for (unsigned int i = 0; i < sizeof(fixed_ones) / sizeof(fixed_ones[0]); i++)
+	for (unsigned int i = 0; i < DP_COUNT_OF(fixed_ones); i++)
 		if (fixed_ones[i])
 			MHD_destroy_response(fixed_ones[i]);
 	if (h->epoll_fd >= 0)

@@ -7,12 +7,10 @@
 #include <string.h>
 #include <wchar.h>
 
+#include "base/units.h"
 #include "show/line.h"
 #include "show/show.h"
 
-#define US     1000ULL
-#define MS     (1000 * US)
-#define SEC    (1000 * MS)
 #define STEP   (100 * MS)
 #define INDENT 14 /* of what does not fit into the line: below the name, behind the time */
 #define LABEL  8  /* width of "tokens", "grace" and the like in the detail */

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/units.h"
 #include "show/render.h"
 
 /* A finding's strings are bounded (record.h), so one line stays far below this. */
@@ -20,7 +21,7 @@
 #define PIECE        4096
 #define LAST_WAIT_MS 2000
 /* How long the text waits for more tokens that end alike. */
-#define HELD_BACK_NS 500000000ULL
+#define HELD_BACK_NS (500 * MS)
 
 struct dp_show {
 	struct dp_show_options o;

@@ -8,6 +8,8 @@
  *
  * A sentence never says more than was proven: the precision of a hold chooses its words.
  */
+#include "base/array.h"
+#include "base/units.h"
 #include "show/render.h"
 
 #include <stdio.h>
@@ -22,7 +24,7 @@
  * Python runs a signal's handler between two bytecodes, within microseconds of an idle main thread;
  * a tenth of a second is what a person notices as a pause (Nielsen's limit for "instant").
  */
-#define SLOW_SIGNAL_NS 100000000ULL
+#define SLOW_SIGNAL_NS (100 * MS)
 
 enum paint { PLAIN, DIM, BOLD, YELLOW, RED };
 
@@ -45,7 +47,7 @@ static const char *const causes[] = {
 	[DP_CAUSE_DORA_INTERNAL] = "dora's own code keeps the GIL",
 	[DP_CAUSE_DEADLOCK] = "the holder of the GIL waits for a thread that waits for the GIL",
 };
-_Static_assert(sizeof(causes) / sizeof(causes[0]) == DP_CAUSE_COUNT, "a sentence for each cause");
+_Static_assert(DP_COUNT_OF(causes) == DP_CAUSE_COUNT, "a sentence for each cause");
 
 static const char *cause_words(int cause)
 {
@@ -158,8 +160,7 @@ static void row(struct dp_line *l, struct dp_text_state *s, const struct dp_show
 
 	if (f->wall_offset_ns == DP_SNULL) {
 		/* No wall clock yet: seconds of the monotonic clock, marked as such. */
-		snprintf(time, sizeof(time), "+%llu.%03llu",
-			 (unsigned long long)(f->t_ns / 1000000000),
+		snprintf(time, sizeof(time), "+%llu.%03llu", (unsigned long long)(f->t_ns / SEC),
 			 (unsigned long long)(f->t_ns / 1000000 % 1000));
 	} else {
 		dp_format_local_time((int64_t)(f->t_ns + (uint64_t)f->wall_offset_ns), time,
@@ -384,7 +385,7 @@ static void put_alike(struct dp_line *l, const struct dp_text_state *s, struct d
 	};
 	char least[32], most[32], text[512];
 
-	_Static_assert(sizeof(ends) / sizeof(ends[0]) == DP_TOKEN_COUNT, "words for each state");
+	_Static_assert(DP_COUNT_OF(ends) == DP_TOKEN_COUNT, "words for each state");
 	if (!a->hidden)
 		return;
 	dp_format_duration(a->least_ns, least, sizeof(least));
@@ -459,7 +460,7 @@ static void text_token(struct dp_line *l, struct dp_text_state *s, const struct 
 	const struct dp_token_finding *t = &f->u.token;
 	char uuid[40], bytes[32];
 
-	_Static_assert(sizeof(ends) / sizeof(ends[0]) == DP_TOKEN_COUNT, "words for each state");
+	_Static_assert(DP_COUNT_OF(ends) == DP_TOKEN_COUNT, "words for each state");
 	if (o->verbose < 0 || (o->verbose == 0 && only_counted(l, s, f)))
 		return;
 	row(l, s, o, f, "token", t->state == DP_TOKEN_ABANDONED ? YELLOW : PLAIN);
@@ -579,7 +580,7 @@ static void put_resolved(struct dp_line *l, const struct dp_warning_finding *w)
 		[DP_WARN_DEADLOCK] = "the threads no longer wait for each other",
 	};
 
-	_Static_assert(sizeof(over) / sizeof(over[0]) == DP_WARN_COUNT, "words for each kind");
+	_Static_assert(DP_COUNT_OF(over) == DP_WARN_COUNT, "words for each kind");
 	dp_line_str(l, w->kind < DP_WARN_COUNT ? over[w->kind] : "a warning is over");
 }
 
@@ -597,8 +598,7 @@ static void text_warning(struct dp_line *l, struct dp_text_state *s,
 	const struct dp_warning_finding *w = &f->u.warning;
 	unsigned int i = w->severity < DP_SEVERITY_COUNT ? w->severity : DP_SEVERITY_NOTICE;
 
-	_Static_assert(sizeof(severities) / sizeof(severities[0]) == DP_SEVERITY_COUNT,
-		       "a word for each severity");
+	_Static_assert(DP_COUNT_OF(severities) == DP_SEVERITY_COUNT, "a word for each severity");
 	if (w->resolved) {
 		row(l, s, o, f, "over", PLAIN);
 		put_resolved(l, w);
@@ -652,7 +652,7 @@ static void text_stop(struct dp_line *l, struct dp_text_state *s, const struct d
 	};
 	const struct dp_stop_finding *p = &f->u.stop;
 
-	_Static_assert(sizeof(reasons) / sizeof(reasons[0]) == DP_STOP_COUNT, "words for each");
+	_Static_assert(DP_COUNT_OF(reasons) == DP_STOP_COUNT, "words for each");
 	if (o->verbose < 0)
 		return;
 	row(l, s, o, f, "stop", BOLD);
@@ -693,8 +693,8 @@ static void text_action(struct dp_line *l, struct dp_text_state *s, const struct
 	const struct dp_action_finding *a = &f->u.action;
 	const char *const *words = a->signal ? done : run;
 
-	_Static_assert(sizeof(names) / sizeof(names[0]) == DP_ACTION_COUNT, "words for each");
-	_Static_assert(sizeof(done) / sizeof(done[0]) == DP_RESULT_COUNT, "words for each");
+	_Static_assert(DP_COUNT_OF(names) == DP_ACTION_COUNT, "words for each");
+	_Static_assert(DP_COUNT_OF(done) == DP_RESULT_COUNT, "words for each");
 	row(l, s, o, f, "action", BOLD);
 	dp_line_str(l, a->action < DP_ACTION_COUNT ? names[a->action] : "unknown action");
 	dp_line_str(l, ": ");
@@ -794,7 +794,7 @@ static const char *const headings[] = {
 	"holds",     "longest hold",    "GIL held",         "tokens",
 	"abandoned", "longest pending", "grace to ask for",
 };
-#define CELLS              (sizeof(headings) / sizeof(headings[0]))
+#define CELLS              DP_COUNT_OF(headings)
 #define SUMMARY_NAME_WIDTH 16
 
 /* "µ" takes two bytes and one column. */

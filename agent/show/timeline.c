@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "show/line.h"
 #include "show/render.h"
 #include "show/show.h"
@@ -204,7 +205,7 @@ static void add_token(struct dp_timeline *t, const struct dp_finding *f)
 	const struct dp_token_finding *k = &f->u.token;
 	uint32_t pid = k->receiver_pid ? k->receiver_pid : f->pid;
 
-	_Static_assert(sizeof(styles) / sizeof(styles[0]) == DP_TOKEN_COUNT, "one for each state");
+	_Static_assert(DP_COUNT_OF(styles) == DP_TOKEN_COUNT, "one for each state");
 	add(t, f, TOKEN, pid, k->delivered_ns != DP_NULL ? k->delivered_ns : k->sent_ns,
 	    k->reported_ns != DP_NULL ? k->reported_ns : f->t_ns,
 	    k->state < DP_TOKEN_COUNT ? styles[k->state] : "token lost");
@@ -319,7 +320,7 @@ static void put_key(struct dp_line *l)
 	};
 
 	dp_line_str(l, "<ul class=\"key\">");
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(keys); i++) {
 		dp_line_fmt(l,
 			    "<li><svg width=\"14\" height=\"10\"><rect class=\"%s\" "
 			    "width=\"14\" height=\"10\"/></svg>",

@@ -28,11 +28,13 @@
 /* Behind curses.h, whose macros have common names. */
 #include <term.h>
 
+#include "base/array.h"
+#include "base/units.h"
 #include "show/panel.h"
 #include "show/render.h"
 
 #define KEYS_AT_ONCE    64
-#define ESCAPE_NS       100000000ULL /* a sequence comes at once, what comes later is another key */
+#define ESCAPE_NS       (100 * MS) /* a sequence comes at once, what comes later is another key */
 #define PIECE           256 /* what a terminal that poll() calls writable is given without O_NONBLOCK */
 #define LAST_WAIT_MS    1000
 #define STDERR_KEPT_MAX 16384
@@ -164,7 +166,7 @@ static const int deadly[] = {
 
 static void set_deadly(int on)
 {
-	for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(deadly); i++) {
 		struct sigaction was, a = {.sa_flags = (int)SA_RESETHAND};
 
 		if (sigaction(deadly[i], NULL, &was) < 0)

@@ -18,11 +18,10 @@
 
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "act/doracli.h"
 #include "act/hooks.h"
 
-#define MS   1000000ULL
-#define SEC  1000000000ULL
 #define UUID "019a8f3e-1111-7222-8333-944455556666"
 
 extern char **environ;

@@ -11,10 +11,9 @@
 
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "decide/policy.h"
 
-#define MS         1000000ULL
-#define SEC        1000000000ULL
 #define T0         (1000 * SEC) /* the Stop of every table */
 #define TICK       (10 * MS)
 #define SIG_BIT(n) (1ULL << ((n)-1))

@@ -9,11 +9,9 @@
 
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "decide/recommend.h"
 #include "decide/sentence.h"
-
-#define MS  1000000ULL
-#define SEC 1000000000ULL
 
 static void grace_of_one_node(void **state)
 {

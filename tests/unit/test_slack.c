@@ -9,10 +9,9 @@
 
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "decide/slack.h"
 
-#define MS   1000000ULL
-#define SEC  1000000000ULL
 #define T0   (1000 * SEC)
 #define TICK (10 * MS)
 
