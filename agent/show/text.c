@@ -9,6 +9,7 @@
  * A sentence never says more than was proven: the precision of a hold chooses its words.
  */
 #include "base/array.h"
+#include "base/hash.h"
 #include "base/units.h"
 #include "show/render.h"
 
@@ -196,10 +197,8 @@ static void below(struct dp_line *l, const struct dp_text_state *s, const char *
 
 static int is_new_advice(struct dp_text_state *s, uint32_t pid, const char *advice)
 {
-	uint32_t hash = 2166136261u; /* FNV-1a */
+	uint32_t hash = dp_hash_fold(dp_hash_text(DP_HASH_START, advice));
 
-	for (const char *c = advice; *c; c++)
-		hash = (hash ^ (uint8_t)*c) * 16777619u;
 	for (uint32_t i = 0; i < DP_TEXT_ADVISED; i++)
 		if (s->advised[i].pid == pid && s->advised[i].hash == hash)
 			return 0;

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/array.h"
+#include "base/hash.h"
 #include "base/units.h"
 
 static void test_units_and_arrays(void **state)
@@ -26,10 +27,26 @@ static void test_units_and_arrays(void **state)
 	assert_true(SEC * 60 == MIN && MIN * 60 == HOUR && HOUR * 24 == DAY);
 }
 
+/* From the authors' own table (http://www.isthe.com/chongo/src/fnv/test_fnv.c). */
+static void test_hash(void **state)
+{
+	(void)state;
+	assert_true(dp_hash_text(DP_HASH_START, "") == 0xcbf29ce484222325ULL);
+	assert_true(dp_hash_text(DP_HASH_START, NULL) == 0xcbf29ce484222325ULL);
+	assert_true(dp_hash_text(DP_HASH_START, "a") == 0xaf63dc4c8601ec8cULL);
+	assert_true(dp_hash_text(DP_HASH_START, "foobar") == 0x85944171f73967e8ULL);
+	assert_true(dp_hash_bytes(DP_HASH_START, "foobar", 6) == 0x85944171f73967e8ULL);
+	assert_true(dp_hash_bytes(dp_hash_text(DP_HASH_START, "foo"), "bar", 3) ==
+		    0x85944171f73967e8ULL);
+	assert_true(dp_hash_u32(DP_HASH_START, 0x64636261) == dp_hash_text(DP_HASH_START, "abcd"));
+	assert_int_equal(dp_hash_fold(0x85944171f73967e8ULL), 0x85944171U ^ 0xf73967e8U);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_units_and_arrays),
+		cmocka_unit_test(test_hash),
 	};
 
 	return cmocka_run_group_tests_name("base", tests, NULL, NULL);
