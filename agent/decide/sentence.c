@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/utf8.h"
 
 void dp_sentence_begin(struct dp_sentence *s, char *buf, size_t cap)
 {
@@ -22,12 +23,8 @@ void dp_say(struct dp_sentence *s, const char *text)
 	size_t room = s->cap - 1 - s->len;
 	size_t n = strlen(text);
 
-	if (n > room) {
-		n = room;
-		/* 10xxxxxx continues a UTF-8 character: step back to its first byte. */
-		while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
-			n--;
-	}
+	if (n > room)
+		n = dp_utf8_cut(text, room);
 	memcpy(s->buf + s->len, text, n);
 	s->len += n;
 	s->buf[s->len] = '\0';

@@ -12,8 +12,9 @@
 #include <yaml.h>
 
 #include "base/array.h"
+#include "base/utf8.h"
+#include "base/uuid.h"
 #include "dora/procfile.h"
-#include "dora/text.h"
 
 #define YAML_MAX (1024u * 1024)
 /* Real ones nest some eight deep, with a few thousand scalars in large dataflow descriptors. */
@@ -137,18 +138,18 @@ static void value(struct parse *p, const struct level *l, const char *s, size_t 
 		if (key_is(l, "dataflow_id")) {
 			/* A uuid takes 36 characters: what is longer is none, and stays none cut.
 			 */
-			dp_text_copy(p->out.dataflow, sizeof(p->out.dataflow), s, len);
-			if (!dp_text_is_uuid(p->out.dataflow))
+			dp_utf8_copy(p->out.dataflow, sizeof(p->out.dataflow), s, len);
+			if (!dp_uuid_is(p->out.dataflow))
 				p->bad = 1;
 		} else if (key_is(l, "node_id")) {
-			dp_text_copy(p->out.node, sizeof(p->out.node), s, len);
+			dp_utf8_copy(p->out.node, sizeof(p->out.node), s, len);
 			p->out.is_runtime = l->place == IN_NODE;
 		} else if (key_is(l, "dynamic")) {
 			p->out.dynamic = len == 4 && memcmp(s, "true", 4) == 0;
 		}
 	} else if (l->place == IN_DESCRIPTOR) {
 		if (key_is(l, "name"))
-			dp_text_copy(p->out.dataflow_name, sizeof(p->out.dataflow_name), s, len);
+			dp_utf8_copy(p->out.dataflow_name, sizeof(p->out.dataflow_name), s, len);
 	} else if (l->place == IN_COMM) {
 		if (p->out.transport == DP_TRANSPORT_TCP && key_is(l, "socket_addr")) {
 			if (parse_socket_addr(s, len, &p->out))

@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "python/internal.h"
 
 #if defined(__x86_64__)
@@ -490,7 +491,7 @@ static bool match_address(void *arg, const struct dp_elf *elf, const Elf64_Sym *
 		len = (size_t)(strings->sh_size - sym->st_name);
 	if (file_read(elf, strings->sh_offset + sym->st_name, buf, len) < 0)
 		return false;
-	dp_printable_copy(want->name, want->cap, buf, len);
+	dp_utf8_copy(want->name, want->cap, buf, strnlen(buf, len));
 	return true;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/utf8.h"
 #include "python/internal.h"
 
 #define BLOCK        (DP_FIELD_MAX + 8)
@@ -162,9 +163,9 @@ static int read_string(const struct dp_py *py, uint64_t addr, char *dst, size_t 
 			cp |= (uint32_t)p[i + 1] << 8;
 		if (kind > 2)
 			cp |= (uint32_t)p[i + 2] << 16 | (uint32_t)p[i + 3] << 24;
-		used += dp_printable_put(utf8 + used, cp);
+		used += dp_utf8_encode(utf8 + used, dp_utf8_may_show(cp) ? cp : '?');
 	}
-	dp_printable_tail(dst, cap, utf8, used, skip > 0);
+	dp_utf8_tail(dst, cap, utf8, used, skip > 0);
 	return 0;
 }
 

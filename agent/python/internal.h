@@ -53,21 +53,6 @@ int dp_remote_gather(pid_t pid, const struct dp_span *spans, unsigned int count)
 /* As many bytes as are readable from `addr` on, at most `len` and 32 KiB; 0 or more, or -errno. */
 ssize_t dp_remote_read_some(pid_t pid, uint64_t addr, void *buf, size_t len);
 
-/* ---- printable.c: text from outside ------------------------------------------------------- */
-
-/*
- * Appends one code point as UTF-8. Control, surrogate and direction-changing code points become
- * '?': they could garble a terminal or disguise a name. Returns bytes written (1–4) to dst (>= 4
- * bytes).
- */
-size_t dp_printable_put(char *dst, uint32_t cp);
-
-/* Copies bytes that ought to be UTF-8, made printable, cut at a character, NUL-terminated. */
-void dp_printable_copy(char *dst, size_t cap, const char *src, size_t len);
-
-/* Shortens `src` (valid UTF-8) to its end with "..." before it; a '/' nearby becomes the cut. */
-void dp_printable_tail(char *dst, size_t cap, const char *src, size_t len, bool cut_before);
-
 /* ---- maps.c: /proc/PID/maps ---------------------------------------------------------------- */
 
 struct dp_map {

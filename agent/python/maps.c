@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "base/utf8.h"
 #include "python/internal.h"
 
 #define DELETED " (deleted)"
@@ -61,7 +62,7 @@ static bool parse_line(char *line, struct dp_map *m, struct dp_map *head)
 			len -= i;
 			break;
 		}
-	dp_printable_copy(m->base, sizeof(m->base), name, len);
+	dp_utf8_copy(m->base, sizeof(m->base), name, len);
 
 	if (inode != 0 && offset == 0)
 		*head = *m;

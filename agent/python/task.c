@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/units.h"
+#include "base/utf8.h"
 #include "python/internal.h"
 
 #define TASKS_MAX  8192
@@ -52,7 +53,7 @@ int dp_task_stat(pid_t pid, pid_t tid, struct dp_task_stat *ret)
 	p = strrchr(buf, ')');
 	if (!open_paren || !p || p < open_paren || p[1] != ' ' || p[2] == '\0')
 		return -EBADMSG;
-	dp_printable_copy(s.comm, sizeof(s.comm), open_paren + 1, (size_t)(p - open_paren - 1));
+	dp_utf8_copy(s.comm, sizeof(s.comm), open_paren + 1, (size_t)(p - open_paren - 1));
 	p += 2;
 	s.state = *p;
 	for (int field = 3; field < 22; field++) {

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 #define LOG_BEGINS "-- BEGIN PROG LOAD LOG --\n"
 #define LOG_ENDS   "-- END PROG LOAD LOG --"
 
@@ -33,18 +35,6 @@ static bool is_statistics(const char *line)
 	       begins(line, "stack depth ");
 }
 
-static void keep(char *to, size_t size, const char *from, size_t len)
-{
-	if (len >= size)
-		len = size - 1;
-	memcpy(to, from, len);
-	to[len] = '\0';
-	/* Bytes of the library are shown on a terminal. */
-	for (char *p = to; *p; p++)
-		if ((unsigned char)*p < ' ' || (unsigned char)*p >= 0x7f)
-			*p = '?';
-}
-
 static void read_log(struct dp_refusal *r, const char *log)
 {
 	const char *end = strstr(log, LOG_ENDS), *last = NULL;
@@ -63,7 +53,7 @@ static void read_log(struct dp_refusal *r, const char *log)
 		log += len + 1;
 	}
 	if (last)
-		keep(r->said, sizeof(r->said), last, last_len);
+		dp_utf8_copy(r->said, sizeof(r->said), last, last_len);
 }
 
 void dp_refusal_read(struct dp_refusal *r, const char *message)
@@ -81,7 +71,7 @@ void dp_refusal_read(struct dp_refusal *r, const char *message)
 	len = (size_t)(name_end - name);
 	rest = name_end + 1;
 	if (!r->program[0] && strstr(rest, "load failed"))
-		keep(r->program, sizeof(r->program), name, len);
+		dp_utf8_copy(r->program, sizeof(r->program), name, len);
 	if (r->said[0] || strlen(r->program) != len || strncmp(r->program, name, len) != 0)
 		return;
 	rest = strstr(rest, LOG_BEGINS);

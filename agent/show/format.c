@@ -2,6 +2,7 @@
 /* Durations, times, sizes and signals for people and for JSON (show.h). */
 #include "base/array.h"
 #include "base/units.h"
+#include "base/uuid.h"
 #include "show/show.h"
 
 #include <signal.h>
@@ -168,15 +169,9 @@ char *dp_format_signal(uint32_t sig, char *buf, size_t len)
 
 char *dp_format_token(const uint8_t token[DP_TOKEN_LEN], char *buf, size_t len)
 {
-	char hex[37], *p = hex;
+	char text[37];
 
-	for (int i = 0; i < DP_TOKEN_LEN; i++) {
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			*p++ = '-';
-		*p++ = "0123456789abcdef"[token[i] >> 4];
-		*p++ = "0123456789abcdef"[token[i] & 15];
-	}
-	*p = '\0';
-	snprintf(buf, len, "%s", hex);
+	dp_uuid_text(text, token);
+	snprintf(buf, len, "%s", text);
 	return buf;
 }

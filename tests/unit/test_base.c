@@ -11,6 +11,7 @@
 #include "base/array.h"
 #include "base/hash.h"
 #include "base/units.h"
+#include "base/utf8.h"
 
 static void test_units_and_arrays(void **state)
 {
@@ -42,11 +43,104 @@ static void test_hash(void **state)
 	assert_int_equal(dp_hash_fold(0x85944171f73967e8ULL), 0x85944171U ^ 0xf73967e8U);
 }
 
+static void test_utf8_decode(void **state)
+{
+	static const struct {
+		const char *in;
+		uint32_t c;
+		size_t n;
+	} rows[] = {
+		{"a", 'a', 1},
+		{"\xc2\xa0", 0xa0, 2},
+		{"\xe2\x82\xac!", 0x20ac, 3},
+		{"\xf0\x9f\xa4\x96", 0x1f916, 4},
+		{"\xf4\x8f\xbf\xbf", 0x10ffff, 4},
+		{"\x80", UINT32_MAX, 1},
+		{"\xff", UINT32_MAX, 1},
+		{"\xc0\x80", UINT32_MAX, 1},         /* over-long */
+		{"\xe0\x9f\xbf", UINT32_MAX, 1},     /* over-long */
+		{"\xf0\x8f\xbf\xbf", UINT32_MAX, 1}, /* over-long */
+		{"\xed\xa0\x80", UINT32_MAX, 1},     /* surrogate */
+		{"\xf4\x90\x80\x80", UINT32_MAX, 1}, /* beyond U+10FFFF */
+		{"\xe2\x82", UINT32_MAX, 2},         /* ends with its NUL */
+		{"\xf0\x9f\xa4x", UINT32_MAX, 3},
+	};
+	uint32_t c;
+
+	(void)state;
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
+		assert_int_equal(dp_utf8_decode(rows[i].in, SIZE_MAX, &c), rows[i].n);
+		assert_int_equal(c, rows[i].c);
+	}
+	/* Not a byte more than is there. */
+	assert_int_equal(dp_utf8_decode("\xe2\x82\xac", 2, &c), 2);
+	assert_int_equal(c, UINT32_MAX);
+	assert_int_equal(dp_utf8_decode("\xe2\x82\xac", 1, &c), 1);
+	assert_int_equal(c, UINT32_MAX);
+}
+
+static void test_utf8_all_code_points(void **state)
+{
+	char s[5] = "";
+	uint32_t back;
+
+	(void)state;
+	for (uint32_t c = 1; c <= 0x10ffff; c++) {
+		size_t n = dp_utf8_encode(s, c);
+
+		s[n] = '\0';
+		if (c >= 0xd800 && c <= 0xdfff)
+			continue;
+		assert_int_equal(dp_utf8_decode(s, n, &back), n);
+		assert_int_equal(back, c);
+	}
+}
+
+static void test_utf8_may_show(void **state)
+{
+	static const uint32_t not [] = {
+		0,      '\n',   0x1b,   0x7f,    0x80,    0x9b,     0x9f,       0x61c,
+		0x200b, 0x200f, 0x2028, 0x202e,  0x2066,  0x2069,   0xd800,     0xdfff,
+		0xfeff, 0xfff9, 0xfffb, 0xe0001, 0xe007f, 0x110000, UINT32_MAX,
+	};
+	static const uint32_t shown[] = {' ',    '~',    0xa0,   0xe9,    0x61b,   0x2010,
+					 0x20ac, 0xfffd, 0xfffc, 0x1f916, 0x10ffff};
+
+	(void)state;
+	for (size_t i = 0; i < DP_COUNT_OF(not ); i++)
+		assert_false(dp_utf8_may_show(not [i]));
+	for (size_t i = 0; i < DP_COUNT_OF(shown); i++)
+		assert_true(dp_utf8_may_show(shown[i]));
+}
+
+static void test_utf8_tail(void **state)
+{
+	char dst[16];
+
+	(void)state;
+	dp_utf8_tail(dst, sizeof(dst), "short", 5, false);
+	assert_string_equal(dst, "short");
+	dp_utf8_tail(dst, sizeof(dst), "short", 5, true);
+	assert_string_equal(dst, "...short");
+	dp_utf8_tail(dst, sizeof(dst), "/usr/lib/py3/x.py", 17, false);
+	assert_string_equal(dst, ".../py3/x.py");
+	/* Twelve bytes of room begin within the first of these: it goes whole. */
+	dp_utf8_tail(dst, sizeof(dst), "ab\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac.", 15,
+		     true);
+	assert_string_equal(dst, "...\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac.");
+	assert_int_equal(dp_utf8_cut("a\xe2\x82\xac", 3), 1);
+	assert_int_equal(dp_utf8_cut("a\xe2\x82\xac", 4), 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_units_and_arrays),
 		cmocka_unit_test(test_hash),
+		cmocka_unit_test(test_utf8_decode),
+		cmocka_unit_test(test_utf8_all_code_points),
+		cmocka_unit_test(test_utf8_may_show),
+		cmocka_unit_test(test_utf8_tail),
 	};
 
 	return cmocka_run_group_tests_name("base", tests, NULL, NULL);
