@@ -15,7 +15,7 @@
 
 #include "act/child.h"
 #include "base/units.h"
-#include "decide/sentence.h"
+#include "base/sentence.h"
 
 /* `dora stop` returns when the dataflow has ended, at 1.5 D at the latest, and starts Python. */
 #define MORE_NS      (10 * SEC)

@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "decide/sentence.h"
+#include "base/sentence.h"
 #include "dora_probe/rights.h"
 
 /*

@@ -10,7 +10,7 @@
 
 #include "act/child.h"
 #include "base/utf8.h"
-#include "decide/sentence.h"
+#include "base/sentence.h"
 
 #define PREFIX "DORA_PROBE_"
 

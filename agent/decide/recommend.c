@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "base/units.h"
-#include "decide/sentence.h"
+#include "base/sentence.h"
 
 /* Dropping a dora node takes 1-3.5 s inside dora's own code (0.3.12-1.1.0), where none was seen. */
 #define DORA_CLEANUP_NS (3500 * MS)
@@ -107,7 +107,7 @@ int dp_recommend(const struct dp_measured *m, uint64_t *ret_ns, char *text, size
 		return -ENODATA;
 	}
 	*ret_ns = wanted(m);
-	dp_say_duration(&s, *ret_ns);
+	dp_say_duration_up(&s, *ret_ns);
 	dp_say(&s, " for ");
 	say_how(&s, m);
 	return 0;
@@ -140,7 +140,7 @@ int dp_recommend_all(const struct dp_measured *m, size_t count, uint64_t *ret_ns
 		return -ENODATA;
 	}
 	*ret_ns = wanted(most);
-	dp_say_duration(&s, *ret_ns);
+	dp_say_duration_up(&s, *ret_ns);
 	dp_say(&s, " for ");
 	say_how(&s, most);
 	if (unseen) {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/units.h"
-#include "decide/sentence.h"
+#include "base/sentence.h"
 
 /*
  * dora's event thread waits up to a second for arrays that are still held, and looks at each for
@@ -241,7 +241,10 @@ int dp_forecast(const struct dp_forecast_view *v, const char *node, uint64_t now
 	dp_say(&say, "if you stopped now, node ");
 	dp_say(&say, node && node[0] ? node : "(unnamed)");
 	dp_say(&say, at_least ? " would need some " : " would need about ");
-	dp_say_duration(&say, need);
+	if (at_least)
+		dp_say_duration(&say, need);
+	else
+		dp_say_duration_up(&say, need);
 	if (v->grace_ns) {
 		dp_say(&say, " of its ");
 		dp_say_duration(&say, v->grace_ns);

@@ -9,7 +9,9 @@
  * A sentence never says more than was proven: the precision of a hold chooses its words.
  */
 #include "base/array.h"
+#include "base/duration.h"
 #include "base/hash.h"
+#include "base/signals.h"
 #include "base/units.h"
 #include "show/render.h"
 
@@ -64,14 +66,14 @@ static void put_duration(struct dp_line *l, uint64_t ns)
 {
 	char buf[40];
 
-	dp_line_str(l, dp_format_duration(ns, buf, sizeof(buf)));
+	dp_line_str(l, dp_duration_text(ns, buf, sizeof(buf)));
 }
 
 static void put_signal(struct dp_line *l, uint32_t sig)
 {
 	char buf[32];
 
-	dp_line_str(l, sig ? dp_format_signal(sig, buf, sizeof(buf)) : "an unknown signal");
+	dp_line_str(l, sig ? dp_signal_text(sig, buf, sizeof(buf)) : "an unknown signal");
 }
 
 static size_t put_paint(struct dp_line *l, int colour, enum paint p, const char *s)
@@ -284,10 +286,10 @@ static void text_node(struct dp_line *l, struct dp_text_state *s, const struct d
 		char text[128], sig[32], other[32];
 
 		snprintf(text, sizeof(text), "it ignores %s: a nudge would not help%s%s",
-			 dp_format_signal(n->nudge_signal, sig, sizeof(sig)),
+			 dp_signal_text(n->nudge_signal, sig, sizeof(sig)),
 			 n->other_caught_signal ? "; it catches " : "",
 			 n->other_caught_signal
-				 ? dp_format_signal(n->other_caught_signal, other, sizeof(other))
+				 ? dp_signal_text(n->other_caught_signal, other, sizeof(other))
 				 : "");
 		below(l, s, text);
 	}
@@ -310,7 +312,7 @@ static void put_hold_length(struct dp_line *l, const struct dp_hold_finding *h)
 	case DP_PRECISION_BOUNDED:
 		if (most != DP_NULL && most >= proven) {
 			dp_line_fmt(l, "held the GIL for %s",
-				    dp_format_range(proven, most, buf, sizeof(buf)));
+				    dp_duration_range(proven, most, buf, sizeof(buf)));
 			return;
 		}
 		break;
@@ -387,8 +389,8 @@ static void put_alike(struct dp_line *l, const struct dp_text_state *s, struct d
 	_Static_assert(DP_COUNT_OF(ends) == DP_TOKEN_COUNT, "words for each state");
 	if (!a->hidden)
 		return;
-	dp_format_duration(a->least_ns, least, sizeof(least));
-	dp_format_duration(a->most_ns, most, sizeof(most));
+	dp_duration_text(a->least_ns, least, sizeof(least));
+	dp_duration_text(a->most_ns, most, sizeof(most));
 	snprintf(text, sizeof(text), "and %u more (%s) %s alike, pending for %s to %s; -v shows each",
 		 a->hidden, a->way, a->state < DP_TOKEN_COUNT ? ends[a->state] : "ended", least,
 		 most);
@@ -779,8 +781,8 @@ static void text_forecast(struct dp_line *l, struct dp_text_state *s,
 		return;
 	}
 	dp_line_fmt(l, "stopped now, it would need %s%s", p->at_least ? "at least " : "",
-		    p->at_least ? dp_format_duration(p->need_ns, need, sizeof(need))
-				: dp_format_duration_up(p->need_ns, need, sizeof(need)));
+		    p->at_least ? dp_duration_text(p->need_ns, need, sizeof(need))
+				: dp_duration_text_up(p->need_ns, need, sizeof(need)));
 	dp_line_str(l, " of a grace period of ");
 	put_duration(l, p->grace_ns);
 	dp_line_str(l, p->at_risk ? ": at risk of being killed\n" : "\n");
@@ -818,7 +820,7 @@ static char *duration_cell(uint64_t ns, char *buf, size_t len)
 	if (ns == DP_NULL || ns == 0)
 		snprintf(buf, len, "-");
 	else
-		dp_format_duration(ns, buf, len);
+		dp_duration_text(ns, buf, len);
 	return buf;
 }
 
@@ -859,7 +861,7 @@ static void summary_begin(struct dp_line *l, struct dp_text_state *s,
 	dp_line_str(l, "\n");
 	if (u->recommended_grace_ns != DP_NULL && u->recommended_grace_ns) {
 		dp_line_fmt(l, "  grace period to ask for: %s",
-			    dp_format_duration_up(u->recommended_grace_ns, buf, sizeof(buf)));
+			    dp_duration_text_up(u->recommended_grace_ns, buf, sizeof(buf)));
 		if (has(u->recommendation)) {
 			dp_line_str(l, " (");
 			dp_line_text(l, u->recommendation);
@@ -896,7 +898,7 @@ static void summary_node(struct dp_text_state *s, const struct dp_finding *f)
 	duration_cell(n->max_pending_ns, cells[5], sizeof(cells[5]));
 	duration_cell(n->recommended_grace_ns, cells[6], sizeof(cells[6]));
 	if (n->recommended_grace_ns != DP_NULL && n->recommended_grace_ns)
-		dp_format_duration_up(n->recommended_grace_ns, cells[6], sizeof(cells[6]));
+		dp_duration_text_up(n->recommended_grace_ns, cells[6], sizeof(cells[6]));
 	dp_line_str(t, "  ");
 	columns = dp_line_text(t, name);
 	dp_line_fill(t, ' ', columns < SUMMARY_NAME_WIDTH ? SUMMARY_NAME_WIDTH - columns : 0);

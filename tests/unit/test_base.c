@@ -9,7 +9,10 @@
 #include <cmocka.h>
 
 #include "base/array.h"
+#include "base/duration.h"
 #include "base/hash.h"
+#include "base/sentence.h"
+#include "base/signals.h"
 #include "base/units.h"
 #include "base/utf8.h"
 
@@ -132,11 +135,52 @@ static void test_utf8_tail(void **state)
 	assert_int_equal(dp_utf8_cut("a\xe2\x82\xac", 4), 4);
 }
 
+/* The same words whether a line of text or a sentence says it. */
+static void test_one_printer_of_durations(void **state)
+{
+	static const uint64_t each[] = {0,         999,     40 * US,    8345 * US,  300 * MS,
+					5500 * MS, 4 * SEC, 59999 * MS, 3599 * SEC, 3 * DAY};
+	char text[DP_DURATION_MAX], sentence[64];
+	struct dp_sentence s;
+
+	(void)state;
+	for (size_t i = 0; i < DP_COUNT_OF(each); i++) {
+		dp_sentence_begin(&s, sentence, sizeof(sentence));
+		dp_say_duration(&s, each[i]);
+		assert_string_equal(sentence, dp_duration_text(each[i], text, sizeof(text)));
+		dp_sentence_begin(&s, sentence, sizeof(sentence));
+		dp_say_duration_up(&s, each[i] + 1);
+		assert_string_equal(sentence, dp_duration_text_up(each[i] + 1, text, sizeof(text)));
+	}
+	dp_duration_text(5500 * MS, text, sizeof(text));
+	assert_string_equal(text, "5.50 s");
+}
+
+static void test_signals(void **state)
+{
+	char text[24], sentence[24];
+	struct dp_sentence s;
+
+	(void)state;
+	assert_string_equal(dp_signal_text(10, text, sizeof(text)), "SIGUSR1");
+	for (uint32_t sig = 0; sig < 70; sig++) {
+		dp_sentence_begin(&s, sentence, sizeof(sentence));
+		dp_say_signal(&s, sig);
+		assert_string_equal(sentence, dp_signal_text(sig, text, sizeof(text)));
+		if (sig > 0 && sig < 32) {
+			assert_memory_equal(text, "SIG", 3);
+			assert_string_equal(text + 3, sigabbrev_np((int)sig));
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_units_and_arrays),
 		cmocka_unit_test(test_hash),
+		cmocka_unit_test(test_one_printer_of_durations),
+		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_utf8_decode),
 		cmocka_unit_test(test_utf8_all_code_points),
 		cmocka_unit_test(test_utf8_may_show),

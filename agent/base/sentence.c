@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 /* Sentences for people; see sentence.h. */
-#include "decide/sentence.h"
+#include "base/sentence.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/array.h"
+#include "base/duration.h"
+#include "base/signals.h"
 #include "base/utf8.h"
 
 void dp_sentence_begin(struct dp_sentence *s, char *buf, size_t cap)
@@ -48,44 +49,23 @@ void dp_say_u64(struct dp_sentence *s, uint64_t v)
 
 void dp_say_duration(struct dp_sentence *s, uint64_t ns)
 {
-	uint64_t tenths, seconds;
+	char text[DP_DURATION_MAX];
 
-	if (ns < 1000000) {
-		dp_sayf(s, "%" PRIu64 " us", ns / 1000);
-	} else if (ns < 999500000) {
-		dp_sayf(s, "%" PRIu64 " ms", (ns + 500000) / 1000000);
-	} else if (ns < 119950000000ULL) {
-		tenths = (ns + 50000000) / 100000000;
-		dp_say_u64(s, tenths / 10);
-		if (tenths % 10)
-			dp_sayf(s, ".%" PRIu64, tenths % 10);
-		dp_say(s, " s");
-	} else {
-		seconds = ns / 1000000000;
-		dp_sayf(s, "%" PRIu64 " min", seconds / 60);
-		if (seconds % 60)
-			dp_sayf(s, " %" PRIu64 " s", seconds % 60);
-	}
+	dp_say(s, dp_duration_text(ns, text, sizeof(text)));
+}
+
+void dp_say_duration_up(struct dp_sentence *s, uint64_t ns)
+{
+	char text[DP_DURATION_MAX];
+
+	dp_say(s, dp_duration_text_up(ns, text, sizeof(text)));
 }
 
 void dp_say_signal(struct dp_sentence *s, uint32_t sig)
 {
-	/* Linux numbers of x86 and arm, signal(7). */
-	static const char *const names[] = {
-		NULL,     "HUP",  "INT",    "QUIT", "ILL",   "TRAP", "ABRT", "BUS",
-		"FPE",    "KILL", "USR1",   "SEGV", "USR2",  "PIPE", "ALRM", "TERM",
-		"STKFLT", "CHLD", "CONT",   "STOP", "TSTP",  "TTIN", "TTOU", "URG",
-		"XCPU",   "XFSZ", "VTALRM", "PROF", "WINCH", "IO",   "PWR",  "SYS",
-	};
+	char text[24];
 
-	if (sig > 0 && sig < DP_COUNT_OF(names)) {
-		dp_sayf(s, "SIG%s", names[sig]);
-	} else if (sig >= 34 && sig <= 64) {
-		/* glibc keeps 32 and 33 for itself; its SIGRTMIN is 34. */
-		dp_sayf(s, "SIGRTMIN+%u", sig - 34);
-	} else {
-		dp_sayf(s, "signal %u", sig);
-	}
+	dp_say(s, dp_signal_text(sig, text, sizeof(text)));
 }
 
 void dp_say_place(struct dp_sentence *s, const struct dp_place *p)
