@@ -298,6 +298,4 @@ int dp_frames_top(const struct dp_py *py, uint64_t tstate, uint64_t *ret_frame, 
 int dp_native_fill(pid_t pid, pid_t tid, struct dp_maps *maps, const struct dp_py *py,
 		   struct dp_rec_stack *ret);
 
-uint64_t dp_py_now_ns(void);
-
 #endif

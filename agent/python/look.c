@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/clock.h"
 #include "python/internal.h"
 
 #define ROUNDS 3 /* 3.11 and 3.12 need it: thread state, then cframe, then frame */
@@ -164,7 +165,7 @@ int dp_py_look(struct dp_py *py, unsigned int index, struct dp_rec_look *ret, ui
 	if (index >= py->gil_count)
 		return -EINVAL;
 	g = &py->gil[index];
-	ret->before_ns = dp_py_now_ns();
+	ret->before_ns = dp_now();
 	ret->gil = (uint8_t)index;
 	ret->locked = 2;
 	ret->drop_request = 2;

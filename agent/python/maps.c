@@ -10,18 +10,11 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "base/clock.h"
 #include "base/utf8.h"
 #include "python/internal.h"
 
 #define DELETED " (deleted)"
-
-uint64_t dp_py_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 /* The file's head (offset 0) comes right before its other parts: addresses rise. */
 static bool parse_line(char *line, struct dp_map *m, struct dp_map *head)
@@ -144,7 +137,7 @@ static int keep_executable(void *arg, const struct dp_map *map)
 
 int dp_maps_read(pid_t pid, struct dp_maps *maps)
 {
-	struct dp_maps now = {.read_ns = dp_py_now_ns()};
+	struct dp_maps now = {.read_ns = dp_now()};
 	int rc = dp_maps_walk(pid, keep_executable, &now);
 
 	if (rc < 0) {

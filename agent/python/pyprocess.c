@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "base/clock.h"
+#include "base/units.h"
 #include "dora_probe/rights.h"
 #include "python/internal.h"
 
@@ -19,12 +21,9 @@
 
 static uint64_t age_ms(uint64_t start_time)
 {
-	struct timespec now;
 	long hz = sysconf(_SC_CLK_TCK);
-	uint64_t now_ms, start_ms;
+	uint64_t now_ms = dp_clock_ns(CLOCK_BOOTTIME) / MS, start_ms;
 
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 	start_ms = start_time * 1000 / (uint64_t)(hz > 0 ? hz : 100);
 	return now_ms > start_ms ? now_ms - start_ms : 0;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/units.h"
 #include "base/utf8.h"
 #include "python/internal.h"
@@ -157,7 +158,7 @@ static uint32_t find_inner(pid_t pid, uint32_t inner)
 uint32_t dp_tids_outer(struct dp_tids *t, uint32_t inner)
 {
 	unsigned int i = inner % DP_TID_CACHE;
-	uint64_t now = dp_py_now_ns();
+	uint64_t now = dp_now();
 	uint32_t outer = 0;
 
 	if (inner == 0 || inner > INT32_MAX)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "base/clock.h"
 #include "base/units.h"
 #include "sense/bpf_features.h"
 #include "sense/bpf_try.h"
@@ -118,14 +119,6 @@ struct dp_bpf {
 	void *fn_ctx;
 	int drained;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * SEC + (uint64_t)ts.tv_nsec;
-}
 
 static struct bpf_program *program_at(struct dora_probe_bpf *skel, size_t offset)
 {
@@ -602,7 +595,7 @@ static void *edge_attach(void *arg)
 		a->step = err ? EDGE_FAILED : EDGE_ARMED;
 	/* The program ignores a GIL without time, so nothing counts from before this one. */
 	for (unsigned int i = 0; !unwanted && !err && i < a->gil_count; i++) {
-		struct dp_edge_state e = {.armed_ns = now_ns()};
+		struct dp_edge_state e = {.armed_ns = dp_now()};
 		uint64_t key = edge_key(a->pid, i);
 
 		bpf_map_update_elem(bpf_map__fd(b->skel->maps.edges), &key, &e, BPF_EXIST);
@@ -776,10 +769,10 @@ void dp_bpf_losses(struct dp_bpf *b, int fresh, uint64_t ret[DP_LOSS_COUNT])
 	ret[DP_LOSS_SAMPLE_SKIPPED] = b->samples_missed;
 	ret[DP_LOSS_PROGRAM_SKIPPED] = b->programs_skipped;
 	/* A system call per program, an interrupt per CPU: not at every tick. */
-	if (!fresh && now_ns() < b->programs_asked_ns + PROGRAMS_EVERY_NS)
+	if (!fresh && dp_now() < b->programs_asked_ns + PROGRAMS_EVERY_NS)
 		return;
 	ret[DP_LOSS_SAMPLE_SKIPPED] = samples_missed(b);
-	b->programs_asked_ns = now_ns();
+	b->programs_asked_ns = dp_now();
 	ret[DP_LOSS_PROGRAM_SKIPPED] = 0;
 	n = dp_bpf_programs(b, programs, (int)DP_COUNT_OF(programs));
 	for (int i = 0; i < n && i < (int)DP_COUNT_OF(programs); i++)

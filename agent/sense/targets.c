@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "act/stop_command.h"
+#include "base/clock.h"
 #include "base/units.h"
 #include "dora/nodeconfig.h"
 #include "python/pyprocess.h"
-#include "sense/clock.h"
 #include "sense/procfs.h"
 
 #define CONNS_MAX       16

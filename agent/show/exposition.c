@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Writing: series become OpenMetrics 1.0 or text 0.0.4 (metrics.h). */
+#include "base/clock.h"
 #include "base/units.h"
 #include "show/metrics_state.h"
 
@@ -469,14 +470,12 @@ static void put_self(struct out *o, const struct dp_metrics *m, unsigned int id)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	unsigned long size, resident;
-	struct timespec ts;
 	struct rlimit rl;
 	unsigned int n;
 
 	switch ((enum dp_metric_id)id) {
 	case DP_METRIC_CPU:
-		if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts) == 0)
-			line_seconds(o, "", "", (uint64_t)ts.tv_sec * SEC + (uint64_t)ts.tv_nsec);
+		line_seconds(o, "", "", dp_clock_ns(CLOCK_PROCESS_CPUTIME_ID));
 		break;
 	case DP_METRIC_RSS:
 		if (memory_pages(&size, &resident) == 0)

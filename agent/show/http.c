@@ -20,6 +20,7 @@
 #include <zlib.h>
 
 #include "base/array.h"
+#include "base/clock.h"
 #include "base/units.h"
 
 /*
@@ -76,14 +77,6 @@ struct dp_http {
 	uint8_t z_ready;
 	struct body bodies[BODIES_MAX];
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * SEC + (uint64_t)ts.tv_nsec;
-}
 
 /* ---- negotiation ------------------------------------------------------------------------ */
 
@@ -291,7 +284,7 @@ static int body_fill(struct dp_http *h, struct body *b)
 
 static int body_make(struct dp_http *h, struct body *b, enum dp_metrics_format format, int gzip)
 {
-	uint64_t begin = now_ns();
+	uint64_t begin = dp_now();
 	int r;
 
 	b->http = h;
@@ -313,7 +306,7 @@ static int body_make(struct dp_http *h, struct body *b, enum dp_metrics_format f
 	MHD_add_response_header(b->response, "X-Content-Type-Options", "nosniff");
 	if (gzip)
 		MHD_add_response_header(b->response, "Content-Encoding", "gzip");
-	dp_metrics_rendered(h->metrics, now_ns() - begin);
+	dp_metrics_rendered(h->metrics, dp_now() - begin);
 	return 0;
 }
 
@@ -336,7 +329,7 @@ static struct body *body_get(struct dp_http *h, enum dp_metrics_format format, i
 			room = b;
 	}
 	if (newest) {
-		if (now_ns() - newest->made_ns < DP_HTTP_CACHE_NS || (newest->readers && !room))
+		if (dp_now() - newest->made_ns < DP_HTTP_CACHE_NS || (newest->readers && !room))
 			return newest;
 		if (!newest->readers)
 			room = newest;
@@ -460,7 +453,7 @@ static void connection_notify(void *cls, struct MHD_Connection *mc, void **socke
 	for (unsigned int i = 0; info && i < DP_HTTP_CONNECTIONS; i++) {
 		c = &h->connections[i];
 		if (c->fd < 0) {
-			*c = (struct connection){.fd = info->connect_fd, .since_ns = now_ns()};
+			*c = (struct connection){.fd = info->connect_fd, .since_ns = dp_now()};
 			*socket_context = c;
 			h->open_count++;
 			return;
@@ -481,7 +474,7 @@ static void request_ended(void *cls, struct MHD_Connection *mc, void **request,
 	*request = NULL;
 	if (c) {
 		c->busy = 0;
-		c->since_ns = now_ns();
+		c->since_ns = dp_now();
 	}
 }
 
@@ -492,7 +485,7 @@ static void request_ended(void *cls, struct MHD_Connection *mc, void **request,
 static void end_slow(struct dp_http *h)
 {
 	uint64_t limit = h->open_count >= CROWDED ? DP_HTTP_CROWDED_S : DP_HTTP_REQUEST_S;
-	uint64_t now = now_ns();
+	uint64_t now = dp_now();
 
 	for (unsigned int i = 0; i < DP_HTTP_CONNECTIONS; i++) {
 		struct connection *c = &h->connections[i];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Counting: findings and node views become series (metrics.h). */
+#include "base/clock.h"
 #include "base/utf8.h"
 #include "show/metrics_state.h"
 
@@ -157,7 +158,6 @@ static void series_facts(struct series *s, const struct dp_rec_node *f)
 struct dp_metrics *dp_metrics_new(const char *version, const struct dp_metrics_views *views)
 {
 	struct dp_metrics *m = calloc(1, sizeof(*m));
-	struct timespec now;
 
 	if (!m)
 		return NULL;
@@ -165,8 +165,7 @@ struct dp_metrics *dp_metrics_new(const char *version, const struct dp_metrics_v
 		m->views = *views;
 	metrics_clean(m->version, sizeof(m->version), version);
 	m->overhead = -1;
-	if (clock_gettime(CLOCK_REALTIME, &now) == 0)
-		m->start_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	m->start_ns = dp_clock_ns(CLOCK_REALTIME);
 	return m;
 }
 

@@ -29,6 +29,7 @@
 #include <term.h>
 
 #include "base/array.h"
+#include "base/clock.h"
 #include "base/units.h"
 #include "show/panel.h"
 #include "show/render.h"
@@ -201,10 +202,7 @@ static void say_goodbye_with(const char *name)
 
 static int64_t now_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)(dp_now() / MS);
 }
 
 /* Takes what ncurses wrote and puts it behind what is pending. */
