@@ -12,9 +12,9 @@
 #include <yaml.h>
 
 #include "base/array.h"
+#include "base/procfile.h"
 #include "base/utf8.h"
 #include "base/uuid.h"
-#include "dora/procfile.h"
 
 #define YAML_MAX (1024u * 1024)
 /* Real ones nest some eight deep, with a few thousand scalars in large dataflow descriptors. */
@@ -326,7 +326,7 @@ int dp_node_config_read(const char *proc, pid_t pid, struct dp_node_config *ret)
 	size_t len, yaml_len;
 	int err;
 
-	err = dp_procfile_read(proc, pid, "environ", ENVIRON_MAX, &env, &len);
+	err = dp_procfile_load(proc, pid, "environ", ENVIRON_MAX, &env, &len);
 	if (err)
 		return err;
 	yaml = env_value(env, len, "DORA_NODE_CONFIG", &yaml_len);

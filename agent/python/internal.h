@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/task.h"
 #include "python/pyprocess.h"
 
 #define DP_INTERPRETERS_MAX 256         /* interpreters walked in one list */
@@ -203,16 +204,6 @@ size_t dp_linetable_feed(struct dp_linetable *t, const uint8_t *p, size_t len);
 int32_t dp_linetable_line(const struct dp_linetable *t);
 
 /* ---- task.c: /proc/PID/task/TID ------------------------------------------------------------ */
-
-struct dp_task_stat {
-	char state;
-	uint64_t start_time; /* clock ticks since boot */
-	char comm[DP_COMM_MAX];
-};
-
-/* 0 and the length (NUL-terminated text); -errno. */
-ssize_t dp_task_read_file(const char *path, char *buf, size_t cap);
-int dp_task_stat(pid_t pid, pid_t tid, struct dp_task_stat *ret);
 
 /* The tid as the innermost PID namespace of the thread has it, and how many namespaces it has. */
 int dp_task_inner_tid(pid_t pid, pid_t tid, uint32_t *ret_inner, unsigned int *ret_levels);

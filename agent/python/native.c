@@ -234,7 +234,7 @@ int dp_native_fill(pid_t pid, pid_t tid, struct dp_maps *maps, const struct dp_p
 {
 	struct dp_task_stat stat;
 	struct dp_task_syscall s;
-	int rc = dp_task_stat(pid, tid, &stat);
+	int rc = dp_task_stat("/proc", pid, tid, &stat);
 
 	if (rc < 0)
 		return rc;

@@ -424,10 +424,10 @@ int dp_py_open(pid_t pid, struct dp_py **ret, char *why, size_t why_len)
 
 	if (why_len > 0)
 		why[0] = '\0';
-	rc = dp_task_stat(pid, pid, &stat);
+	rc = dp_task_stat("/proc", pid, pid, &stat);
 	if (rc < 0)
 		return gone(why, why_len);
-	if (stat.state == 'Z' || stat.state == 'X')
+	if (dp_task_state_is_dead(stat.state))
 		return gone(why, why_len);
 	py = calloc(1, sizeof(*py));
 	if (!py)
@@ -489,7 +489,7 @@ int dp_py_fill_target(struct dp_py *py, struct dp_target *target)
 {
 	struct dp_gil_site sites[DP_MAX_GILS] = {0};
 	struct dp_task_stat stat;
-	int rc = dp_task_stat(py->pid, py->pid, &stat);
+	int rc = dp_task_stat("/proc", py->pid, py->pid, &stat);
 
 	if (rc == 0 && (stat.start_time != py->start_time || stat.state == 'Z'))
 		rc = -ESRCH;

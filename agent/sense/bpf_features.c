@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "base/procfile.h"
 
 #define LOCKDOWN "/sys/kernel/security/lockdown"
 #define BTF      "/sys/kernel/btf/vmlinux"
@@ -25,15 +26,10 @@ static bool has_capability(cap_t caps, cap_value_t cap)
 /* Confidentiality lockdown forbids programs to read memory (security/lockdown, 5.4). */
 static bool locked_down(void)
 {
-	FILE *f = fopen(LOCKDOWN, "re");
-	char line[128] = "";
-	bool ret;
+	char line[128];
 
-	if (!f)
-		return false;
-	ret = fgets(line, sizeof(line), f) && strstr(line, "[confidentiality]");
-	fclose(f);
-	return ret;
+	return dp_procfile_read(LOCKDOWN, line, sizeof(line)) > 0 &&
+	       strstr(line, "[confidentiality]");
 }
 
 int dp_bpf_can_load(char *why, size_t why_len)

@@ -10,6 +10,7 @@
 
 #include "act/stop_command.h"
 #include "base/clock.h"
+#include "base/task.h"
 #include "base/units.h"
 #include "dora/nodeconfig.h"
 #include "python/pyprocess.h"
@@ -131,14 +132,16 @@ static void say(char *buf, size_t len, const char *words)
 static void refresh_facts(struct target *x)
 {
 	struct dp_rec_node *f = &x->facts;
-	struct dp_proc_status st;
+	struct dp_task_status status;
+	struct dp_task_stat stat;
 	char dora[sizeof(f->dora)];
 
-	if (dp_proc_status("/proc", x->pid, &st) == 0) {
-		f->start_time = st.start_time;
-		f->signals_caught = st.sig_caught;
-		f->signals_ignored = st.sig_ignored;
-		f->uid = st.uid;
+	if (dp_task_stat("/proc", x->pid, 0, &stat) == 0 &&
+	    dp_task_status("/proc", x->pid, 0, &status) == 0) {
+		f->start_time = stat.start_time;
+		f->signals_caught = status.signals_caught;
+		f->signals_ignored = status.signals_ignored;
+		f->uid = status.uid;
 	}
 	f->is_dora = x->is_dora && !x->heir_of;
 	if (f->is_dora) {
@@ -378,7 +381,7 @@ static int is_named(const struct dp_options *o, pid_t pid)
 static int take(struct dp_targets *t, pid_t pid, int running)
 {
 	struct dp_node_config config;
-	struct dp_proc_status st;
+	struct dp_task_stat stat;
 	struct target *x = NULL;
 	int err, named = is_named(t->o, pid);
 
@@ -399,7 +402,7 @@ static int take(struct dp_targets *t, pid_t pid, int running)
 				(int)pid);
 		return err;
 	}
-	if (dp_proc_status("/proc", pid, &st) < 0) {
+	if (dp_task_stat("/proc", pid, 0, &stat) < 0) {
 		if (named)
 			fprintf(stderr,
 				"dora-probe: %d: no such process; `dora-probe list` shows "
@@ -416,7 +419,7 @@ static int take(struct dp_targets *t, pid_t pid, int running)
 	}
 	memset(x, 0, sizeof(*x));
 	x->pid = pid;
-	x->start_time = st.start_time;
+	x->start_time = stat.start_time;
 	x->named = (uint8_t)named;
 	x->since_ns = dp_now();
 	if (!err) {
