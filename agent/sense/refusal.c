@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/utf8.h"
 
 #define LOG_BEGINS "-- BEGIN PROG LOAD LOG --\n"
@@ -80,21 +81,27 @@ void dp_refusal_read(struct dp_refusal *r, const char *message)
 }
 
 /* Shows a message; of a verifier's log its last lines. */
-static void show(const char *message)
+static void show(char *message)
 {
-	const char *log = strstr(message, LOG_BEGINS), *from;
+	char *log = strstr(message, LOG_BEGINS), *from;
 	int lines = 0;
 
 	if (!log) {
-		fputs(message, stderr);
+		dp_log_lines(message);
 		return;
 	}
 	log += sizeof(LOG_BEGINS) - 1;
 	for (from = message + strlen(message); from > log; from--)
 		if (from[-1] == '\n' && ++lines > LOG_LINES)
 			break;
-	fprintf(stderr, "%.*s%s%s", (int)(log - message), message,
-		from > log ? "(its beginning is left out)\n" : "", from);
+	if (from > log) {
+		log[-1] = '\0'; /* of LOG_BEGINS' newline */
+		dp_log_lines(message);
+		dp_log_lines("(its beginning is left out)");
+		dp_log_lines(from);
+	} else {
+		dp_log_lines(message);
+	}
 }
 
 static int hear(enum libbpf_print_level level, const char *format, va_list args)

@@ -23,6 +23,8 @@
 #define SIGNAL_CHECK_NS (10 * MS)
 #define DAEMON_TRIES    5
 
+static const char no_such_process[] = "no such process; `dora-probe list` shows the nodes";
+
 struct target {
 	pid_t pid; /* 0: slot free */
 	uint64_t start_time;
@@ -313,7 +315,7 @@ static int settle(struct dp_targets *t, struct target *x, uint64_t now)
 		}
 		if (err && !x->is_dora) {
 			if (x->named)
-				fprintf(stderr, "dora-probe: %d: %s\n", (int)x->pid, why);
+				t->sink.say(t->sink.ctx, x->pid, why);
 			let_go(t, x, why);
 			return err;
 		}
@@ -394,20 +396,14 @@ static int take(struct dp_targets *t, pid_t pid, int running)
 		return 1;
 	if (err && err != -ENOENT && err != -EBADMSG) {
 		if (named)
-			fprintf(stderr,
-				err == -ESRCH
-					? "dora-probe: %d: no such process; `dora-probe list` "
-					  "shows the nodes\n"
-					: "dora-probe: %d: may not be read; run as root (sudo)\n",
-				(int)pid);
+			t->sink.say(t->sink.ctx, pid,
+				    err == -ESRCH ? no_such_process
+						  : "may not be read; run as root (sudo)");
 		return err;
 	}
 	if (dp_task_stat("/proc", pid, 0, &stat) < 0) {
 		if (named)
-			fprintf(stderr,
-				"dora-probe: %d: no such process; `dora-probe list` shows "
-				"the nodes\n",
-				(int)pid);
+			t->sink.say(t->sink.ctx, pid, no_such_process);
 		return -ESRCH;
 	}
 	for (int i = 0; i < DP_MAX_TARGETS && !x; i++)
@@ -705,11 +701,12 @@ static void emit_edge(struct dp_targets *t, struct target *x, int error)
 }
 
 /*
- * A source that was asked for and cannot be had: the node's reason says so from now on, and standard
- * error once a process, since holds without a waiter stay unconfirmed meanwhile.
+ * A source that was asked for and cannot be had: the node's reason says so from now on, and a
+ * message once a process, since holds without a waiter stay unconfirmed meanwhile.
  */
 static void refuse_edge(struct dp_targets *t, struct target *x, int err)
 {
+	char hint[DP_REASON_MAX + 32];
 	bool first = !x->no_edge[0];
 
 	if (err == -ENOENT)
@@ -722,8 +719,8 @@ static void refuse_edge(struct dp_targets *t, struct target *x, int err)
 			 strerror(-err),
 			 err == -EACCES || err == -EPERM ? ", CAP_SYS_ADMIN is missing" : "");
 	if (first) {
-		fprintf(stderr, "dora-probe: %d: %s; see: dora-probe doctor\n", (int)x->pid,
-			x->no_edge);
+		snprintf(hint, sizeof(hint), "%s; see: dora-probe doctor", x->no_edge);
+		t->sink.say(t->sink.ctx, x->pid, hint);
 		refresh_facts(x);
 		emit_facts(t, x);
 	}

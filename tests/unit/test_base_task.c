@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The ground floor's readers: numbers, /proc/PID/stat and status, files within a limit. */
+/* The ground floor's readers (numbers, /proc/PID/stat and status, files within a limit) and its
+ * log. */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include <cmocka.h>
 
 #include "base/array.h"
+#include "base/log.h"
 #include "base/number.h"
 #include "base/procfile.h"
 #include "base/task.h"
@@ -193,12 +195,60 @@ static void test_files(void **state)
 	assert_int_equal(dp_procfile_error(EISDIR), -EISDIR);
 }
 
+/* Standard error while `say` runs. */
+static void heard(void (*say)(void), char *ret, size_t len)
+{
+	int p[2], was = dup(STDERR_FILENO);
+	ssize_t n;
+
+	assert_true(was >= 0);
+	assert_int_equal(pipe(p), 0);
+	assert_true(dup2(p[1], STDERR_FILENO) >= 0);
+	close(p[1]);
+	say();
+	assert_true(dup2(was, STDERR_FILENO) >= 0);
+	close(was);
+	n = read(p[0], ret, len - 1);
+	assert_true(n >= 0);
+	ret[n] = '\0';
+	close(p[0]);
+}
+
+static void say_foreign_text(void)
+{
+	dp_log("%d: cannot read %s\n\x1b[2J", 12, "\xff");
+	dp_log_lines("libbpf: one\n\tlibbpf: two\nend");
+}
+
+static void say_too_much(void)
+{
+	char much[5000];
+
+	memset(much, 'x', sizeof(much) - 1);
+	much[sizeof(much) - 1] = '\0';
+	dp_log("%s", much);
+}
+
+static void test_log(void **state)
+{
+	char text[8192];
+
+	(void)state;
+	heard(say_foreign_text, text, sizeof(text));
+	assert_string_equal(text, "dora-probe: 12: cannot read ??"
+				  "?[2J\nlibbpf: one\n?libbpf: two\nend\n");
+	heard(say_too_much, text, sizeof(text));
+	assert_in_range(strlen(text), 2000, 2100);
+	assert_memory_equal(text, "dora-probe: xxx", 15);
+	assert_int_equal(text[strlen(text) - 1], '\n');
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_number), cmocka_unit_test(test_stat),
 		cmocka_unit_test(test_status), cmocka_unit_test(test_own_task),
-		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_files),  cmocka_unit_test(test_log),
 	};
 
 	return cmocka_run_group_tests_name("base_task", tests, NULL, NULL);

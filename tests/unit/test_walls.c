@@ -58,6 +58,8 @@ static const struct {
 	{"agent/decide/policy", "dp_cause_name", "to go: names.c moves to base/"},
 	{"agent/dora/frames", "dp_record_init", "to go: record.c moves to base/"},
 	{"agent/dora/frames", "dp_record_size", "to go: record.c moves to base/"},
+	{"agent/cli/options", "stderr", "to go: base/log"},
+	{"agent/cli/options", "sigabbrev_np", "to go: base/signals"},
 };
 #define KNOWN DP_COUNT_OF(known)
 
@@ -451,6 +453,60 @@ static void test_base_is_pure_but_for_its_io(void **state)
 	assert_int_equal(bad, 0);
 }
 
+/*
+ * What base/ has is not done beside it: the symbols of the C library with which one would, and the
+ * only object that may import each ("" none).
+ */
+static const struct {
+	const char *symbol, *only;
+} of_base[] = {
+	{"clock_gettime", "agent/base/clock"},
+	{"stderr", ""},
+	{"perror", ""},
+	{"psignal", ""},
+	{"sigabbrev_np", ""},
+	{"strtol", ""},
+	{"strtoul", ""},
+	{"strtoll", ""},
+	{"strtoull", ""},
+	{"atoi", ""},
+	{"atol", ""},
+	{"atoll", ""},
+	{"strsignal", ""},
+	{"err", ""},
+	{"errx", ""},
+	{"warn", ""},
+	{"warnx", ""},
+};
+
+static bool is_done_beside_base(const char *object, const char *symbol)
+{
+	/* glibc's names of the same functions in C23. */
+	if (strncmp(symbol, "__isoc23_", 9) == 0)
+		symbol += 9;
+	for (size_t i = 0; i < DP_COUNT_OF(of_base); i++)
+		if (strcmp(of_base[i].symbol, symbol) == 0)
+			return strcmp(of_base[i].only, object) != 0;
+	return false;
+}
+
+static void test_nothing_is_done_beside_base(void **state)
+{
+	int bad = 0;
+
+	(void)state;
+	for (int i = 0; i < objects.imported_count; i++) {
+		const struct symbol *s = &objects.imported[i];
+		const char *from = objects.path[s->object];
+
+		if (!is_done_beside_base(from, s->name) || is_known(from, s->name))
+			continue;
+		print_error("%s.o: %s is for base/ alone\n", from, s->name);
+		bad++;
+	}
+	assert_int_equal(bad, 0);
+}
+
 /* ---- the test itself ------------------------------------------------------------------------ */
 
 static int bad_in(const char *shown, const char *text)
@@ -502,6 +558,10 @@ static void test_finds_what_it_is_for(void **state)
 	assert_true(has_circle(&g));
 	assert_false(is_pure("agent/model/hold", "clock_gettime"));
 	assert_false(is_pure("agent/model/hold", "calloc"));
+	assert_true(is_done_beside_base("agent/act/hands", "clock_gettime"));
+	assert_true(is_done_beside_base("agent/act/hands", "__isoc23_strtoul"));
+	assert_true(is_done_beside_base("agent/base/clock", "stderr"));
+	assert_false(is_done_beside_base("agent/base/clock", "clock_gettime"));
 }
 
 /* After the others: what is known to be wrong is still wrong, else its line goes. */
@@ -527,6 +587,7 @@ int main(void)
 		cmocka_unit_test(test_no_symbol_goes_up),
 		cmocka_unit_test(test_model_and_decide_are_pure),
 		cmocka_unit_test(test_base_is_pure_but_for_its_io),
+		cmocka_unit_test(test_nothing_is_done_beside_base),
 		cmocka_unit_test(test_finds_what_it_is_for),
 		cmocka_unit_test(test_known_arrows_are_still_there),
 	};
