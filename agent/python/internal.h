@@ -276,6 +276,31 @@ struct dp_py {
 	struct dp_tids tids;
 };
 
+/* ---- refusals.c: why a process is not taken ------------------------------------------------ */
+
+#define DP_STARTING_MS 2000 /* a younger process may be on its way to be what it is not yet */
+
+/* How long ago it started, by its start time in clock ticks since boot. */
+uint64_t dp_py_age_ms(uint64_t start_time);
+
+/* Each writes a sentence to `why` and returns what it means: -ESRCH; -EAGAIN. */
+int dp_py_gone(char *why, size_t len);
+int dp_py_starting(char *why, size_t len, const char *what);
+/* -EPERM and -ESRCH for themselves, in their own words; -ENOTSUP and `what` for any other. */
+int dp_py_failed(int rc, char *why, size_t len, const char *what);
+
+/* ---- pyversion.c, gils.c, validate.c ------------------------------------------------------- */
+
+/* Fills in version and layout. 0; -EAGAIN, -ENOTSUP, -EPERM, -ESRCH and why. */
+int dp_py_find_layout(struct dp_py *py, char *why, size_t len);
+
+/* Finds the GILs of now; keeps what the looks have learnt of those that were known. 0 or -errno. */
+int dp_py_rescan(struct dp_py *py);
+
+/* Everything that must hold for the layout to be the right one. 0; errors as of dp_py_find_layout.
+ */
+int dp_py_validate(struct dp_py *py, char *why, size_t len);
+
 /* Addresses of the interpreters, main first; their number or -errno. */
 int dp_py_interpreters(const struct dp_py *py, uint64_t *ret, unsigned int cap);
 
