@@ -55,7 +55,6 @@ static const struct {
 	{"agent/sense/targets.h", "cli/options.h", "to go: sense/ is told what it needs by run/"},
 	{"agent/sense/targets.c", "act/stop_command.h", "to go: stop_command moves to dora/"},
 	{"agent/sense/targets", "dp_stop_command_accepted", "to go: stop_command moves to dora/"},
-	{"agent/decide/policy", "dp_cause_name", "to go: names.c moves to base/"},
 	{"agent/dora/frames", "dp_record_init", "to go: record.c moves to base/"},
 	{"agent/dora/frames", "dp_record_size", "to go: record.c moves to base/"},
 	{"agent/cli/options", "stderr", "to go: base/log"},
