@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* Writing: series become OpenMetrics 1.0 or text 0.0.4 (metrics.h). */
+#include "base/clock.h"
+#include "base/number.h"
+#include "base/procfile.h"
+#include "base/units.h"
 #include "show/metrics_state.h"
 
 #include <dirent.h>
@@ -73,11 +77,11 @@ static void put_u64(struct dp_metrics_text *t, uint64_t v)
 /* Nanoseconds as seconds, exactly, without trailing zeros but with one decimal at least. */
 static void put_seconds(struct dp_metrics_text *t, uint64_t ns)
 {
-	uint64_t frac = ns % 1000000000;
+	uint64_t frac = ns % SEC;
 	char b[10] = ".000000000";
 	size_t n = sizeof(b);
 
-	put_u64(t, ns / 1000000000);
+	put_u64(t, ns / SEC);
 	for (size_t i = n; i > 1; frac /= 10)
 		b[--i] = (char)('0' + frac % 10);
 	while (n > 2 && b[n - 1] == '0')
@@ -452,31 +456,28 @@ static unsigned int open_fds(void)
 }
 
 /* Pages of size and resident set, from /proc/self/statm. 0 or -errno. */
-static int memory_pages(unsigned long *ret_size, unsigned long *ret_resident)
+static int memory_pages(uint64_t *ret_size, uint64_t *ret_resident)
 {
-	FILE *f = fopen("/proc/self/statm", "re");
-	int ok;
+	char text[128];
+	ssize_t n = dp_procfile_read("/proc/self/statm", text, sizeof(text));
+	const char *p;
 
-	if (!f)
-		return -errno;
-	ok = fscanf(f, "%lu %lu", ret_size, ret_resident) == 2;
-	fclose(f);
-	return ok ? 0 : -EIO;
+	if (n < 0)
+		return (int)n;
+	p = dp_number(text, 10, UINT64_MAX, ret_size);
+	return p && *p == ' ' && dp_number(p + 1, 10, UINT64_MAX, ret_resident) ? 0 : -EBADMSG;
 }
 
 static void put_self(struct out *o, const struct dp_metrics *m, unsigned int id)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	unsigned long size, resident;
-	struct timespec ts;
+	uint64_t size, resident;
 	struct rlimit rl;
 	unsigned int n;
 
 	switch ((enum dp_metric_id)id) {
 	case DP_METRIC_CPU:
-		if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts) == 0)
-			line_seconds(o, "", "",
-				     (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec);
+		line_seconds(o, "", "", dp_clock_ns(CLOCK_PROCESS_CPUTIME_ID));
 		break;
 	case DP_METRIC_RSS:
 		if (memory_pages(&size, &resident) == 0)

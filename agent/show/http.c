@@ -19,6 +19,10 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/units.h"
+
 /*
  * Bodies that may be alive at once: the newest of each format and encoding, and older ones that
  * slow readers still hold. More slow readers get a body again that is there, or are turned away, so
@@ -35,8 +39,8 @@
  * out over several turns of the loop instead of one long copy per reader.
  */
 #define SEND_BUFFER 65536
-#define TICK_NS     1000000000
-#define AGAIN_NS    1000000
+#define TICK_NS     SEC
+#define AGAIN_NS    MS
 #define TURNS_MAX   4
 
 struct body {
@@ -73,14 +77,6 @@ struct dp_http {
 	uint8_t z_ready;
 	struct body bodies[BODIES_MAX];
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 /* ---- negotiation ------------------------------------------------------------------------ */
 
@@ -288,7 +284,7 @@ static int body_fill(struct dp_http *h, struct body *b)
 
 static int body_make(struct dp_http *h, struct body *b, enum dp_metrics_format format, int gzip)
 {
-	uint64_t begin = now_ns();
+	uint64_t begin = dp_now();
 	int r;
 
 	b->http = h;
@@ -310,7 +306,7 @@ static int body_make(struct dp_http *h, struct body *b, enum dp_metrics_format f
 	MHD_add_response_header(b->response, "X-Content-Type-Options", "nosniff");
 	if (gzip)
 		MHD_add_response_header(b->response, "Content-Encoding", "gzip");
-	dp_metrics_rendered(h->metrics, now_ns() - begin);
+	dp_metrics_rendered(h->metrics, dp_now() - begin);
 	return 0;
 }
 
@@ -333,7 +329,7 @@ static struct body *body_get(struct dp_http *h, enum dp_metrics_format format, i
 			room = b;
 	}
 	if (newest) {
-		if (now_ns() - newest->made_ns < DP_HTTP_CACHE_NS || (newest->readers && !room))
+		if (dp_now() - newest->made_ns < DP_HTTP_CACHE_NS || (newest->readers && !room))
 			return newest;
 		if (!newest->readers)
 			room = newest;
@@ -457,7 +453,7 @@ static void connection_notify(void *cls, struct MHD_Connection *mc, void **socke
 	for (unsigned int i = 0; info && i < DP_HTTP_CONNECTIONS; i++) {
 		c = &h->connections[i];
 		if (c->fd < 0) {
-			*c = (struct connection){.fd = info->connect_fd, .since_ns = now_ns()};
+			*c = (struct connection){.fd = info->connect_fd, .since_ns = dp_now()};
 			*socket_context = c;
 			h->open_count++;
 			return;
@@ -478,7 +474,7 @@ static void request_ended(void *cls, struct MHD_Connection *mc, void **request,
 	*request = NULL;
 	if (c) {
 		c->busy = 0;
-		c->since_ns = now_ns();
+		c->since_ns = dp_now();
 	}
 }
 
@@ -489,12 +485,12 @@ static void request_ended(void *cls, struct MHD_Connection *mc, void **request,
 static void end_slow(struct dp_http *h)
 {
 	uint64_t limit = h->open_count >= CROWDED ? DP_HTTP_CROWDED_S : DP_HTTP_REQUEST_S;
-	uint64_t now = now_ns();
+	uint64_t now = dp_now();
 
 	for (unsigned int i = 0; i < DP_HTTP_CONNECTIONS; i++) {
 		struct connection *c = &h->connections[i];
 
-		if (c->fd >= 0 && !c->ended && now - c->since_ns >= limit * 1000000000)
+		if (c->fd >= 0 && !c->ended && now - c->since_ns >= limit * SEC)
 			connection_end(c);
 	}
 }
@@ -661,10 +657,12 @@ static int watch_fd(struct dp_http *h, int fd)
 }
 
 /* First in `ns` (at most a second), then every second. */
-static int timer_set(int fd, long ns)
+static int timer_set(int fd, uint64_t ns)
 {
-	struct itimerspec t = {.it_interval = {.tv_sec = TICK_NS / 1000000000},
-			       .it_value = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000}};
+	struct itimerspec t = {
+		/* NOLINTNEXTLINE(misc-redundant-expression): a tick happens to be a second */
+		.it_interval = {.tv_sec = (time_t)(TICK_NS / SEC)},
+		.it_value = {.tv_sec = (time_t)(ns / SEC), .tv_nsec = (long)(ns % SEC)}};
 
 	return timerfd_settime(fd, 0, &t, NULL) ? -errno : 0;
 }
@@ -760,7 +758,7 @@ void dp_http_close(struct dp_http *h)
 	       (struct MHD_Response *[]){h->root, h->healthz, h->ready, h->not_found, h->bad_method,
 					 h->failed, h->busy},
 	       sizeof(fixed_ones));
-	for (unsigned int i = 0; i < sizeof(fixed_ones) / sizeof(fixed_ones[0]); i++)
+	for (unsigned int i = 0; i < DP_COUNT_OF(fixed_ones); i++)
 		if (fixed_ones[i])
 			MHD_destroy_response(fixed_ones[i]);
 	if (h->epoll_fd >= 0)

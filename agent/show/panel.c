@@ -7,12 +7,12 @@
 #include <string.h>
 #include <wchar.h>
 
+#include "base/duration.h"
+#include "base/units.h"
+#include "base/utf8.h"
 #include "show/line.h"
 #include "show/show.h"
 
-#define US     1000ULL
-#define MS     (1000 * US)
-#define SEC    (1000 * MS)
 #define STEP   (100 * MS)
 #define INDENT 14 /* of what does not fit into the line: below the name, behind the time */
 #define LABEL  8  /* width of "tokens", "grace" and the like in the detail */
@@ -102,11 +102,8 @@ void dp_panel_keep(struct dp_panel_messages *m, uint32_t pid, uint8_t mood, cons
 			to = &m->at[m->count++ % DP_PANEL_MESSAGES];
 			*to = (struct dp_panel_message){.pid = pid, .mood = mood, .under = under};
 			n -= blanks;
-			if (n > sizeof(to->text) - 1) {
-				n = sizeof(to->text) - 1;
-				while (n && ((unsigned char)text[blanks + n] & 0xC0) == 0x80)
-					n--;
-			}
+			if (n > sizeof(to->text) - 1)
+				n = dp_utf8_cut(text + blanks, sizeof(to->text) - 1);
 			memcpy(to->text, text + blanks, n);
 			to->text[n] = '\0';
 			under = 1;
@@ -121,14 +118,10 @@ void dp_panel_keep(struct dp_panel_messages *m, uint32_t pid, uint8_t mood, cons
 /* The character at s (valid UTF-8, as dp_line_text leaves it): its bytes, and columns in *ret. */
 static size_t character(const char *s, size_t *ret)
 {
-	unsigned char c = (unsigned char)s[0];
-	size_t more = c >= 0xF0 ? 3 : c >= 0xE0 ? 2 : c >= 0xC0 ? 1 : 0, n = 1;
-	wchar_t w = (wchar_t)(more == 3 ? c & 0x07 : more == 2 ? c & 0x0F : more ? c & 0x1F : c);
-	int columns;
+	uint32_t c;
+	size_t n = dp_utf8_decode(s, SIZE_MAX, &c);
+	int columns = wcwidth((wchar_t)c);
 
-	while (n <= more && ((unsigned char)s[n] & 0xC0) == 0x80)
-		w = (wchar_t)((unsigned int)w << 6 | ((unsigned char)s[n++] & 0x3Fu));
-	columns = wcwidth(w);
 	*ret = columns < 0 ? 1 : (size_t)columns;
 	return n;
 }
@@ -277,11 +270,8 @@ static void put_line(struct screen *s, unsigned int mood, const char *text)
 
 	if (s->y >= s->height)
 		return;
-	if (n > sizeof(line) - 1) {
-		n = sizeof(line) - 1;
-		while (n && ((unsigned char)text[n] & 0xC0) == 0x80)
-			n--;
-	}
+	if (n > sizeof(line) - 1)
+		n = dp_utf8_cut(text, sizeof(line) - 1);
 	memcpy(line, text, n);
 	line[n] = '\0';
 	s->put(s->ctx, s->y++, mood, line);
@@ -564,7 +554,7 @@ static struct dp_line *label(struct screen *s, const char *word)
 
 static const char *duration(uint64_t ns, char *buf, size_t len)
 {
-	return dp_format_duration(ns, buf, len);
+	return dp_duration_text(ns, buf, len);
 }
 
 static void detail_facts(struct screen *s, const struct dp_panel_row *r, int limit)
@@ -703,13 +693,13 @@ static void detail_stop(struct screen *s, const struct dp_panel_row *r, int limi
 			dp_line_str(l, "what a stop now would take is not known");
 		else
 			dp_line_fmt(l, "a stop now would take %s",
-				    dp_format_duration_up(v->need_ns, a, sizeof(a)));
+				    dp_duration_text_up(v->need_ns, a, sizeof(a)));
 		if (v->grace_ns)
 			dp_line_fmt(l, ", granted %s", duration(v->grace_ns, a, sizeof(a)));
 	}
 	if (v->recommended_grace_ns != DP_NULL)
 		dp_line_fmt(l, "; recommended %s",
-			    dp_format_duration_up(v->recommended_grace_ns, a, sizeof(a)));
+			    dp_duration_text_up(v->recommended_grace_ns, a, sizeof(a)));
 	end_wrapped(s, v->stop_seen && !v->gone ? mood_of(s->p, r) : DP_MOOD_PLAIN, LABEL, limit);
 }
 

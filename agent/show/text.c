@@ -8,6 +8,11 @@
  *
  * A sentence never says more than was proven: the precision of a hold chooses its words.
  */
+#include "base/array.h"
+#include "base/duration.h"
+#include "base/hash.h"
+#include "base/signals.h"
+#include "base/units.h"
 #include "show/render.h"
 
 #include <stdio.h>
@@ -22,7 +27,7 @@
  * Python runs a signal's handler between two bytecodes, within microseconds of an idle main thread;
  * a tenth of a second is what a person notices as a pause (Nielsen's limit for "instant").
  */
-#define SLOW_SIGNAL_NS 100000000ULL
+#define SLOW_SIGNAL_NS (100 * MS)
 
 enum paint { PLAIN, DIM, BOLD, YELLOW, RED };
 
@@ -45,7 +50,7 @@ static const char *const causes[] = {
 	[DP_CAUSE_DORA_INTERNAL] = "dora's own code keeps the GIL",
 	[DP_CAUSE_DEADLOCK] = "the holder of the GIL waits for a thread that waits for the GIL",
 };
-_Static_assert(sizeof(causes) / sizeof(causes[0]) == DP_CAUSE_COUNT, "a sentence for each cause");
+_Static_assert(DP_COUNT_OF(causes) == DP_CAUSE_COUNT, "a sentence for each cause");
 
 static const char *cause_words(int cause)
 {
@@ -61,14 +66,14 @@ static void put_duration(struct dp_line *l, uint64_t ns)
 {
 	char buf[40];
 
-	dp_line_str(l, dp_format_duration(ns, buf, sizeof(buf)));
+	dp_line_str(l, dp_duration_text(ns, buf, sizeof(buf)));
 }
 
 static void put_signal(struct dp_line *l, uint32_t sig)
 {
 	char buf[32];
 
-	dp_line_str(l, sig ? dp_format_signal(sig, buf, sizeof(buf)) : "an unknown signal");
+	dp_line_str(l, sig ? dp_signal_text(sig, buf, sizeof(buf)) : "an unknown signal");
 }
 
 static size_t put_paint(struct dp_line *l, int colour, enum paint p, const char *s)
@@ -158,8 +163,7 @@ static void row(struct dp_line *l, struct dp_text_state *s, const struct dp_show
 
 	if (f->wall_offset_ns == DP_SNULL) {
 		/* No wall clock yet: seconds of the monotonic clock, marked as such. */
-		snprintf(time, sizeof(time), "+%llu.%03llu",
-			 (unsigned long long)(f->t_ns / 1000000000),
+		snprintf(time, sizeof(time), "+%llu.%03llu", (unsigned long long)(f->t_ns / SEC),
 			 (unsigned long long)(f->t_ns / 1000000 % 1000));
 	} else {
 		dp_format_local_time((int64_t)(f->t_ns + (uint64_t)f->wall_offset_ns), time,
@@ -195,10 +199,8 @@ static void below(struct dp_line *l, const struct dp_text_state *s, const char *
 
 static int is_new_advice(struct dp_text_state *s, uint32_t pid, const char *advice)
 {
-	uint32_t hash = 2166136261u; /* FNV-1a */
+	uint32_t hash = dp_hash_fold(dp_hash_text(DP_HASH_START, advice));
 
-	for (const char *c = advice; *c; c++)
-		hash = (hash ^ (uint8_t)*c) * 16777619u;
 	for (uint32_t i = 0; i < DP_TEXT_ADVISED; i++)
 		if (s->advised[i].pid == pid && s->advised[i].hash == hash)
 			return 0;
@@ -284,10 +286,10 @@ static void text_node(struct dp_line *l, struct dp_text_state *s, const struct d
 		char text[128], sig[32], other[32];
 
 		snprintf(text, sizeof(text), "it ignores %s: a nudge would not help%s%s",
-			 dp_format_signal(n->nudge_signal, sig, sizeof(sig)),
+			 dp_signal_text(n->nudge_signal, sig, sizeof(sig)),
 			 n->other_caught_signal ? "; it catches " : "",
 			 n->other_caught_signal
-				 ? dp_format_signal(n->other_caught_signal, other, sizeof(other))
+				 ? dp_signal_text(n->other_caught_signal, other, sizeof(other))
 				 : "");
 		below(l, s, text);
 	}
@@ -310,7 +312,7 @@ static void put_hold_length(struct dp_line *l, const struct dp_hold_finding *h)
 	case DP_PRECISION_BOUNDED:
 		if (most != DP_NULL && most >= proven) {
 			dp_line_fmt(l, "held the GIL for %s",
-				    dp_format_range(proven, most, buf, sizeof(buf)));
+				    dp_duration_range(proven, most, buf, sizeof(buf)));
 			return;
 		}
 		break;
@@ -384,11 +386,11 @@ static void put_alike(struct dp_line *l, const struct dp_text_state *s, struct d
 	};
 	char least[32], most[32], text[512];
 
-	_Static_assert(sizeof(ends) / sizeof(ends[0]) == DP_TOKEN_COUNT, "words for each state");
+	_Static_assert(DP_COUNT_OF(ends) == DP_TOKEN_COUNT, "words for each state");
 	if (!a->hidden)
 		return;
-	dp_format_duration(a->least_ns, least, sizeof(least));
-	dp_format_duration(a->most_ns, most, sizeof(most));
+	dp_duration_text(a->least_ns, least, sizeof(least));
+	dp_duration_text(a->most_ns, most, sizeof(most));
 	snprintf(text, sizeof(text),
 		 "and %u more (%s) %s alike, pending for %s to %s; -v shows each", a->hidden,
 		 a->way, a->state < DP_TOKEN_COUNT ? ends[a->state] : "ended", least, most);
@@ -459,7 +461,7 @@ static void text_token(struct dp_line *l, struct dp_text_state *s, const struct 
 	const struct dp_token_finding *t = &f->u.token;
 	char uuid[40], bytes[32];
 
-	_Static_assert(sizeof(ends) / sizeof(ends[0]) == DP_TOKEN_COUNT, "words for each state");
+	_Static_assert(DP_COUNT_OF(ends) == DP_TOKEN_COUNT, "words for each state");
 	if (o->verbose < 0 || (o->verbose == 0 && only_counted(l, s, f)))
 		return;
 	row(l, s, o, f, "token", t->state == DP_TOKEN_ABANDONED ? YELLOW : PLAIN);
@@ -579,7 +581,7 @@ static void put_resolved(struct dp_line *l, const struct dp_warning_finding *w)
 		[DP_WARN_DEADLOCK] = "the threads no longer wait for each other",
 	};
 
-	_Static_assert(sizeof(over) / sizeof(over[0]) == DP_WARN_COUNT, "words for each kind");
+	_Static_assert(DP_COUNT_OF(over) == DP_WARN_COUNT, "words for each kind");
 	dp_line_str(l, w->kind < DP_WARN_COUNT ? over[w->kind] : "a warning is over");
 }
 
@@ -597,8 +599,7 @@ static void text_warning(struct dp_line *l, struct dp_text_state *s,
 	const struct dp_warning_finding *w = &f->u.warning;
 	unsigned int i = w->severity < DP_SEVERITY_COUNT ? w->severity : DP_SEVERITY_NOTICE;
 
-	_Static_assert(sizeof(severities) / sizeof(severities[0]) == DP_SEVERITY_COUNT,
-		       "a word for each severity");
+	_Static_assert(DP_COUNT_OF(severities) == DP_SEVERITY_COUNT, "a word for each severity");
 	if (w->resolved) {
 		row(l, s, o, f, "over", PLAIN);
 		put_resolved(l, w);
@@ -652,7 +653,7 @@ static void text_stop(struct dp_line *l, struct dp_text_state *s, const struct d
 	};
 	const struct dp_stop_finding *p = &f->u.stop;
 
-	_Static_assert(sizeof(reasons) / sizeof(reasons[0]) == DP_STOP_COUNT, "words for each");
+	_Static_assert(DP_COUNT_OF(reasons) == DP_STOP_COUNT, "words for each");
 	if (o->verbose < 0)
 		return;
 	row(l, s, o, f, "stop", BOLD);
@@ -693,8 +694,8 @@ static void text_action(struct dp_line *l, struct dp_text_state *s, const struct
 	const struct dp_action_finding *a = &f->u.action;
 	const char *const *words = a->signal ? done : run;
 
-	_Static_assert(sizeof(names) / sizeof(names[0]) == DP_ACTION_COUNT, "words for each");
-	_Static_assert(sizeof(done) / sizeof(done[0]) == DP_RESULT_COUNT, "words for each");
+	_Static_assert(DP_COUNT_OF(names) == DP_ACTION_COUNT, "words for each");
+	_Static_assert(DP_COUNT_OF(done) == DP_RESULT_COUNT, "words for each");
 	row(l, s, o, f, "action", BOLD);
 	dp_line_str(l, a->action < DP_ACTION_COUNT ? names[a->action] : "unknown action");
 	dp_line_str(l, ": ");
@@ -780,8 +781,8 @@ static void text_forecast(struct dp_line *l, struct dp_text_state *s,
 		return;
 	}
 	dp_line_fmt(l, "stopped now, it would need %s%s", p->at_least ? "at least " : "",
-		    p->at_least ? dp_format_duration(p->need_ns, need, sizeof(need))
-				: dp_format_duration_up(p->need_ns, need, sizeof(need)));
+		    p->at_least ? dp_duration_text(p->need_ns, need, sizeof(need))
+				: dp_duration_text_up(p->need_ns, need, sizeof(need)));
 	dp_line_str(l, " of a grace period of ");
 	put_duration(l, p->grace_ns);
 	dp_line_str(l, p->at_risk ? ": at risk of being killed\n" : "\n");
@@ -794,7 +795,7 @@ static const char *const headings[] = {
 	"holds",     "longest hold",    "GIL held",         "tokens",
 	"abandoned", "longest pending", "grace to ask for",
 };
-#define CELLS              (sizeof(headings) / sizeof(headings[0]))
+#define CELLS              DP_COUNT_OF(headings)
 #define SUMMARY_NAME_WIDTH 16
 
 /* "µ" takes two bytes and one column. */
@@ -819,7 +820,7 @@ static char *duration_cell(uint64_t ns, char *buf, size_t len)
 	if (ns == DP_NULL || ns == 0)
 		snprintf(buf, len, "-");
 	else
-		dp_format_duration(ns, buf, len);
+		dp_duration_text(ns, buf, len);
 	return buf;
 }
 
@@ -860,7 +861,7 @@ static void summary_begin(struct dp_line *l, struct dp_text_state *s,
 	dp_line_str(l, "\n");
 	if (u->recommended_grace_ns != DP_NULL && u->recommended_grace_ns) {
 		dp_line_fmt(l, "  grace period to ask for: %s",
-			    dp_format_duration_up(u->recommended_grace_ns, buf, sizeof(buf)));
+			    dp_duration_text_up(u->recommended_grace_ns, buf, sizeof(buf)));
 		if (has(u->recommendation)) {
 			dp_line_str(l, " (");
 			dp_line_text(l, u->recommendation);
@@ -897,7 +898,7 @@ static void summary_node(struct dp_text_state *s, const struct dp_finding *f)
 	duration_cell(n->max_pending_ns, cells[5], sizeof(cells[5]));
 	duration_cell(n->recommended_grace_ns, cells[6], sizeof(cells[6]));
 	if (n->recommended_grace_ns != DP_NULL && n->recommended_grace_ns)
-		dp_format_duration_up(n->recommended_grace_ns, cells[6], sizeof(cells[6]));
+		dp_duration_text_up(n->recommended_grace_ns, cells[6], sizeof(cells[6]));
 	dp_line_str(t, "  ");
 	columns = dp_line_text(t, name);
 	dp_line_fill(t, ' ', columns < SUMMARY_NAME_WIDTH ? SUMMARY_NAME_WIDTH - columns : 0);

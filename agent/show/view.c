@@ -28,11 +28,14 @@
 /* Behind curses.h, whose macros have common names. */
 #include <term.h>
 
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/units.h"
 #include "show/panel.h"
 #include "show/render.h"
 
 #define KEYS_AT_ONCE    64
-#define ESCAPE_NS       100000000ULL /* a sequence comes at once, what comes later is another key */
+#define ESCAPE_NS       (100 * MS) /* a sequence comes at once, what comes later is another key */
 #define PIECE           256 /* what a terminal that poll() calls writable is given without O_NONBLOCK */
 #define LAST_WAIT_MS    1000
 #define STDERR_KEPT_MAX 16384
@@ -164,7 +167,7 @@ static const int deadly[] = {
 
 static void set_deadly(int on)
 {
-	for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(deadly); i++) {
 		struct sigaction was, a = {.sa_flags = (int)SA_RESETHAND};
 
 		if (sigaction(deadly[i], NULL, &was) < 0)
@@ -199,10 +202,7 @@ static void say_goodbye_with(const char *name)
 
 static int64_t now_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)(dp_now() / MS);
 }
 
 /* Takes what ncurses wrote and puts it behind what is pending. */

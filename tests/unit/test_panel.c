@@ -12,11 +12,10 @@
 
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "show/panel.h"
 #include "show/view.h"
 
-#define MS  1000000ULL
-#define SEC (1000 * MS)
 #define NOW (1000 * SEC)
 
 struct drawn {
