@@ -14,12 +14,13 @@
 #include <unistd.h>
 
 #include "act/child.h"
-#include "decide/sentence.h"
+#include "base/units.h"
+#include "base/sentence.h"
 
 /* `dora stop` returns when the dataflow has ended, at 1.5 D at the latest, and starts Python. */
-#define MORE_NS      10000000000ULL
-#define GRACE_MIN_NS 1000000ULL
-#define GRACE_MAX_NS (24 * 3600 * 1000000000ULL)
+#define MORE_NS      (10 * SEC)
+#define GRACE_MIN_NS MS
+#define GRACE_MAX_NS (24 * 3600 * SEC)
 #define ENV_MAX      32
 
 struct running {

@@ -14,7 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "decide/sentence.h"
+#include "base/sentence.h"
+#include "base/task.h"
 #include "dora_probe/rights.h"
 
 /*
@@ -82,77 +83,15 @@ int dp_hands_new(const struct dp_hands_options *o, struct dp_hands **ret)
 
 /* ---- who is who -------------------------------------------------------------------------- */
 
-/* Reads a small file of /proc whole. Returns its length, NUL-terminated, or -errno. */
-static ssize_t read_proc(const char *path, char *buf, size_t len)
-{
-	ssize_t n, got = 0;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	while ((size_t)got < len - 1) {
-		n = read(fd, buf + got, len - 1 - (size_t)got);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			/* ESRCH: the task left between open and read. */
-			got = -errno;
-			break;
-		}
-		if (n == 0)
-			break;
-		got += n;
-	}
-	close(fd);
-	if (got >= 0)
-		buf[got] = '\0';
-	return got;
-}
-
-/*
- * State (field 3) and start time (field 22) of a task's stat. The name in field 2 is the target's
- * own and may hold anything, parentheses too: what counts is the last one.
- */
-static int read_stat(const char *path, char *ret_state, uint64_t *ret_start)
-{
-	char buf[1024], *p, *end;
-	ssize_t n = read_proc(path, buf, sizeof(buf));
-	unsigned long long start;
-	int field;
-
-	if (n < 0)
-		return n == -ENOENT ? -ESRCH : (int)n;
-	p = strrchr(buf, ')');
-	if (!p || p[1] != ' ' || !p[2])
-		return -EBADMSG;
-	p += 2;
-	*ret_state = *p;
-	for (field = 3; field < 22; field++) {
-		p = strchr(p, ' ');
-		if (!p)
-			return -EBADMSG;
-		p++;
-	}
-	errno = 0;
-	start = strtoull(p, &end, 10);
-	if (errno || end == p || *end != ' ')
-		return -EBADMSG;
-	*ret_start = start;
-	return 0;
-}
-
 /* Is this pid still the process that started then? 0; -ESRCH gone, or another one by now. */
 static int check_identity(const struct dp_hands *h, pid_t pid, uint64_t start_time)
 {
-	char path[128], state;
-	uint64_t start;
-	int err;
+	struct dp_task_stat s;
+	int err = dp_task_stat(h->proc, pid, 0, &s);
 
-	snprintf(path, sizeof(path), "%s/%d/stat", h->proc, (int)pid);
-	err = read_stat(path, &state, &start);
 	if (err)
 		return err;
-	return start == start_time && state != 'Z' && state != 'X' ? 0 : -ESRCH;
+	return s.start_time == start_time && !dp_task_state_is_dead(s.state) ? 0 : -ESRCH;
 }
 
 /* A pidfd becomes readable when its task has exited. */
@@ -267,11 +206,9 @@ static int hold_process(struct dp_hands *h, pid_t pid, uint64_t start_time, stru
 
 static int is_thread_of(const struct dp_hands *h, pid_t pid, pid_t tid)
 {
-	char path[128], state;
-	uint64_t start;
+	struct dp_task_stat s;
 
-	snprintf(path, sizeof(path), "%s/%d/task/%d/stat", h->proc, (int)pid, (int)tid);
-	return read_stat(path, &state, &start) == 0 && state != 'Z' && state != 'X';
+	return dp_task_stat(h->proc, pid, tid, &s) == 0 && !dp_task_state_is_dead(s.state);
 }
 
 /* The same for a thread: descriptor, then that it belongs to the process, then that it lives. */
@@ -428,26 +365,6 @@ static int signal_thread(const struct target *t, const struct thread *th, int si
 	return syscall(SYS_tgkill, t->pid, th->tid, sig) ? -errno : 0;
 }
 
-static int read_masks(const struct dp_hands *h, pid_t pid, uint64_t *ret_caught,
-		      uint64_t *ret_ignored)
-{
-	char path[128], buf[8192], *p, *q;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "%s/%d/status", h->proc, (int)pid);
-	n = read_proc(path, buf, sizeof(buf));
-	if (n < 0)
-		return n == -ENOENT ? -ESRCH : (int)n;
-	/* With the line's beginning: the name in the first line is the target's own. */
-	p = strstr(buf, "\nSigIgn:\t");
-	q = strstr(buf, "\nSigCgt:\t");
-	if (!p || !q)
-		return -EBADMSG;
-	*ret_ignored = strtoull(p + 9, NULL, 16);
-	*ret_caught = strtoull(q + 9, NULL, 16);
-	return 0;
-}
-
 static void say_errno(char *why, size_t len, const char *what, int err, pid_t pid)
 {
 	char set[DP_RIGHTS_TEXT];
@@ -485,7 +402,8 @@ static enum dp_action_result perform(struct dp_hands *h, const struct dp_request
 				     size_t len)
 {
 	int err, sig = (int)q->signal, held, nudge = q->action == DP_ACTION_NUDGE;
-	uint64_t caught, ignored, bit;
+	struct dp_task_status status;
+	uint64_t bit;
 	struct thread *th = NULL;
 	struct target *t;
 
@@ -514,11 +432,13 @@ static enum dp_action_result perform(struct dp_hands *h, const struct dp_request
 		}
 	}
 	if (!err)
-		err = read_masks(h, t->pid, &caught, &ignored);
+		err = dp_task_status(h->proc, t->pid, 0, &status);
+	if (!err && !status.has_signals)
+		err = -EBADMSG;
 	if (err)
 		goto failed;
 	bit = 1ULL << (q->signal - 1);
-	if (nudge ? !(caught & bit) : !!(ignored & bit)) {
+	if (nudge ? !(status.signals_caught & bit) : !!(status.signals_ignored & bit)) {
 		snprintf(why, len, "not sent: the process %s signal %d now",
 			 nudge ? "does not catch" : "ignores", sig);
 		return DP_RESULT_REFUSED;

@@ -10,7 +10,8 @@
 #include <string.h>
 
 #include "act/child.h"
-#include "decide/sentence.h"
+#include "base/utf8.h"
+#include "base/sentence.h"
 
 #define PREFIX "DORA_PROBE_"
 
@@ -37,9 +38,9 @@ void dp_hook_facts_begin(struct dp_hook_facts *f, uint32_t pid)
 
 int dp_hook_fact(struct dp_hook_facts *f, const char *name, const char *value)
 {
-	size_t len = strlen(name), i;
+	size_t len = strlen(name);
 	struct dp_sentence s;
-	char *text, *v;
+	char *text;
 
 	if (!value || !value[0])
 		return 0;
@@ -52,13 +53,8 @@ int dp_hook_fact(struct dp_hook_facts *f, const char *name, const char *value)
 	dp_say(&s, PREFIX);
 	dp_say(&s, name);
 	dp_say(&s, "=");
-	v = text + s.len;
-	s.cap = s.len + DP_HOOK_VALUE_MAX;
-	dp_say(&s, value);
 	/* A script that reads lines must not see two where there is one. */
-	for (i = 0; v[i]; i++)
-		if ((unsigned char)v[i] < ' ' || v[i] == 0x7f)
-			v[i] = '?';
+	dp_utf8_copy(text + s.len, DP_HOOK_VALUE_MAX, value, strlen(value));
 	f->count++;
 	return 0;
 }

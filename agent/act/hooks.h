@@ -9,10 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/units.h"
 #include "dora_probe/finding.h"
 #include "dora_probe/record.h"
 
-#define DP_HOOK_LIMIT_NS     5000000000ULL
+#define DP_HOOK_LIMIT_NS     (5 * SEC)
 #define DP_HOOKS_RUNNING_MAX 4u
 #define DP_HOOK_FACTS_MAX    32u
 #define DP_HOOK_NAME_MAX     21u  /* bytes of a name without DORA_PROBE_, with its NUL */

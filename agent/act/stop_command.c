@@ -10,6 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
+#include "base/procfile.h"
+#include "base/task.h"
+#include "base/units.h"
+#include "base/utf8.h"
+
 #define ARGS_MAX 64
 
 int dp_dora_duration(const char *s, uint64_t *ret_ns)
@@ -19,27 +25,12 @@ int dp_dora_duration(const char *s, uint64_t *ret_ns)
 		const char *name;
 		uint64_t ns;
 	} units[] = {
-		{"ns", 1},
-		{"nsec", 1},
-		{"nanosecond", 1},
-		{"us", 1000},
-		{"\xc2\xb5s", 1000},
-		{"usec", 1000},
-		{"microsecond", 1000},
-		{"ms", 1000000},
-		{"msec", 1000000},
-		{"millisecond", 1000000},
-		{"s", 1000000000},
-		{"sec", 1000000000},
-		{"second", 1000000000},
-		{"m", 60000000000},
-		{"min", 60000000000},
-		{"minute", 60000000000},
-		{"h", 3600000000000},
-		{"hr", 3600000000000},
-		{"hour", 3600000000000},
-		{"d", 86400000000000},
-		{"day", 86400000000000},
+		{"ns", 1},         {"nsec", 1},         {"nanosecond", 1},   {"us", US},
+		{"\xc2\xb5s", US}, {"usec", US},        {"microsecond", US}, {"ms", MS},
+		{"msec", MS},      {"millisecond", MS}, {"s", SEC},          {"sec", SEC},
+		{"second", SEC},   {"m", MIN},          {"min", MIN},        {"minute", MIN},
+		{"h", HOUR},       {"hr", HOUR},        {"hour", HOUR},      {"d", DAY},
+		{"day", DAY},
 	};
 	uint64_t total = 0, part, ns;
 	size_t len, n, i;
@@ -55,7 +46,7 @@ int dp_dora_duration(const char *s, uint64_t *ret_ns)
 				return -ERANGE;
 		for (len = 0; isalpha((unsigned char)s[len]) || (unsigned char)s[len] >= 0x80;)
 			len++;
-		for (i = 0, ns = 0; i < sizeof(units) / sizeof(units[0]) && !ns; i++) {
+		for (i = 0, ns = 0; i < DP_COUNT_OF(units) && !ns; i++) {
 			n = strlen(units[i].name);
 			if ((len == n || (n > 2 && len == n + 1 && (s[n] | 0x20) == 's')) &&
 			    !strncasecmp(s, units[i].name, n))
@@ -88,16 +79,6 @@ static int is_python(const char *name)
 	return !strncmp(name, "python", 6) && strspn(name + 6, "0123456789.t") == strlen(name + 6);
 }
 
-/* Copies what will be printed: control bytes and bytes outside ASCII become '?'. */
-static void copy_printable(char *dst, size_t len, const char *src)
-{
-	size_t i;
-
-	for (i = 0; i + 1 < len && src[i]; i++)
-		dst[i] = src[i] >= ' ' && src[i] < 0x7f ? src[i] : '?';
-	dst[i] = '\0';
-}
-
 static void take_grace(struct dp_rec_stop_command *c, const char *value)
 {
 	/* What dora may understand and we do not is as if it were not given: never a guess. */
@@ -118,17 +99,17 @@ static int long_option(struct dp_rec_stop_command *c, const char *arg, const cha
 		c->force = 1;
 		return 0;
 	}
-	for (i = 0; i < sizeof(with_value) / sizeof(with_value[0]); i++)
+	for (i = 0; i < DP_COUNT_OF(with_value); i++)
 		if (strlen(with_value[i]) == len && !strncmp(arg, with_value[i], len))
 			break;
-	if (i == sizeof(with_value) / sizeof(with_value[0]))
+	if (i == DP_COUNT_OF(with_value))
 		return 0;
 	if (!value)
 		return -EBADMSG;
 	if (i == 0)
 		take_grace(c, value);
 	else if (i == 1)
-		copy_printable(c->target, sizeof(c->target), value);
+		dp_utf8_copy(c->target, sizeof(c->target), value, strlen(value));
 	return eq ? 0 : 1;
 }
 
@@ -141,7 +122,8 @@ static int short_options(struct dp_rec_stop_command *c, const char *arg, const c
 		} else if (*arg == 'n') {
 			if (!arg[1] && !next)
 				return -EBADMSG;
-			copy_printable(c->target, sizeof(c->target), arg[1] ? arg + 1 : next);
+			dp_utf8_copy(c->target, sizeof(c->target), arg[1] ? arg + 1 : next,
+				     strlen(arg[1] ? arg + 1 : next));
 			return arg[1] ? 0 : 1;
 		}
 	}
@@ -181,7 +163,7 @@ int dp_stop_command_parse(const char *cmdline, size_t len, struct dp_rec_stop_co
 			continue;
 		}
 		if (only_positional || args[i][0] != '-' || !args[i][1]) {
-			copy_printable(c.target, sizeof(c.target), args[i]);
+			dp_utf8_copy(c.target, sizeof(c.target), args[i], strlen(args[i]));
 			continue;
 		}
 		if (!strcmp(args[i], "--help") || !strcmp(args[i], "-h"))
@@ -202,37 +184,17 @@ int dp_stop_command_accepted(uid_t command_uid, uid_t daemon_uid)
 	return command_uid == 0 || command_uid == daemon_uid;
 }
 
-static ssize_t read_whole(const char *path, char *buf, size_t len)
-{
-	ssize_t n, got = 0;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return errno == ENOENT ? -ESRCH : -errno;
-	while ((size_t)got < len) {
-		n = read(fd, buf + got, len - (size_t)got);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			got = -errno;
-		if (n <= 0)
-			break;
-		got += n;
-	}
-	close(fd);
-	return got;
-}
-
 int dp_stop_command_read(const char *proc, pid_t pid, struct dp_rec_stop_command *ret)
 {
-	char path[128], cmdline[DP_STOP_CMDLINE_MAX + 1], status[8193], *uid, *end;
+	char cmdline[DP_STOP_CMDLINE_MAX + 2];
 	struct dp_rec_stop_command c = {0};
-	unsigned long euid;
+	struct dp_task_status status;
 	ssize_t n;
 	int err;
 
-	snprintf(path, sizeof(path), "%s/%d/cmdline", proc ? proc : "/proc", (int)pid);
-	n = read_whole(path, cmdline, sizeof(cmdline));
+	if (!proc)
+		proc = "/proc";
+	n = dp_procfile_read_pid(proc, pid, "cmdline", cmdline, sizeof(cmdline));
 	if (n < 0)
 		return (int)n;
 	err = dp_stop_command_parse(cmdline, (size_t)n, &c);
@@ -242,21 +204,12 @@ int dp_stop_command_read(const char *proc, pid_t pid, struct dp_rec_stop_command
 	 * The user after the command line: a process that has put on another's clothes by exec in
 	 * between (setuid) is that user's, whatever it said before.
 	 */
-	snprintf(path, sizeof(path), "%s/%d/status", proc ? proc : "/proc", (int)pid);
-	n = read_whole(path, status, sizeof(status) - 1);
-	if (n < 0)
-		return (int)n;
-	status[n] = '\0';
-	/* Uid: real, effective, saved, file system. */
-	uid = strstr(status, "\nUid:\t");
-	uid = uid ? strchr(uid + 6, '\t') : NULL;
-	if (!uid)
+	err = dp_task_status(proc, pid, 0, &status);
+	if (err)
+		return err;
+	if (!status.has_uids)
 		return -EBADMSG;
-	errno = 0;
-	euid = strtoul(uid + 1, &end, 10);
-	if (errno || *end != '\t' || euid > UINT32_MAX)
-		return -EBADMSG;
-	c.uid = (uint32_t)euid;
+	c.uid = status.euid;
 	*ret = c;
 	return 0;
 }

@@ -9,6 +9,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/array.h"
+#include "base/procfile.h"
 #include "cli/doctor_check.h"
 #include "cli/options.h"
 #include "dora_probe/rights.h"
@@ -37,17 +39,11 @@ int read_line(const struct doctor *d, const char *path, char *ret, size_t len)
 {
 	char full[PATH_MAX];
 	ssize_t n;
-	int fd;
 
 	path_of(d, path, full, sizeof(full));
-	fd = open(full, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	n = read(fd, ret, len - 1);
-	close(fd);
+	n = dp_procfile_read(full, ret, len);
 	if (n < 0)
-		return -errno;
-	ret[n] = '\0';
+		return (int)n;
 	ret[strcspn(ret, "\n")] = '\0';
 	return 0;
 }
@@ -163,7 +159,7 @@ int dp_doctor_at(const char *root, FILE *out, int json)
 		d.major = d.minor = 0;
 	/* The answers are ours to give; libbpf's own would come in between. */
 	dp_refusal_listen(NULL, false);
-	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(checks); i++) {
 		struct result r = {.verdict = MISSING};
 
 		checks[i].run(&d, &r);

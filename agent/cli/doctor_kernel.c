@@ -9,6 +9,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "cli/doctor_check.h"
 
 void check_kernel(struct doctor *d, struct result *r)
@@ -51,7 +52,7 @@ void check_tracepoints(struct doctor *d, struct result *r)
 		say(r, MISSING, FEATURE, "cannot be told without BTF", newer_kernel());
 		return;
 	}
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(names); i++) {
 		snprintf(type, sizeof(type), "btf_trace_%s", names[i]);
 		if (btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF) < 0)
 			snprintf(lacking + strlen(lacking), sizeof(lacking) - strlen(lacking),
@@ -70,7 +71,7 @@ void check_tracefs(struct doctor *d, struct result *r)
 	static const char *const places[] = {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"};
 	char path[PATH_MAX], events[64];
 
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(places); i++) {
 		snprintf(events, sizeof(events), "%s/events", places[i]);
 		path_of(d, events, path, sizeof(path));
 		if (access(path, F_OK) == 0) {

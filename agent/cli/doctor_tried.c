@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/units.h"
 #include "cli/doctor_check.h"
 #include "sense/bpf_source.h"
 #include "sense/bpf_try.h"
@@ -25,7 +27,7 @@
 #endif
 
 /* Longer than the kernel was ever seen to take for a uprobe on a busy machine (200 ms). */
-#define ARM_WAIT_NS 2000000000ULL
+#define ARM_WAIT_NS (2 * SEC)
 
 void check_bpf(struct doctor *d, struct result *r)
 {
@@ -220,7 +222,7 @@ static int try_uprobe(struct dp_bpf *b)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
 	struct dp_target nothing = {.gil_count = 0};
-	struct timespec now, start;
+	uint64_t start;
 	char path[PATH_MAX];
 	uint64_t offset;
 	int state = 0, err = own_site(path, sizeof(path), &offset);
@@ -230,13 +232,10 @@ static int try_uprobe(struct dp_bpf *b)
 	err = dp_bpf_watch(b, getpid(), &nothing);
 	if (!err)
 		err = dp_bpf_arm(b, getpid(), path, offset);
-	clock_gettime(CLOCK_MONOTONIC, &start);
-	for (now = start; !err && state == 0; clock_gettime(CLOCK_MONOTONIC, &now)) {
-		uint64_t waited_ns = (uint64_t)(now.tv_sec - start.tv_sec) * 1000000000ULL +
-				     (uint64_t)now.tv_nsec - (uint64_t)start.tv_nsec;
-
+	start = dp_now();
+	while (!err && state == 0) {
 		state = dp_bpf_armed(b, getpid());
-		if (state == 0 && waited_ns > ARM_WAIT_NS)
+		if (state == 0 && dp_now() - start > ARM_WAIT_NS)
 			state = -ETIMEDOUT;
 		if (state == 0)
 			nanosleep(&pause, NULL);

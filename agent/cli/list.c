@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* `dora-probe list`: the dora nodes of this machine and what can be observed of each. */
+#include "base/log.h"
 #include "cli/watch.h"
 
 #include <errno.h>
@@ -133,13 +134,11 @@ int dp_list(const struct dp_options *o)
 	dp_proc_each("/proc", list_one, &l);
 	dp_line_free(&l.line);
 	if (l.unreadable)
-		fprintf(stderr,
-			"dora-probe: %u processes of other users may not be read: run "
-			"`sudo dora-probe list`\n",
-			l.unreadable);
+		dp_log("%u processes of other users may not be read: run `sudo dora-probe list`",
+		       l.unreadable);
 	if (!l.nodes) {
 		if (!l.json)
-			fprintf(stderr, "dora-probe: no dora node is running\n");
+			dp_log("no dora node is running");
 		return l.unreadable ? DP_EX_RIGHT : DP_EX_OK;
 	}
 	return DP_EX_OK;

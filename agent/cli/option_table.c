@@ -4,6 +4,7 @@
  * that of the manual page; two rows with the same destination exclude each other.
  */
 #include "cli/option_table.h"
+#include "base/array.h"
 
 #define WATCH  (1u << DP_CMD_WATCH)
 #define LIST   (1u << DP_CMD_LIST)
@@ -195,9 +196,8 @@ const struct dp_option dp_options_table[] = {
 };
 /* clang-format on */
 
-const size_t dp_options_count = sizeof(dp_options_table) / sizeof(dp_options_table[0]);
-_Static_assert(sizeof(dp_options_table) / sizeof(dp_options_table[0]) <= 64,
-	       "dp_options.given has a bit for each option");
+const size_t dp_options_count = DP_COUNT_OF(dp_options_table);
+_Static_assert(DP_COUNT_OF(dp_options_table) <= 64, "dp_options.given has a bit for each option");
 
 const char *dp_option_group_title(enum dp_option_group g)
 {

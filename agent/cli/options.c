@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+#include "base/log.h"
 #include "cli/manual.h"
 #include "cli/option_table.h"
 #include "show/fields_page.h"
@@ -60,13 +62,13 @@ static error_t mistake(struct parse *p, const char *format, ...)
 /* One sentence on standard error; the return value ends argp_parse. */
 static error_t mistake(struct parse *p, const char *format, ...)
 {
+	char sentence[1024];
 	va_list args;
 
-	fputs("dora-probe: ", stderr);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	vsnprintf(sentence, sizeof(sentence), format, args);
 	va_end(args);
-	fputs("\n", stderr);
+	dp_log("%s", sentence);
 	p->exit_code = DP_EX_USAGE;
 	return EINVAL;
 }
@@ -197,7 +199,7 @@ static bool print_page(const char *name)
 		{"schema", dp_fields_schema},
 	};
 
-	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(pages); i++) {
 		if (strcmp(pages[i].name, name) == 0) {
 			pages[i].print(stdout);
 			return true;
@@ -264,7 +266,7 @@ static error_t check_report(struct parse *p)
 
 	if (!out)
 		return 0;
-	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(endings); i++)
 		if (len > strlen(endings[i]) &&
 		    strcmp(out + len - strlen(endings[i]), endings[i]) == 0)
 			return 0;
@@ -398,7 +400,7 @@ int dp_options_parse(int argc, char **argv, struct dp_options *ret)
 	if (p.exit_code >= 0)
 		return p.exit_code;
 	if (err == ENOMEM) {
-		fputs("dora-probe: no memory for the command line\n", stderr);
+		dp_log("no memory for the command line");
 		return DP_EX_INTERNAL;
 	}
 	/* Unknown options and missing values: getopt has said which. */

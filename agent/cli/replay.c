@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* `dora-probe replay FILE`: the same findings from a recording, without any privilege. */
+#include "base/log.h"
 #include "cli/watch.h"
 
 #include <errno.h>
@@ -68,13 +69,13 @@ int dp_replay_command(const struct dp_options *o)
 	signal(SIGPIPE, SIG_IGN);
 	err = dp_replay_open(o->file, &file, why, sizeof(why));
 	if (err) {
-		fprintf(stderr, "dora-probe: %s: %s\n", o->file, why[0] ? why : strerror(-err));
+		dp_log("%s: %s", o->file, why[0] ? why : strerror(-err));
 		return err == -EBADMSG || err == -ENOENT ? DP_EX_USAGE : DP_EX_INTERNAL;
 	}
 	ctx.show = dp_show_new(&show_options);
 	model = dp_model_new(&sink);
 	if (!ctx.show || !model) {
-		fprintf(stderr, "dora-probe: not enough memory\n");
+		dp_log("not enough memory");
 		goto cleanup;
 	}
 	while (!ctx.pipe_broken && (err = dp_replay_next(file, &r)) == 1) {
@@ -85,12 +86,10 @@ int dp_replay_command(const struct dp_options *o)
 	}
 	code = DP_EX_OK;
 	if (err < 0) {
-		fprintf(stderr, "dora-probe: %s: damaged; what stands before is shown\n", o->file);
+		dp_log("%s: damaged; what stands before is shown", o->file);
 		code = DP_EX_INTERNAL;
 	} else if (!complete && !ctx.pipe_broken) {
-		fprintf(stderr,
-			"dora-probe: %s: the recording was not ended; no summary of its own\n",
-			o->file);
+		dp_log("%s: the recording was not ended; no summary of its own", o->file);
 	}
 	if (!complete && !ctx.pipe_broken) {
 		/* Ends the model where the file ends, so that its summary is said. */
@@ -98,7 +97,7 @@ int dp_replay_command(const struct dp_options *o)
 		dp_model_feed(model, &r);
 	}
 	if (ctx.output_error) {
-		fprintf(stderr, "dora-probe: standard output: %s\n", strerror(-ctx.output_error));
+		dp_log("standard output: %s", strerror(-ctx.output_error));
 		code = DP_EX_INTERNAL;
 	}
 	if (code == DP_EX_OK && o->fail_on_warning && ctx.warned)

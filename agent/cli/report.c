@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "model/model.h"
 #include "sense/recording.h"
 #include "show/show.h"
@@ -77,14 +78,14 @@ static int begin(struct report *r, const struct dp_options *o, FILE *out)
 	return r->page || r->trace || r->text ? 0 : -ENOMEM;
 }
 
-/* Ends and frees it: 0 or the first error. */
+/* Ends and frees it: 0 or the first error. `out` is NULL when there is nothing to write to. */
 static int finish(struct report *r, FILE *out)
 {
 	int err = r->error, e = 0;
 
 	if (r->trace)
 		e = dp_trace_end(r->trace);
-	if (r->page)
+	if (r->page && out)
 		e = dp_timeline_write(r->page, out);
 	dp_timeline_free(r->page);
 	dp_show_free(r->text);
@@ -138,7 +139,7 @@ int dp_report(const struct dp_options *o)
 
 	err = dp_replay_open(o->file, &replay, why, sizeof(why));
 	if (err) {
-		fprintf(stderr, "dora-probe: %s: %s\n", o->file, why);
+		dp_log("%s: %s", o->file, why);
 		return err == -EBADMSG || err == -ENOENT ? DP_EX_USAGE : DP_EX_INTERNAL;
 	}
 	signal(SIGPIPE, SIG_IGN);
@@ -168,9 +169,8 @@ int dp_report(const struct dp_options *o)
 	}
 	err = feed(replay, model, o, &r);
 	if (err == -EBADMSG) {
-		fprintf(stderr,
-			"dora-probe: %s: damaged behind byte %llu; this is what comes before\n",
-			o->file, (unsigned long long)dp_replay_offset(replay));
+		dp_log("%s: damaged behind byte %llu; this is what comes before", o->file,
+		       (unsigned long long)dp_replay_offset(replay));
 		damaged = 1;
 		err = 0;
 	}
@@ -193,9 +193,9 @@ int dp_report(const struct dp_options *o)
 		code = damaged ? DP_EX_INTERNAL : DP_EX_OK;
 cleanup:
 	if (err && err != -EPIPE)
-		fprintf(stderr, "dora-probe: %s: cannot write the report: %s\n",
-			o->output ? o->output : "standard output", strerror(-err));
-	finish(&r, out ? out : stderr);
+		dp_log("%s: cannot write the report: %s", o->output ? o->output : "standard output",
+		       strerror(-err));
+	finish(&r, out);
 	if (out && out != stdout)
 		fclose(out);
 	if (*temporary)

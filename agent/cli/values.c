@@ -10,10 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "show/show.h"
-
-#define MS  1000000ULL
-#define SEC (1000 * MS)
+#include "base/array.h"
+#include "base/duration.h"
+#include "base/signals.h"
+#include "base/units.h"
 
 /* ---- what a value is ------------------------------------------------------------------------ */
 
@@ -71,10 +71,10 @@ int dp_parse_duration(const char *s, uint64_t *ret_ns)
 		if (err == -EINVAL)
 			return err;
 		s += len;
-		for (u = 0; u < sizeof(units) / sizeof(units[0]); u++)
+		for (u = 0; u < DP_COUNT_OF(units); u++)
 			if (strncmp(s, units[u].name, strlen(units[u].name)) == 0)
 				break;
-		if (u == sizeof(units) / sizeof(units[0]) || units[u].rank >= last_rank)
+		if (u == DP_COUNT_OF(units) || units[u].rank >= last_rank)
 			return -EINVAL;
 		last_rank = units[u].rank;
 		s += strlen(units[u].name);
@@ -98,9 +98,10 @@ int dp_parse_signal(const char *s, uint32_t *ret)
 	if (err == -ERANGE)
 		return -EINVAL;
 	for (int i = 1; err && i < 32; i++) {
-		const char *known = sigabbrev_np(i);
+		char known[20];
 
-		if (known && strcasecmp(name, known) == 0) {
+		dp_signal_text((uint32_t)i, known, sizeof(known));
+		if (strncmp(known, "SIG", 3) == 0 && strcasecmp(name, known + 3) == 0) {
 			n = (uint64_t)i;
 			err = 0;
 		}
@@ -195,7 +196,7 @@ int dp_value_duration(const char *s, const struct dp_value_limits *limits, void 
 			snprintf(why, why_len, "must be longer than nothing");
 		else
 			snprintf(why, why_len, "must be at least %s",
-				 dp_format_duration_up(limits->min, least, sizeof(least)));
+				 dp_duration_text_up(limits->min, least, sizeof(least)));
 		return -ERANGE;
 	}
 	*(uint64_t *)ret = ns;

@@ -22,11 +22,14 @@
 #include "act/hands.h"
 #include "act/hooks.h"
 #include "act/stop_command.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/sentence.h"
+#include "base/units.h"
 #include "cli/values.h"
 #include "dora/wire.h"
 #include "model/model.h"
 #include "sense/bpf_source.h"
-#include "sense/clock.h"
 #include "sense/merge.h"
 #include "sense/privileges.h"
 #include "sense/recording.h"
@@ -36,7 +39,6 @@
 #include "show/show.h"
 #include "view/view.h"
 
-#define MS      1000000ULL
 #define TICK_NS (10 * MS)
 /*
  * What a release and the take after it cost a process while the edge source is armed: a loop of
@@ -91,6 +93,7 @@ struct watch {
 	int64_t wall_offset_ns;
 	uint64_t capture_ns; /* of the newest capture that was drained */
 	int end, warned, pipe_broken, record_failed, output_error;
+	bool said; /* why a process could not be taken */
 	char dora_path[512];
 };
 
@@ -299,8 +302,16 @@ static void shown(struct watch *w, int err)
 		/* -ENOBUFS: a reader too slow for its own lines has lost some, show/ tells it. */
 		w->output_error = err;
 		w->end = 1;
-		fprintf(stderr, "dora-probe: standard output: %s\n", strerror(-err));
+		dp_log("standard output: %s", strerror(-err));
 	}
+}
+
+static void say_of_process(void *ctx, pid_t pid, const char *sentence)
+{
+	struct watch *w = ctx;
+
+	w->said = true;
+	dp_log("%d: %s", (int)pid, sentence);
 }
 
 static void finding(void *ctx, const struct dp_finding *f)
@@ -385,8 +396,7 @@ static void self_test(struct watch *w, const struct dp_finding *f)
 		return;
 	if (dp_hands_self_test(w->hands, (pid_t)f->pid, f->u.node.facts->start_time, why,
 			       sizeof(why)) < 0)
-		fprintf(stderr, "dora-probe: %s could not be helped: %s\n", f->u.node.facts->node,
-			why);
+		dp_log("%s could not be helped: %s", f->u.node.facts->node, why);
 }
 
 static void request(void *ctx, const struct dp_request *q)
@@ -414,9 +424,8 @@ static void feed(struct watch *w, uint64_t until)
 			err = dp_recorder_write(w->recorder, &r);
 		if (err) {
 			w->record_failed = 1;
-			fprintf(stderr,
-				"dora-probe: %s: the recording ends here, at a %s record: %s\n",
-				w->o->record, dp_record_name(r.h.type), strerror(-err));
+			dp_log("%s: the recording ends here, at a %s record: %s", w->o->record,
+			       dp_record_name(r.h.type), strerror(-err));
 			push_loss(w, 0, DP_LOSS_RECORDER_WRITE, 1);
 		}
 		dp_model_feed(w->model, &r);
@@ -762,7 +771,7 @@ static int open_endpoint(struct watch *w, char *why, size_t why_len)
 	if (err)
 		return err;
 	if (why[0])
-		fprintf(stderr, "dora-probe: %s\n", why);
+		dp_log("%s", why);
 	why[0] = '\0';
 	return 0;
 }
@@ -780,9 +789,7 @@ static int open_hands(struct watch *w)
 	w->dora_path[0] = '\0';
 	if (!err && w->o->model.stop_dataflow_after_ns &&
 	    dp_doracli_find(w->o->dora_cli, getenv("PATH"), w->dora_path, sizeof(w->dora_path)) < 0)
-		fprintf(stderr,
-			"dora-probe: no `dora` command found: --stop-dataflow-after cannot act; "
-			"give its path with --dora-cli\n");
+		dp_log("no `dora` command found: --stop-dataflow-after cannot act; give its path with --dora-cli");
 	if (!err)
 		err = dp_doracli_new(w->dora_path, environ, &w->dora);
 	return err;
@@ -838,13 +845,16 @@ static int run(struct watch *w)
 
 static void say_waiting(const struct dp_options *o)
 {
-	fprintf(stderr, "dora-probe: no node");
+	struct dp_sentence s;
+	char names[1024];
+
+	dp_sentence_begin(&s, names, sizeof(names));
 	for (unsigned int i = 0; i < o->wanted.nodes.count; i++)
-		fprintf(stderr, "%s %s", i ? "," : " named", o->wanted.nodes.name[i]);
+		dp_sayf(&s, "%s %s", i ? "," : " named", o->wanted.nodes.name[i]);
 	for (unsigned int i = 0; i < o->wanted.dataflows.count; i++)
-		fprintf(stderr, "%s %s", i ? "," : " of dataflow", o->wanted.dataflows.name[i]);
-	fprintf(stderr,
-		" runs yet: waiting for one to start (`dora-probe list` shows what runs)\n");
+		dp_sayf(&s, "%s %s", i ? "," : " of dataflow", o->wanted.dataflows.name[i]);
+	dp_log("no node%s runs yet: waiting for one to start (`dora-probe list` shows what runs)",
+	       names);
 }
 
 /* What is still under way is said, then the summary. */
@@ -870,7 +880,7 @@ int dp_watch(const struct dp_options *o)
 			  .cpus_online = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN)};
 	struct dp_model_sink model_sink = {.finding = finding, .request = request, .ctx = &w};
 	struct dp_wire_sink wire_sink = {.record = push_own, .loss = wire_loss, .ctx = &w};
-	struct dp_targets_sink target_sink = {.record = push_own, .ctx = &w};
+	struct dp_targets_sink target_sink = {.record = push_own, .say = say_of_process, .ctx = &w};
 	struct dp_bpf_options bpf_options = {
 		.sample_hz = SAMPLE_HZ,
 		.trace_all_exec = 1, /* nodes that start later, and `dora stop` */
@@ -892,7 +902,7 @@ int dp_watch(const struct dp_options *o)
 	int err = -ENOMEM, code = 0;
 
 	if (o->view && dp_view_possible(why, sizeof(why)) < 0) {
-		fprintf(stderr, "dora-probe: %s\n", why);
+		dp_log("%s", why);
 		return DP_EX_USAGE;
 	}
 	w.started_ns = w.thin_losses_ns = dp_now();
@@ -964,12 +974,11 @@ int dp_watch(const struct dp_options *o)
 	nodes_seen = dp_model_node_count(w.model);
 cleanup:
 	close_view(&w);
-	if (why[0] && err < 0)
-		fprintf(stderr, "dora-probe: %s\n", why);
-	else if (err < 0 && err != -ESRCH && err != -ENOENT && err != -EPERM && err != -ENOTSUP)
-		fprintf(stderr, "dora-probe: %s\n", strerror(-err));
+	/* Why no process could be taken was said of each of them. */
+	if (err < 0 && (why[0] || !w.said))
+		dp_log("%s", why[0] ? why : strerror(-err));
 	if (w.recorder && dp_recorder_close(w.recorder) < 0 && !w.record_failed)
-		fprintf(stderr, "dora-probe: %s: could not be written to the end\n", o->record);
+		dp_log("%s: could not be written to the end", o->record);
 	dp_hooks_free(w.hooks);
 	dp_doracli_free(w.dora);
 	dp_hands_free(w.hands);

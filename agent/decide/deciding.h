@@ -7,7 +7,7 @@
 #define DORA_PROBE_DECIDING_H
 
 #include "decide/policy.h"
-#include "decide/sentence.h"
+#include "base/sentence.h"
 
 /* Linux numbers of x86 and arm; <signal.h> is kept out so that this stays a pure function. */
 enum {

@@ -2,26 +2,26 @@
 /* Does a signal end a call of this function? Learned from the nudges that were sent. */
 #include "decide/deciding.h"
 
+#include "base/hash.h"
+
 #include <string.h>
 
-static uint64_t hash(uint64_t h, const char *s)
+/* A string and an end that no UTF-8 has, so that "ab" + "c" is not "a" + "bc". */
+static uint64_t part(uint64_t h, const char *s)
 {
-	/* FNV-1a, 64 bit. */
-	for (; s && *s; s++)
-		h = (h ^ (unsigned char)*s) * 0x100000001b3ULL;
-	return (h ^ 0xff) * 0x100000001b3ULL;
+	return dp_hash_bytes(dp_hash_text(h, s), "\xff", 1);
 }
 
 uint64_t policy_place_key(const struct dp_place *p)
 {
-	uint64_t h = 0xcbf29ce484222325ULL;
+	uint64_t h = DP_HASH_START;
 
 	if ((!p->function || !p->function[0]) && (!p->library || !p->library[0]))
 		return 0;
-	h = hash(h, p->function);
-	h = hash(h, p->file);
-	h = hash(h, p->library);
-	h = (h ^ (uint32_t)p->line) * 0x100000001b3ULL;
+	h = part(h, p->function);
+	h = part(h, p->file);
+	h = part(h, p->library);
+	h = dp_hash_u32(h, (uint32_t)p->line);
 	return h ? h : 1;
 }
 

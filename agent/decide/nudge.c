@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The nudge: which thread it would go to, whether a signal can help there, and how often. */
+#include "base/units.h"
 #include "decide/deciding.h"
 
 #include <string.h>
@@ -59,7 +60,7 @@ static bool ends_in_time(const struct deciding *d, const struct subject *s, uint
 {
 	/* Tokens are lost one after the other from now on: in time is then at once. */
 	if (d->cfg->save_tokens && d->v->pending_tokens && !d->cfg->nudge_after_ns &&
-	    s->expected_end_ns > policy_later(due, 100000000ULL))
+	    s->expected_end_ns > policy_later(due, 100 * MS))
 		return false;
 	return policy_ends_before(d, s->since_ns, s->expected_end_ns, d->v->deadline_ns);
 }

@@ -8,6 +8,7 @@
 #ifndef DORA_PROBE_POLICY_H
 #define DORA_PROBE_POLICY_H
 
+#include "base/units.h"
 #include "dora_probe/finding.h"
 #include "dora_probe/names.h"
 #include "dora_probe/record.h"
@@ -17,12 +18,12 @@
 /* The default wait: 40 % of the grace, so that four tries with back-off fit before the deadline. */
 #define DP_POLICY_NUDGE_PER_CENT 40u
 /* Tokens are given up from Stop + 0.1 s on, those that arrived over 1 s ago (dora 0.3.8-0.5.0). */
-#define DP_POLICY_SAVE_AFTER_NS     300000000ULL
-#define DP_POLICY_TOKEN_GIVEN_UP_NS 1000000000ULL
-#define DP_POLICY_INTERVAL_NS       500000000ULL
-#define DP_POLICY_TERMINATE_NS      1000000000ULL
+#define DP_POLICY_SAVE_AFTER_NS     (300 * MS)
+#define DP_POLICY_TOKEN_GIVEN_UP_NS SEC
+#define DP_POLICY_INTERVAL_NS       (500 * MS)
+#define DP_POLICY_TERMINATE_NS      SEC
 /* dora's shortest default grace (0.4 and later), where none is known. */
-#define DP_POLICY_GRACE_NS 10000000000ULL
+#define DP_POLICY_GRACE_NS (10 * SEC)
 #define DP_POLICY_TRIES    6u
 #define DP_POLICY_MEMORY   16u
 

@@ -4,13 +4,13 @@
 
 #include <errno.h>
 
-#include "decide/sentence.h"
+#include "base/units.h"
+#include "base/sentence.h"
 
 /* Dropping a dora node takes 1-3.5 s inside dora's own code (0.3.12-1.1.0), where none was seen. */
-#define DORA_CLEANUP_NS 3500000000ULL
-#define ROUND_NS        500000000ULL
-#define LEAST_NS        1000000000ULL
-#define SECOND_NS       1000000000ULL
+#define DORA_CLEANUP_NS (3500 * MS)
+#define ROUND_NS        (500 * MS)
+#define LEAST_NS        SEC
 
 /* Why a node has no recommendation. */
 enum standing { STANDING_OK, STANDING_UNFINISHED, STANDING_KILLED, STANDING_UNSEEN };
@@ -89,7 +89,7 @@ static void say_how(struct dp_sentence *s, const struct dp_measured *m)
 	}
 	dp_say(s, ", plus 25 %");
 	if (m->least_margin_ns != DP_SNULL && m->least_margin_ns >= 0 &&
-	    m->least_margin_ns < (int64_t)SECOND_NS) {
+	    m->least_margin_ns < (int64_t)SEC) {
 		dp_say(s, "; it has left only ");
 		dp_say_duration(s, (uint64_t)m->least_margin_ns);
 		dp_say(s, " before its deadline");
@@ -107,7 +107,7 @@ int dp_recommend(const struct dp_measured *m, uint64_t *ret_ns, char *text, size
 		return -ENODATA;
 	}
 	*ret_ns = wanted(m);
-	dp_say_duration(&s, *ret_ns);
+	dp_say_duration_up(&s, *ret_ns);
 	dp_say(&s, " for ");
 	say_how(&s, m);
 	return 0;
@@ -140,7 +140,7 @@ int dp_recommend_all(const struct dp_measured *m, size_t count, uint64_t *ret_ns
 		return -ENODATA;
 	}
 	*ret_ns = wanted(most);
-	dp_say_duration(&s, *ret_ns);
+	dp_say_duration_up(&s, *ret_ns);
 	dp_say(&s, " for ");
 	say_how(&s, most);
 	if (unseen) {

@@ -5,15 +5,16 @@
 #include <errno.h>
 #include <string.h>
 
-#include "decide/sentence.h"
+#include "base/units.h"
+#include "base/sentence.h"
 
 /*
  * dora's event thread waits up to a second for arrays that are still held, and looks at each for
  * 0.1 s (0.3.8-0.5.0), before next() returns None after a Stop.
  */
-#define TOKEN_WAIT_NS 1100000000ULL
+#define TOKEN_WAIT_NS (1100 * MS)
 /* What a call may outlast an expectation by, however short it is. */
-#define PATIENCE_NS 200000000ULL
+#define PATIENCE_NS (200 * MS)
 
 static int64_t difference(uint64_t a, uint64_t b)
 {
@@ -240,7 +241,10 @@ int dp_forecast(const struct dp_forecast_view *v, const char *node, uint64_t now
 	dp_say(&say, "if you stopped now, node ");
 	dp_say(&say, node && node[0] ? node : "(unnamed)");
 	dp_say(&say, at_least ? " would need some " : " would need about ");
-	dp_say_duration(&say, need);
+	if (at_least)
+		dp_say_duration(&say, need);
+	else
+		dp_say_duration_up(&say, need);
 	if (v->grace_ns) {
 		dp_say(&say, " of its ");
 		dp_say_duration(&say, v->grace_ns);

@@ -6,6 +6,7 @@
 #ifndef DORA_PROBE_SLACK_H
 #define DORA_PROBE_SLACK_H
 
+#include "base/units.h"
 #include "dora_probe/finding.h"
 
 #include <stdbool.h>
@@ -16,7 +17,7 @@
  */
 #define DP_SLACK_FIRST_PER_CENT 15u
 /* A warning is closed when what raised it has been gone for this long. */
-#define DP_SLACK_SETTLE_NS 1000000000ULL
+#define DP_SLACK_SETTLE_NS SEC
 
 /* deadline - now - need; DP_SNULL without a deadline. need_ns DP_NULL counts as nothing. */
 int64_t dp_slack(uint64_t deadline_ns, uint64_t now_ns, uint64_t need_ns);

@@ -2,8 +2,9 @@
 /* From a frame's items to records; which codec a connection speaks (frames.h). */
 #include "dora/frames.h"
 
+#include "base/utf8.h"
+#include "base/uuid.h"
 #include "dora/nodeconfig.h"
-#include "dora/text.h"
 
 /*
  * Items of one frame that are kept between the walk that proves the frame and their emission. A
@@ -105,7 +106,7 @@ static enum dp_conn_role role_of(const struct dp_item *it)
 static void put_text(char *dst, size_t cap, struct dp_slice s)
 {
 	if (s.p)
-		dp_text_copy(dst, cap, s.p, s.len);
+		dp_utf8_copy(dst, cap, s.p, s.len);
 }
 
 /* The role is said before the first record of the frame that shows it. */
@@ -136,7 +137,7 @@ static void emit(void *ctx, const struct dp_item *it)
 	switch (it->type) {
 	case DP_ITEM_REGISTER:
 		begin(&r, e, DP_REC_WIRE_REGISTER, cut);
-		dp_text_uuid(r.u.reg.dataflow, it->token);
+		dp_uuid_text(r.u.reg.dataflow, it->token);
 		put_text(r.u.reg.node, sizeof(r.u.reg.node), it->id);
 		put_text(r.u.reg.message_version, sizeof(r.u.reg.message_version), it->text);
 		r.u.reg.codec = d->codec;
@@ -195,7 +196,7 @@ static int message_version_known(struct dp_slice version, enum dp_codec codec)
 {
 	char text[24];
 
-	dp_text_copy(text, sizeof(text), version.p, version.len);
+	dp_utf8_copy(text, sizeof(text), version.p, version.len);
 	if (codec == DP_CODEC_POSTCARD)
 		return dp_version_at_least(text, 1, 0, 0);
 	return dp_version_at_least(text, 0, 4, 0) && !is_prerelease_of_1_0_0(text) &&

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* What follows from a dora version alone (nodeconfig.h). Pure: the model links this file. */
+#include "base/array.h"
+#include "base/units.h"
 #include "dora/nodeconfig.h"
 
 #include <signal.h>
 #include <string.h>
-
-#define SECOND 1000000000ULL
 
 struct version {
 	unsigned int part[3];
@@ -64,7 +64,7 @@ const char *dp_dora_version_of_message(const char *message)
 
 	if (!message)
 		return "";
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(known); i++)
 		if (strcmp(message, known[i].message) == 0)
 			return known[i].dora;
 	/* From 1.0.0 on the two are one number; its release candidates (from rc.4) as well. */
@@ -82,7 +82,7 @@ void dp_grace_of(const char *dora, struct dp_grace *ret)
 	struct version v;
 
 	*ret = (struct dp_grace){
-		.deadline_ns = 10 * SECOND,
+		.deadline_ns = 10 * SEC,
 		.first_signal = SIGTERM,
 	};
 	if (!dora || !parse(dora, &v))
@@ -90,5 +90,5 @@ void dp_grace_of(const char *dora, struct dp_grace *ret)
 	if (dp_version_at_least(dora, 0, 4, 0))
 		return;
 	ret->first_signal = SIGKILL;
-	ret->deadline_ns = (dp_version_at_least(dora, 0, 3, 6) ? 15 : 2) * SECOND;
+	ret->deadline_ns = (dp_version_at_least(dora, 0, 3, 6) ? 15 : 2) * SEC;
 }

@@ -11,8 +11,10 @@
 #include <string.h>
 #include <yaml.h>
 
-#include "dora/procfile.h"
-#include "dora/text.h"
+#include "base/array.h"
+#include "base/procfile.h"
+#include "base/utf8.h"
+#include "base/uuid.h"
 
 #define YAML_MAX (1024u * 1024)
 /* Real ones nest some eight deep, with a few thousand scalars in large dataflow descriptors. */
@@ -102,7 +104,7 @@ static void set_variant(struct parse *p, const char *name, size_t len)
 	};
 
 	p->out.transport = DP_TRANSPORT_UNKNOWN;
-	for (size_t i = 0; i < sizeof(variants) / sizeof(variants[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(variants); i++)
 		if (len == strlen(variants[i].name) && memcmp(name, variants[i].name, len) == 0)
 			p->out.transport = (uint8_t)variants[i].transport;
 }
@@ -136,18 +138,18 @@ static void value(struct parse *p, const struct level *l, const char *s, size_t 
 		if (key_is(l, "dataflow_id")) {
 			/* A uuid takes 36 characters: what is longer is none, and stays none cut.
 			 */
-			dp_text_copy(p->out.dataflow, sizeof(p->out.dataflow), s, len);
-			if (!dp_text_is_uuid(p->out.dataflow))
+			dp_utf8_copy(p->out.dataflow, sizeof(p->out.dataflow), s, len);
+			if (!dp_uuid_is(p->out.dataflow))
 				p->bad = 1;
 		} else if (key_is(l, "node_id")) {
-			dp_text_copy(p->out.node, sizeof(p->out.node), s, len);
+			dp_utf8_copy(p->out.node, sizeof(p->out.node), s, len);
 			p->out.is_runtime = l->place == IN_NODE;
 		} else if (key_is(l, "dynamic")) {
 			p->out.dynamic = len == 4 && memcmp(s, "true", 4) == 0;
 		}
 	} else if (l->place == IN_DESCRIPTOR) {
 		if (key_is(l, "name"))
-			dp_text_copy(p->out.dataflow_name, sizeof(p->out.dataflow_name), s, len);
+			dp_utf8_copy(p->out.dataflow_name, sizeof(p->out.dataflow_name), s, len);
 	} else if (l->place == IN_COMM) {
 		if (p->out.transport == DP_TRANSPORT_TCP && key_is(l, "socket_addr")) {
 			if (parse_socket_addr(s, len, &p->out))
@@ -324,7 +326,7 @@ int dp_node_config_read(const char *proc, pid_t pid, struct dp_node_config *ret)
 	size_t len, yaml_len;
 	int err;
 
-	err = dp_procfile_read(proc, pid, "environ", ENVIRON_MAX, &env, &len);
+	err = dp_procfile_load(proc, pid, "environ", ENVIRON_MAX, &env, &len);
 	if (err)
 		return err;
 	yaml = env_value(env, len, "DORA_NODE_CONFIG", &yaml_len);

@@ -5,6 +5,7 @@
  * it is read as data, within limits, in the target's own file system, and believed for display and
  * for the choice of a codec only.
  */
+#include "base/procfile.h"
 #include "dora/nodeconfig.h"
 
 #include <dirent.h>
@@ -17,8 +18,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include "dora/procfile.h"
 
 #define MAPS_MAX     (8u * 1024 * 1024)
 #define METADATA_MAX (64u * 1024)
@@ -138,7 +137,7 @@ static int read_metadata(int root, const char *dir, const char *entry, char *ret
 	fd = open_inside(root, path, S_IFREG);
 	if (fd < 0)
 		return fd;
-	err = dp_procfile_read_fd(fd, METADATA_MAX, &text, &len);
+	err = dp_procfile_load_fd(fd, METADATA_MAX, &text, &len);
 	close(fd);
 	if (err)
 		return err;
@@ -195,7 +194,7 @@ int dp_dora_version_read(const char *proc, pid_t pid, char *ret, size_t len)
 	size_t maps_len;
 	int root, err, n, found = 0;
 
-	err = dp_procfile_read(proc, pid, "maps", MAPS_MAX, &maps, &maps_len);
+	err = dp_procfile_load(proc, pid, "maps", MAPS_MAX, &maps, &maps_len);
 	if (err)
 		return err;
 	for (size_t at = 0; at < maps_len && !found;) {

@@ -2,7 +2,7 @@
 /* Stop and its deadline; see deadline.h. */
 #include "model/deadline.h"
 
-#include "model/units.h"
+#include "base/units.h"
 
 #include <signal.h>
 

@@ -2,7 +2,7 @@
 /* When the edge source is armed; see edge.h. */
 #include "model/edge.h"
 
-#include "model/units.h"
+#include "base/units.h"
 
 /* Age of a candidate at which the source is armed: the kernel takes 5 to 30 ms for it. */
 #define ARM_NS (10 * MS)

@@ -10,7 +10,7 @@
 
 #include "model/native.h"
 #include "model/place.h"
-#include "model/units.h"
+#include "base/units.h"
 
 /* From this age on a candidate's stack is read and the guard takes it into account. */
 #define CANDIDATE_NS (20 * MS)

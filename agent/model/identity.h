@@ -3,13 +3,14 @@
 #ifndef DORA_PROBE_MODEL_IDENTITY_H
 #define DORA_PROBE_MODEL_IDENTITY_H
 
+#include "base/units.h"
 #include "dora/nodeconfig.h"
 #include "dora_probe/record.h"
 
 #include <stdbool.h>
 
 /* A node that has just started has not imported dora yet: its line waits for it this long, ns. */
-#define INTRODUCE_NS 2000000000ULL
+#define INTRODUCE_NS (2 * SEC)
 
 struct identity {
 	uint32_t pid;

@@ -2,26 +2,20 @@
 /* The store of tokens and deliveries; see ledger.h. */
 #include "model/ledger.h"
 
+#include "base/hash.h"
 #include "model/node.h"
 
 #include <string.h>
 
 static uint32_t bucket_of(const uint8_t *id)
 {
-	uint64_t h = 1469598103934665603ULL; /* FNV-1a; ids are random in their tail */
-
-	for (int i = 0; i < DP_TOKEN_LEN; i++)
-		h = (h ^ id[i]) * 1099511628211ULL;
-	return (uint32_t)(h >> 32) % TOKEN_BUCKETS;
+	return dp_hash_fold(dp_hash_bytes(DP_HASH_START, id, DP_TOKEN_LEN)) % TOKEN_BUCKETS;
 }
 
 uint32_t ledger_region_hash(const char *region)
 {
-	uint32_t h = 2166136261u;
-
-	for (int i = 0; i < DP_REGION_NAME_MAX && region[i]; i++)
-		h = (h ^ (uint8_t)region[i]) * 16777619u;
-	return h;
+	return dp_hash_fold(
+		dp_hash_bytes(DP_HASH_START, region, strnlen(region, DP_REGION_NAME_MAX)));
 }
 
 struct token *ledger_find(const struct ledger *l, const uint8_t *id)

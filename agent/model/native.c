@@ -2,7 +2,7 @@
 /* Native call or bytecode; see native.h. */
 #include "model/native.h"
 
-#include "model/units.h"
+#include "base/units.h"
 
 /*
  * A hold on the CPU is called native when its bytecode position has not changed for POSITION_NS and

@@ -6,12 +6,13 @@
 #ifndef DORA_PROBE_MODEL_NATIVE_H
 #define DORA_PROBE_MODEL_NATIVE_H
 
+#include "base/units.h"
 #include "dora_probe/record.h"
 
 #include <stdbool.h>
 
 /* A sleep with the GIL of at least this length is no bytecode. */
-#define NATIVE_SLEEP_NS 10000000ULL
+#define NATIVE_SLEEP_NS (10 * MS)
 
 struct native {
 	int8_t verdict;     /* 1 proven, 0 refuted, -1 unknown */

@@ -2,6 +2,8 @@
 /* Where a thread is; see place.h. */
 #include "model/place.h"
 
+#include "base/hash.h"
+
 #include <string.h>
 
 bool place_library_is_dora(const char *library)
@@ -39,13 +41,11 @@ bool place_same(const struct place *a, const struct place *b)
 
 uint32_t place_hash(uint32_t key, const struct place *p)
 {
-	uint32_t x = 2166136261u ^ key;
+	uint64_t h = dp_hash_u32(DP_HASH_START, key);
 
-	for (const char *c = p->function; *c; c++)
-		x = (x ^ (unsigned char)*c) * 16777619u;
-	for (const char *c = p->file; *c; c++)
-		x = (x ^ (unsigned char)*c) * 16777619u;
-	return (x ^ (uint32_t)p->line) * 16777619u;
+	h = dp_hash_text(h, p->function);
+	h = dp_hash_text(h, p->file);
+	return dp_hash_fold(dp_hash_u32(h, (uint32_t)p->line));
 }
 
 struct dp_place place_view(const struct place *p)

@@ -29,7 +29,7 @@ void place_from_stack(struct place *p, const struct dp_rec_stack *s);
 /* Function, file and line are the same. */
 bool place_same(const struct place *a, const struct place *b);
 
-/* Function, file and line as a number that begins with `key`: FNV-1a of 32 bits. */
+/* Function, file and line as a number that begins with `key`: base/hash.h, folded. */
 uint32_t place_hash(uint32_t key, const struct place *p);
 
 /* The place as findings show it; points into `p`. */

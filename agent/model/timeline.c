@@ -178,12 +178,12 @@ static void wait_end(const struct timeline_of *p, const struct dp_record *r)
 	}
 }
 
-/* What the release of the current hold proves of it. */
-static void prove_by_release(const struct timeline_of *p, const struct dp_record *r)
+/* What the release of a hold proves of it. */
+static void prove_by_release(const struct timeline_of *p, const struct dp_record *r, struct hold *h,
+			     uint64_t to_ns)
 {
 	const struct dp_gil_span *s = &r->u.gil_span;
-	struct gil *g = &p->t->gils[s->gil];
-	struct hold *h = &g->cur;
+	const struct gil *g = &p->t->gils[s->gil];
 	uint64_t now = p->env->now, wait;
 
 	if (r->h.type == DP_REC_GIL_EDGE_HOLD && s->from_ns) {
@@ -191,19 +191,46 @@ static void prove_by_release(const struct timeline_of *p, const struct dp_record
 			h->lo_ns = s->from_ns;
 			h->seen_ns = s->from_ns;
 		}
-		hold_prove(h, now, s->from_ns, s->to_ns);
+		hold_prove(h, now, s->from_ns, to_ns);
 	} else if (r->h.type == DP_REC_GIL_EDGE_HOLD) {
 		/* Taken before arming, first release since: proven from the arming on. */
-		if (p->edge->armed_ns && p->edge->armed_ns < s->to_ns)
-			hold_prove(h, now, p->edge->armed_ns, s->to_ns);
+		if (p->edge->armed_ns && p->edge->armed_ns < to_ns)
+			hold_prove(h, now, p->edge->armed_ns, to_ns);
 	} else {
 		wait = waiting_since(g, r->h.tid);
-		if (wait && wait < s->to_ns)
-			hold_prove(h, now, wait, s->to_ns);
+		if (wait && wait < to_ns)
+			hold_prove(h, now, wait, to_ns);
 		if (h->proof.to && s->from_ns && s->from_ns >= h->lo_ns &&
 		    h->proof.from <= s->from_ns + EXACT_NS)
-			hold_prove(h, now, s->from_ns, s->to_ns);
+			hold_prove(h, now, s->from_ns, to_ns);
 	}
+}
+
+/*
+ * The GIL is free a moment before its release is told (drop_gil clears `locked`, then signals), and
+ * the thread may lose the CPU between the two: a look that found the GIL free has closed the hold
+ * already. Then the release proves that hold, as far as looks saw it, and is no second one. Without its
+ * take only the edge's first release says that there was no other take between.
+ */
+static bool released_before(const struct timeline_of *p, const struct dp_record *r)
+{
+	const struct dp_gil_span *s = &r->u.gil_span;
+	struct gil *g = &p->t->gils[s->gil];
+	uint64_t begin = s->from_ns ? s->from_ns : s->lo_ns;
+
+	if (g->cur.tid == r->h.tid || (!s->from_ns && r->h.type != DP_REC_GIL_EDGE_HOLD))
+		return false;
+	for (uint32_t i = g->closing_count; i-- > 0;) {
+		struct hold *h = &g->closing[i];
+
+		if (h->tid != r->h.tid || begin > h->hi_ns || h->seen_ns > s->to_ns)
+			continue;
+		prove_by_release(p, r, h, s->to_ns < h->last_ns ? s->to_ns : h->last_ns);
+		g->last_release_ns = h->hi_ns;
+		g->last_release_tid = r->h.tid;
+		return true;
+	}
+	return false;
 }
 
 /* RELEASE and EDGE_HOLD: the thread let go at to_ns exactly; from_ns is exact when not 0. */
@@ -213,6 +240,8 @@ static void released(const struct timeline_of *p, const struct dp_record *r)
 	struct gil *g = &p->t->gils[s->gil];
 	struct hold *h = &g->cur;
 
+	if (released_before(p, r))
+		return;
 	if (h->tid && h->tid != r->h.tid)
 		gil_release(p, s->gil, s->from_ns ? s->from_ns : s->to_ns);
 	/* A candidate of this thread that began before this take, and that nothing proves, is an
@@ -223,7 +252,7 @@ static void released(const struct timeline_of *p, const struct dp_record *r)
 	if (h->tid == 0)
 		gil_take(g, r->h.tid, s->lo_ns < s->to_ns ? s->lo_ns : 0,
 			 s->from_ns ? s->from_ns : s->to_ns);
-	prove_by_release(p, r);
+	prove_by_release(p, r, h, s->to_ns);
 	if (h->last_ns < s->to_ns)
 		h->last_ns = s->to_ns;
 	g->last_release_ns = s->to_ns;

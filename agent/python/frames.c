@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/array.h"
+#include "base/utf8.h"
 #include "python/internal.h"
 
 #define BLOCK        (DP_FIELD_MAX + 8)
@@ -48,7 +50,7 @@ static int read_raw(const struct dp_py *py, uint64_t addr, struct raw_frame *ret
 {
 	const struct dp_layout *l = &py->layout;
 	const uint32_t fields[] = {l->fr_back, l->fr_code, l->fr_lasti, l->fr_ip, l->fr_tlbc};
-	size_t len = extent(fields, sizeof(fields) / sizeof(fields[0]));
+	size_t len = extent(fields, DP_COUNT_OF(fields));
 	uint8_t b[BLOCK];
 	int rc;
 
@@ -106,7 +108,7 @@ static bool string_state(uint32_t state, uint32_t *ret_kind, bool *ret_ascii)
 {
 	static const unsigned int position[] = {2, 8, 16};
 
-	for (size_t i = 0; i < sizeof(position) / sizeof(position[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(position); i++) {
 		uint32_t s = state >> position[i], kind = s & 7;
 
 		if ((kind != 1 && kind != 2 && kind != 4) || !(s >> 3 & 1))
@@ -161,9 +163,9 @@ static int read_string(const struct dp_py *py, uint64_t addr, char *dst, size_t 
 			cp |= (uint32_t)p[i + 1] << 8;
 		if (kind > 2)
 			cp |= (uint32_t)p[i + 2] << 16 | (uint32_t)p[i + 3] << 24;
-		used += dp_printable_put(utf8 + used, cp);
+		used += dp_utf8_encode(utf8 + used, dp_utf8_may_show(cp) ? cp : '?');
 	}
-	dp_printable_tail(dst, cap, utf8, used, skip > 0);
+	dp_utf8_tail(dst, cap, utf8, used, skip > 0);
 	return 0;
 }
 

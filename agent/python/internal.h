@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/task.h"
 #include "python/pyprocess.h"
 
 #define DP_INTERPRETERS_MAX 256         /* interpreters walked in one list */
@@ -52,21 +53,6 @@ int dp_remote_gather(pid_t pid, const struct dp_span *spans, unsigned int count)
 
 /* As many bytes as are readable from `addr` on, at most `len` and 32 KiB; 0 or more, or -errno. */
 ssize_t dp_remote_read_some(pid_t pid, uint64_t addr, void *buf, size_t len);
-
-/* ---- printable.c: text from outside ------------------------------------------------------- */
-
-/*
- * Appends one code point as UTF-8. Control, surrogate and direction-changing code points become
- * '?': they could garble a terminal or disguise a name. Returns bytes written (1–4) to dst (>= 4
- * bytes).
- */
-size_t dp_printable_put(char *dst, uint32_t cp);
-
-/* Copies bytes that ought to be UTF-8, made printable, cut at a character, NUL-terminated. */
-void dp_printable_copy(char *dst, size_t cap, const char *src, size_t len);
-
-/* Shortens `src` (valid UTF-8) to its end with "..." before it; a '/' nearby becomes the cut. */
-void dp_printable_tail(char *dst, size_t cap, const char *src, size_t len, bool cut_before);
 
 /* ---- maps.c: /proc/PID/maps ---------------------------------------------------------------- */
 
@@ -221,16 +207,6 @@ int32_t dp_linetable_line(const struct dp_linetable *t);
 
 /* ---- task.c: /proc/PID/task/TID ------------------------------------------------------------ */
 
-struct dp_task_stat {
-	char state;
-	uint64_t start_time; /* clock ticks since boot */
-	char comm[DP_COMM_MAX];
-};
-
-/* 0 and the length (NUL-terminated text); -errno. */
-ssize_t dp_task_read_file(const char *path, char *buf, size_t cap);
-int dp_task_stat(pid_t pid, pid_t tid, struct dp_task_stat *ret);
-
 /* The tid as the innermost PID namespace of the thread has it, and how many namespaces it has. */
 int dp_task_inner_tid(pid_t pid, pid_t tid, uint32_t *ret_inner, unsigned int *ret_levels);
 
@@ -302,6 +278,31 @@ struct dp_py {
 	struct dp_tids tids;
 };
 
+/* ---- refusals.c: why a process is not taken ------------------------------------------------ */
+
+#define DP_STARTING_MS 2000 /* a younger process may be on its way to be what it is not yet */
+
+/* How long ago it started, by its start time in clock ticks since boot. */
+uint64_t dp_py_age_ms(uint64_t start_time);
+
+/* Each writes a sentence to `why` and returns what it means: -ESRCH; -EAGAIN. */
+int dp_py_gone(char *why, size_t len);
+int dp_py_starting(char *why, size_t len, const char *what);
+/* -EPERM and -ESRCH for themselves, in their own words; -ENOTSUP and `what` for any other. */
+int dp_py_failed(int rc, char *why, size_t len, const char *what);
+
+/* ---- pyversion.c, gils.c, validate.c ------------------------------------------------------- */
+
+/* Fills in version and layout. 0; -EAGAIN, -ENOTSUP, -EPERM, -ESRCH and why. */
+int dp_py_find_layout(struct dp_py *py, char *why, size_t len);
+
+/* Finds the GILs of now; keeps what the looks have learnt of those that were known. 0 or -errno. */
+int dp_py_rescan(struct dp_py *py);
+
+/* Everything that must hold for the layout to be the right one. 0; errors as of dp_py_find_layout.
+ */
+int dp_py_validate(struct dp_py *py, char *why, size_t len);
+
 /* Addresses of the interpreters, main first; their number or -errno. */
 int dp_py_interpreters(const struct dp_py *py, uint64_t *ret, unsigned int cap);
 
@@ -314,7 +315,5 @@ int dp_frames_top(const struct dp_py *py, uint64_t tstate, uint64_t *ret_frame, 
 /* native.c: state, comm, system call, library and symbol. `py` may be NULL. */
 int dp_native_fill(pid_t pid, pid_t tid, struct dp_maps *maps, const struct dp_py *py,
 		   struct dp_rec_stack *ret);
-
-uint64_t dp_py_now_ns(void);
 
 #endif

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "python/internal.h"
 
 #define NO DP_NO_OFFSET
@@ -185,7 +186,7 @@ static const struct dp_layout by_minor[] = {
 
 static const struct dp_layout *find(unsigned int minor)
 {
-	for (size_t i = 0; i < sizeof(by_minor) / sizeof(by_minor[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(by_minor); i++)
 		if (by_minor[i].minor == minor)
 			return &by_minor[i];
 	return NULL;
@@ -270,7 +271,7 @@ int dp_layout_from_debug_offsets(const uint8_t *buf, bool musl, struct dp_layout
 		return -ENOTSUP;
 	k = minor - 13;
 	l = *base;
-	for (size_t i = 0; i < sizeof(debug_fields) / sizeof(debug_fields[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(debug_fields); i++) {
 		const struct debug_field *f = &debug_fields[i];
 		uint64_t v;
 		uint32_t narrow;

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/array.h"
+#include "base/clock.h"
 #include "python/internal.h"
 
 #define ROUNDS 3 /* 3.11 and 3.12 need it: thread state, then cframe, then frame */
@@ -42,7 +44,7 @@ static size_t tstate_extent(const struct dp_layout *l)
 				 l->ts_native_id, l->ts_thread_id, l->ts_eval_breaker};
 	uint32_t end = 0;
 
-	for (size_t i = 0; i < sizeof(used) / sizeof(used[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(used); i++)
 		if (used[i] != DP_NO_OFFSET && used[i] + 8 > end)
 			end = used[i] + 8;
 	return end;
@@ -163,7 +165,7 @@ int dp_py_look(struct dp_py *py, unsigned int index, struct dp_rec_look *ret, ui
 	if (index >= py->gil_count)
 		return -EINVAL;
 	g = &py->gil[index];
-	ret->before_ns = dp_py_now_ns();
+	ret->before_ns = dp_now();
 	ret->gil = (uint8_t)index;
 	ret->locked = 2;
 	ret->drop_request = 2;

@@ -9,17 +9,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/utf8.h"
 #include "python/internal.h"
 
 #define DELETED " (deleted)"
-
-uint64_t dp_py_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 /* The file's head (offset 0) comes right before its other parts: addresses rise. */
 static bool parse_line(char *line, struct dp_map *m, struct dp_map *head)
@@ -60,7 +55,7 @@ static bool parse_line(char *line, struct dp_map *m, struct dp_map *head)
 			len -= i;
 			break;
 		}
-	dp_printable_copy(m->base, sizeof(m->base), name, len);
+	dp_utf8_copy(m->base, sizeof(m->base), name, len);
 
 	if (inode != 0 && offset == 0)
 		*head = *m;
@@ -142,7 +137,7 @@ static int keep_executable(void *arg, const struct dp_map *map)
 
 int dp_maps_read(pid_t pid, struct dp_maps *maps)
 {
-	struct dp_maps now = {.read_ns = dp_py_now_ns()};
+	struct dp_maps now = {.read_ns = dp_now()};
 	int rc = dp_maps_walk(pid, keep_executable, &now);
 
 	if (rc < 0) {
@@ -194,7 +189,7 @@ bool dp_map_is_plumbing(const struct dp_map *map)
 
 	if (strcmp(map->base, "[vdso]") == 0 || strcmp(map->base, "[vsyscall]") == 0)
 		return true;
-	for (size_t i = 0; i < sizeof(stem) / sizeof(stem[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(stem); i++)
 		if (strncmp(map->base, stem[i], strlen(stem[i])) == 0)
 			return true;
 	return false;

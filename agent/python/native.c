@@ -5,9 +5,11 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "base/clock.h"
+#include "base/units.h"
 #include "python/internal.h"
 
-#define MAPS_FRESH_NS  1000000000ull
+#define MAPS_FRESH_NS  SEC
 #define CANDIDATES_MAX 16
 
 /* FUTEX_WAIT is 0 and FUTEX_WAIT_BITSET 9; above the mask are PRIVATE and CLOCK_REALTIME. */
@@ -22,19 +24,9 @@ static bool waits_on_futex(const struct dp_task_syscall *s)
 
 static uint64_t ns_of(uint64_t seconds, uint64_t rest, uint64_t rest_unit_ns)
 {
-	const uint64_t second = 1000000000;
-
-	if (seconds >= UINT64_MAX / second / 2 || rest >= second / rest_unit_ns)
+	if (seconds >= UINT64_MAX / SEC / 2 || rest >= SEC / rest_unit_ns)
 		return 0;
-	return seconds * second + rest * rest_unit_ns;
-}
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return ns_of((uint64_t)t.tv_sec, (uint64_t)t.tv_nsec, 1);
+	return seconds * SEC + rest * rest_unit_ns;
 }
 
 /*
@@ -69,7 +61,7 @@ static void find_sleep(pid_t pid, const struct dp_task_syscall *s, struct dp_rec
 		break;
 	case SYS_poll:
 		if (s->arg[1] == 0 && (int32_t)s->arg[2] > 0)
-			ret->sleep_ns = (uint64_t)(uint32_t)s->arg[2] * 1000000;
+			ret->sleep_ns = (uint64_t)(uint32_t)s->arg[2] * MS;
 		return;
 #endif
 	default:
@@ -84,9 +76,9 @@ static void find_sleep(pid_t pid, const struct dp_task_syscall *s, struct dp_rec
 	}
 	if (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME)
 		return;
-	now = clock_ns(clock);
+	now = dp_clock_ns(clock);
 	if (until > now)
-		ret->sleep_until_ns = clock_ns(CLOCK_MONOTONIC) + (until - now);
+		ret->sleep_until_ns = dp_clock_ns(CLOCK_MONOTONIC) + (until - now);
 }
 
 static bool in_a_gil(const struct dp_py *py, uint64_t addr)
@@ -217,7 +209,7 @@ static void find_library(pid_t pid, struct dp_maps *maps, const struct dp_py *py
 	uint64_t addr = 0;
 
 	/* Libraries come and go: an old list would give a wrong name rather than none. */
-	if (dp_py_now_ns() - maps->read_ns < MAPS_FRESH_NS)
+	if (dp_now() - maps->read_ns < MAPS_FRESH_NS)
 		map = dp_maps_find(maps, s->pc);
 	if (!map) {
 		if (dp_maps_read(pid, maps) < 0)
@@ -242,7 +234,7 @@ int dp_native_fill(pid_t pid, pid_t tid, struct dp_maps *maps, const struct dp_p
 {
 	struct dp_task_stat stat;
 	struct dp_task_syscall s;
-	int rc = dp_task_stat(pid, tid, &stat);
+	int rc = dp_task_stat("/proc", pid, tid, &stat);
 
 	if (rc < 0)
 		return rc;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "python/internal.h"
 
 #define WALKS 8
@@ -39,7 +40,7 @@ static size_t block_len(const struct dp_layout *l)
 				 l->ts_native_id};
 	uint32_t end = 0;
 
-	for (size_t i = 0; i < sizeof(used) / sizeof(used[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(used); i++)
 		if (used[i] != DP_NO_OFFSET && used[i] + 8 > end)
 			end = used[i] + 8;
 	return end;

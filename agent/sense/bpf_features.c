@@ -10,6 +10,9 @@
 #include <sys/capability.h>
 #include <unistd.h>
 
+#include "base/array.h"
+#include "base/procfile.h"
+
 #define LOCKDOWN "/sys/kernel/security/lockdown"
 #define BTF      "/sys/kernel/btf/vmlinux"
 
@@ -23,15 +26,10 @@ static bool has_capability(cap_t caps, cap_value_t cap)
 /* Confidentiality lockdown forbids programs to read memory (security/lockdown, 5.4). */
 static bool locked_down(void)
 {
-	FILE *f = fopen(LOCKDOWN, "re");
-	char line[128] = "";
-	bool ret;
+	char line[128];
 
-	if (!f)
-		return false;
-	ret = fgets(line, sizeof(line), f) && strstr(line, "[confidentiality]");
-	fclose(f);
-	return ret;
+	return dp_procfile_read(LOCKDOWN, line, sizeof(line)) > 0 &&
+	       strstr(line, "[confidentiality]");
 }
 
 int dp_bpf_can_load(char *why, size_t why_len)
@@ -94,7 +92,7 @@ int dp_bpf_has_lazy_hash(void)
 	if (map < 0)
 		return 0;
 	/* The strictest of the types in use here. */
-	ret = try_load(BPF_PROG_TYPE_PERF_EVENT, insns, sizeof(insns) / sizeof(insns[0]));
+	ret = try_load(BPF_PROG_TYPE_PERF_EVENT, insns, DP_COUNT_OF(insns));
 	close(map);
 	return ret;
 }

@@ -15,6 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/array.h"
+#include "base/clock.h"
+#include "base/units.h"
 #include "sense/bpf_features.h"
 #include "sense/bpf_try.h"
 #include "sense/refusal.h"
@@ -73,8 +76,6 @@ static const struct {
 	{PROGRAM(dp_region_exit), true, FAMILY_REGION},
 };
 
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-
 /*
  * Attaching a uprobe takes the kernel 5 to 30 ms and detaching it 80 to 120 ms (measured on 6.18:
  * grace periods), and both need the target's memory map lock, which a target can hold for long. So
@@ -82,7 +83,7 @@ static const struct {
  */
 enum edge_step { EDGE_FREE, EDGE_ATTACHING, EDGE_ARMED, EDGE_FAILED, EDGE_DETACHING, EDGE_DONE };
 
-#define PROGRAMS_EVERY_NS 10000000000ULL
+#define PROGRAMS_EVERY_NS (10 * SEC)
 
 struct armed {
 	struct dp_bpf *b;
@@ -100,7 +101,7 @@ struct armed {
 struct dp_bpf {
 	struct dora_probe_bpf *skel;
 	struct ring_buffer *ring;
-	struct bpf_link *links[COUNT(attached)];
+	struct bpf_link *links[DP_COUNT_OF(attached)];
 	size_t link_count;
 	struct bpf_link **samples; /* per possible CPU, NULL where offline */
 	int *sample_fds;
@@ -118,14 +119,6 @@ struct dp_bpf {
 	void *fn_ctx;
 	int drained;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
-}
 
 static struct bpf_program *program_at(struct dora_probe_bpf *skel, size_t offset)
 {
@@ -264,7 +257,7 @@ static int attach_samples(struct dp_bpf *b)
 		.size = sizeof(attr),
 		.type = PERF_TYPE_SOFTWARE,
 		.config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_period = 1000000000ULL / b->sample_hz,
+		.sample_period = SEC / b->sample_hz,
 	};
 
 	for (int cpu = 0; cpu < b->cpus; cpu++) {
@@ -302,7 +295,7 @@ static void detach(struct dp_bpf *b)
 
 static int fill_families(struct dp_bpf *b)
 {
-	for (size_t i = 0; i < COUNT(families); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(families); i++) {
 		struct bpf_map *map = families[i].exit ? b->skel->maps.exit_families
 						       : b->skel->maps.enter_families;
 		int prog = bpf_program__fd(program_at(b->skel, families[i].program));
@@ -323,7 +316,7 @@ int dp_bpf_attach(struct dp_bpf *b, char *why, size_t why_len)
 	if (b->link_count)
 		return -EALREADY;
 	err = fill_families(b);
-	for (size_t i = 0; !err && i < COUNT(attached); i++) {
+	for (size_t i = 0; !err && i < DP_COUNT_OF(attached); i++) {
 		struct bpf_program *p = program_at(b->skel, attached[i].program);
 		struct bpf_link *link = bpf_program__attach(p);
 
@@ -367,7 +360,7 @@ uint32_t dp_bpf_sources(const struct dp_bpf *b)
 
 static uint16_t *hint_of(struct dp_bpf *b, pid_t pid)
 {
-	return &b->skel->bss->watch_hints[(uint32_t)pid % COUNT(b->skel->bss->watch_hints)];
+	return &b->skel->bss->watch_hints[(uint32_t)pid % DP_COUNT_OF(b->skel->bss->watch_hints)];
 }
 
 static uint64_t edge_key(pid_t pid, unsigned int gil)
@@ -603,7 +596,7 @@ static void *edge_attach(void *arg)
 		a->step = err ? EDGE_FAILED : EDGE_ARMED;
 	/* The program ignores a GIL without time, so nothing counts from before this one. */
 	for (unsigned int i = 0; !unwanted && !err && i < a->gil_count; i++) {
-		struct dp_edge_state e = {.armed_ns = now_ns()};
+		struct dp_edge_state e = {.armed_ns = dp_now()};
 		uint64_t key = edge_key(a->pid, i);
 
 		bpf_map_update_elem(bpf_map__fd(b->skel->maps.edges), &key, &e, BPF_EXIST);
@@ -752,7 +745,7 @@ static uint64_t samples_missed(struct dp_bpf *b)
 		if (!b->samples[cpu] ||
 		    read(b->sample_fds[cpu], &running_ns, sizeof(running_ns)) != sizeof(running_ns))
 			continue;
-		expected = running_ns / (1000000000ULL / b->sample_hz);
+		expected = running_ns / (SEC / b->sample_hz);
 		/* The clock was read after the counter: one may have come between. */
 		if (expected > b->cpu_state[cpu].samples + 1)
 			missed += expected - b->cpu_state[cpu].samples - 1;
@@ -777,13 +770,13 @@ void dp_bpf_losses(struct dp_bpf *b, int fresh, uint64_t ret[DP_LOSS_COUNT])
 	ret[DP_LOSS_SAMPLE_SKIPPED] = b->samples_missed;
 	ret[DP_LOSS_PROGRAM_SKIPPED] = b->programs_skipped;
 	/* A system call per program, an interrupt per CPU: not at every tick. */
-	if (!fresh && now_ns() < b->programs_asked_ns + PROGRAMS_EVERY_NS)
+	if (!fresh && dp_now() < b->programs_asked_ns + PROGRAMS_EVERY_NS)
 		return;
 	ret[DP_LOSS_SAMPLE_SKIPPED] = samples_missed(b);
-	b->programs_asked_ns = now_ns();
+	b->programs_asked_ns = dp_now();
 	ret[DP_LOSS_PROGRAM_SKIPPED] = 0;
-	n = dp_bpf_programs(b, programs, (int)COUNT(programs));
-	for (int i = 0; i < n && i < (int)COUNT(programs); i++)
+	n = dp_bpf_programs(b, programs, (int)DP_COUNT_OF(programs));
+	for (int i = 0; i < n && i < (int)DP_COUNT_OF(programs); i++)
 		ret[DP_LOSS_PROGRAM_SKIPPED] += programs[i].recursion_misses;
 	b->programs_skipped = ret[DP_LOSS_PROGRAM_SKIPPED];
 }

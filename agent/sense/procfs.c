@@ -2,96 +2,22 @@
 /* /proc, read as data (procfs.h). */
 #include "sense/procfs.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/array.h"
+#include "base/number.h"
+#include "base/procfile.h"
+#include "base/task.h"
+
 /* A process with more descriptors or mappings than this is read up to here. */
 #define FDS_MAX  65536
 #define LINE_LEN 4096
-
-ssize_t dp_proc_read(const char *proc, pid_t pid, const char *name, char *buf, size_t len)
-{
-	char path[256];
-	size_t have = 0;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%d/%s", proc, (int)pid, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT ? -ESRCH : errno == EACCES ? -EPERM : -errno;
-	while (have + 1 < len) {
-		ssize_t n = read(fd, buf + have, len - 1 - have);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			int err = errno;
-
-			close(fd);
-			return err == EACCES ? -EPERM : -err;
-		}
-		if (n == 0)
-			break;
-		have += (size_t)n;
-	}
-	close(fd);
-	buf[have] = '\0';
-	return (ssize_t)have;
-}
-
-static uint64_t status_hex(const char *status, const char *key)
-{
-	const char *at = strstr(status, key);
-
-	return at ? strtoull(at + strlen(key), NULL, 16) : 0;
-}
-
-int dp_proc_status(const char *proc, pid_t pid, struct dp_proc_status *ret)
-{
-	struct dp_proc_status s = {0};
-	char stat[1024], status[4096];
-	char *p, *open_paren;
-	const char *at;
-	ssize_t n = dp_proc_read(proc, pid, "stat", stat, sizeof(stat));
-
-	if (n < 0)
-		return (int)n;
-	n = dp_proc_read(proc, pid, "status", status, sizeof(status));
-	if (n < 0)
-		return (int)n;
-	/* The name may hold anything, ')' too: fields begin after the last one. */
-	p = strrchr(stat, ')');
-	open_paren = strchr(stat, '(');
-	if (!p || !open_paren || p < open_paren)
-		return -EBADMSG;
-	snprintf(s.comm, sizeof(s.comm), "%.*s", (int)(p - open_paren - 1), open_paren + 1);
-	p++;
-	for (int field = 3; *p; field++) {
-		while (*p == ' ')
-			p++;
-		if (field == 3)
-			s.state = *p;
-		else if (field == 4)
-			s.ppid = (pid_t)strtol(p, NULL, 10);
-		else if (field == 22)
-			s.start_time = strtoull(p, NULL, 10);
-		p += strcspn(p, " ");
-	}
-	s.sig_caught = status_hex(status, "\nSigCgt:");
-	s.sig_ignored = status_hex(status, "\nSigIgn:");
-	at = strstr(status, "\nUid:");
-	if (at)
-		s.uid = (uint32_t)strtoul(at + 5, NULL, 10);
-	*ret = s;
-	return 0;
-}
 
 /* Inode of a socket descriptor, 0 when it is something else. */
 static uint64_t socket_inode(const char *proc, pid_t pid, const char *fd)
@@ -115,7 +41,7 @@ struct peers {
 
 static void add_peer(struct peers *p, uint64_t inode)
 {
-	if (inode && p->count < (int)(sizeof(p->inode) / sizeof(p->inode[0])))
+	if (inode && p->count < (int)DP_COUNT_OF(p->inode))
 		p->inode[p->count++] = inode;
 }
 
@@ -130,12 +56,15 @@ static int address_matches(const char *hex, size_t hex_len, const struct dp_node
 		return 0;
 	for (size_t w = 0; w < len / 4; w++) {
 		char word[9];
-		uint32_t v;
+		uint64_t v = 0;
+		uint32_t v32;
 
 		memcpy(word, hex + w * 8, 8);
 		word[8] = '\0';
-		v = (uint32_t)strtoul(word, NULL, 16);
-		memcpy(bytes + w * 4, &v, 4);
+		if (!dp_number(word, 16, UINT32_MAX, &v))
+			return 0;
+		v32 = (uint32_t)v;
+		memcpy(bytes + w * 4, &v32, 4);
 	}
 	if (len == 4)
 		return c->family == AF_INET && memcmp(bytes, c->addr, 4) == 0;
@@ -238,15 +167,15 @@ int dp_proc_daemon_sockets(const char *proc, pid_t pid, const struct dp_node_con
 	snprintf(path, sizeof(path), "%s/%d/fd", proc, (int)pid);
 	d = opendir(path);
 	if (!d)
-		return errno == ENOENT ? -ESRCH : errno == EACCES ? -EPERM : -errno;
+		return dp_procfile_error(errno);
 	while ((e = readdir(d)) && count < max && seen++ < FDS_MAX) {
-		uint64_t inode;
+		uint64_t inode, fd;
 
-		if (!isdigit((unsigned char)e->d_name[0]))
+		if (!dp_number(e->d_name, 10, INT32_MAX, &fd))
 			continue;
 		inode = socket_inode(proc, pid, e->d_name);
 		if (inode && is_peer(&peers, inode))
-			ret_fds[count++] = (int)strtol(e->d_name, NULL, 10);
+			ret_fds[count++] = (int)fd;
 	}
 	closedir(d);
 	qsort(ret_fds, (size_t)count, sizeof(ret_fds[0]), by_number);
@@ -263,10 +192,11 @@ int dp_proc_regions(const char *proc, pid_t pid,
 	snprintf(path, sizeof(path), "%s/%d/maps", proc, (int)pid);
 	f = fopen(path, "re");
 	if (!f)
-		return errno == ENOENT ? -ESRCH : errno == EACCES ? -EPERM : -errno;
+		return dp_procfile_error(errno);
 	while (fgets(line, sizeof(line), f) && count < 65536) {
 		char *at = strstr(line, " /dev/shm/shmem_");
 		char name[DP_REGION_NAME_MAX];
+		uint64_t addr;
 		size_t n;
 
 		if (!at)
@@ -277,7 +207,9 @@ int dp_proc_regions(const char *proc, pid_t pid,
 			continue;
 		memcpy(name, at, n);
 		name[n] = '\0';
-		fn(ctx, strtoull(line, NULL, 16), name);
+		if (!dp_number(line, 16, UINT64_MAX, &addr))
+			continue;
+		fn(ctx, addr, name);
 		count++;
 	}
 	fclose(f);
@@ -289,6 +221,7 @@ static int has_socket(const char *proc, pid_t pid, const struct peers *peers)
 	char path[64];
 	struct dirent *e;
 	int found = 0, seen = 0;
+	uint64_t number;
 	DIR *d;
 
 	snprintf(path, sizeof(path), "%s/%d/fd", proc, (int)pid);
@@ -296,7 +229,7 @@ static int has_socket(const char *proc, pid_t pid, const struct peers *peers)
 	if (!d)
 		return 0;
 	while (!found && (e = readdir(d)) && seen++ < FDS_MAX)
-		if (isdigit((unsigned char)e->d_name[0])) {
+		if (dp_number(e->d_name, 10, INT32_MAX, &number)) {
 			uint64_t inode = socket_inode(proc, pid, e->d_name);
 
 			found = inode && is_peer(peers, inode);
@@ -308,9 +241,9 @@ static int has_socket(const char *proc, pid_t pid, const struct peers *peers)
 pid_t dp_proc_node_ancestor(const char *proc, pid_t pid, const struct dp_node_config *config)
 {
 	struct dp_node_config c;
-	struct dp_proc_status st;
+	struct dp_task_stat st;
 
-	for (pid_t p = pid; dp_proc_status(proc, p, &st) == 0 && st.ppid > 1; p = st.ppid)
+	for (pid_t p = pid; dp_task_stat(proc, p, 0, &st) == 0 && st.ppid > 1; p = st.ppid)
 		if (dp_node_config_read(proc, st.ppid, &c) == 0 &&
 		    strcmp(c.node, config->node) == 0 && strcmp(c.dataflow, config->dataflow) == 0)
 			return st.ppid;
@@ -345,7 +278,7 @@ pid_t dp_proc_daemon(const char *proc, pid_t pid, const struct dp_node_config *c
 {
 	struct peers peers = {.count = 0};
 	struct daemon_search s = {.proc = proc, .peers = &peers};
-	struct dp_proc_status st;
+	struct dp_task_stat st;
 
 	if (config->family == AF_UNIX) {
 		read_unix(proc, pid, config, 1, &peers);
@@ -356,7 +289,7 @@ pid_t dp_proc_daemon(const char *proc, pid_t pid, const struct dp_node_config *c
 	if (peers.count == 0)
 		return 0;
 	/* Nearly always its parent, or the parent's parent (uv run). */
-	for (pid_t p = pid; p > 1 && dp_proc_status(proc, p, &st) == 0; p = st.ppid)
+	for (pid_t p = pid; p > 1 && dp_task_stat(proc, p, 0, &st) == 0; p = st.ppid)
 		if (st.ppid > 0 && has_socket(proc, st.ppid, &peers))
 			return st.ppid;
 	dp_proc_each(proc, try_daemon, &s);
@@ -365,14 +298,15 @@ pid_t dp_proc_daemon(const char *proc, pid_t pid, const struct dp_node_config *c
 
 int dp_proc_each(const char *proc, void (*fn)(void *ctx, pid_t pid), void *ctx)
 {
-	struct dirent *e;
 	DIR *d = opendir(proc);
+	struct dirent *e;
+	uint64_t pid;
 
 	if (!d)
 		return -errno;
 	while ((e = readdir(d)))
-		if (isdigit((unsigned char)e->d_name[0]))
-			fn(ctx, (pid_t)strtol(e->d_name, NULL, 10));
+		if (dp_number(e->d_name, 10, INT32_MAX, &pid))
+			fn(ctx, (pid_t)pid);
 	closedir(d);
 	return 0;
 }

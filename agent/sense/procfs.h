@@ -13,23 +13,6 @@
 #include "dora/nodeconfig.h"
 
 /*
- * Reads a whole small file of /proc/PID into buf, NUL-terminated. Returns the bytes (at most
- * len - 1, the rest is left out), or -errno.
- */
-ssize_t dp_proc_read(const char *proc, pid_t pid, const char *name, char *buf, size_t len);
-
-struct dp_proc_status {
-	uint64_t start_time; /* clock ticks since boot: with the pid, the identity */
-	uint64_t sig_caught, sig_ignored;
-	pid_t ppid;
-	uint32_t uid;
-	char comm[16];
-	char state;
-};
-/* 0; -ESRCH gone; -EPERM; -EBADMSG. */
-int dp_proc_status(const char *proc, pid_t pid, struct dp_proc_status *ret);
-
-/*
  * The daemon connections that a process has open: sockets whose peer is the listener of its node
  * configuration. fds ascending (dora opens events, events-close, drop, control in this order).
  * Returns their number (at most max) or -errno.

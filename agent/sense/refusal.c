@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "base/utf8.h"
+
 #define LOG_BEGINS "-- BEGIN PROG LOAD LOG --\n"
 #define LOG_ENDS   "-- END PROG LOAD LOG --"
 
@@ -33,18 +36,6 @@ static bool is_statistics(const char *line)
 	       begins(line, "stack depth ");
 }
 
-static void keep(char *to, size_t size, const char *from, size_t len)
-{
-	if (len >= size)
-		len = size - 1;
-	memcpy(to, from, len);
-	to[len] = '\0';
-	/* Bytes of the library are shown on a terminal. */
-	for (char *p = to; *p; p++)
-		if ((unsigned char)*p < ' ' || (unsigned char)*p >= 0x7f)
-			*p = '?';
-}
-
 static void read_log(struct dp_refusal *r, const char *log)
 {
 	const char *end = strstr(log, LOG_ENDS), *last = NULL;
@@ -63,7 +54,7 @@ static void read_log(struct dp_refusal *r, const char *log)
 		log += len + 1;
 	}
 	if (last)
-		keep(r->said, sizeof(r->said), last, last_len);
+		dp_utf8_copy(r->said, sizeof(r->said), last, last_len);
 }
 
 void dp_refusal_read(struct dp_refusal *r, const char *message)
@@ -81,7 +72,7 @@ void dp_refusal_read(struct dp_refusal *r, const char *message)
 	len = (size_t)(name_end - name);
 	rest = name_end + 1;
 	if (!r->program[0] && strstr(rest, "load failed"))
-		keep(r->program, sizeof(r->program), name, len);
+		dp_utf8_copy(r->program, sizeof(r->program), name, len);
 	if (r->said[0] || strlen(r->program) != len || strncmp(r->program, name, len) != 0)
 		return;
 	rest = strstr(rest, LOG_BEGINS);
@@ -90,21 +81,27 @@ void dp_refusal_read(struct dp_refusal *r, const char *message)
 }
 
 /* Shows a message; of a verifier's log its last lines. */
-static void show(const char *message)
+static void show(char *message)
 {
-	const char *log = strstr(message, LOG_BEGINS), *from;
+	char *log = strstr(message, LOG_BEGINS), *from;
 	int lines = 0;
 
 	if (!log) {
-		fputs(message, stderr);
+		dp_log_lines(message);
 		return;
 	}
 	log += sizeof(LOG_BEGINS) - 1;
 	for (from = message + strlen(message); from > log; from--)
 		if (from[-1] == '\n' && ++lines > LOG_LINES)
 			break;
-	fprintf(stderr, "%.*s%s%s", (int)(log - message), message,
-		from > log ? "(its beginning is left out)\n" : "", from);
+	if (from > log) {
+		log[-1] = '\0'; /* of LOG_BEGINS' newline */
+		dp_log_lines(message);
+		dp_log_lines("(its beginning is left out)");
+		dp_log_lines(from);
+	} else {
+		dp_log_lines(message);
+	}
 }
 
 static int hear(enum libbpf_print_level level, const char *format, va_list args)

@@ -9,12 +9,12 @@
 #include <string.h>
 
 #include "act/stop_command.h"
+#include "base/clock.h"
+#include "base/task.h"
+#include "base/units.h"
 #include "dora/nodeconfig.h"
 #include "python/pyprocess.h"
-#include "sense/clock.h"
 #include "sense/procfs.h"
-
-#define MS 1000000ULL
 
 #define CONNS_MAX       16
 #define RETRY_NS        (20 * MS)    /* between tries at a process that is still starting */
@@ -22,6 +22,8 @@
 #define RESCAN_NS       (1000 * MS)  /* interpreters, signal masks, dora version */
 #define SIGNAL_CHECK_NS (10 * MS)
 #define DAEMON_TRIES    5
+
+static const char no_such_process[] = "no such process; `dora-probe list` shows the nodes";
 
 struct target {
 	pid_t pid; /* 0: slot free */
@@ -132,14 +134,16 @@ static void say(char *buf, size_t len, const char *words)
 static void refresh_facts(struct target *x)
 {
 	struct dp_rec_node *f = &x->facts;
-	struct dp_proc_status st;
+	struct dp_task_status status;
+	struct dp_task_stat stat;
 	char dora[sizeof(f->dora)];
 
-	if (dp_proc_status("/proc", x->pid, &st) == 0) {
-		f->start_time = st.start_time;
-		f->signals_caught = st.sig_caught;
-		f->signals_ignored = st.sig_ignored;
-		f->uid = st.uid;
+	if (dp_task_stat("/proc", x->pid, 0, &stat) == 0 &&
+	    dp_task_status("/proc", x->pid, 0, &status) == 0) {
+		f->start_time = stat.start_time;
+		f->signals_caught = status.signals_caught;
+		f->signals_ignored = status.signals_ignored;
+		f->uid = status.uid;
 	}
 	f->is_dora = x->is_dora && !x->heir_of;
 	if (f->is_dora) {
@@ -311,7 +315,7 @@ static int settle(struct dp_targets *t, struct target *x, uint64_t now)
 		}
 		if (err && !x->is_dora) {
 			if (x->named)
-				fprintf(stderr, "dora-probe: %d: %s\n", (int)x->pid, why);
+				t->sink.say(t->sink.ctx, x->pid, why);
 			let_go(t, x, why);
 			return err;
 		}
@@ -384,7 +388,7 @@ static int selected(const struct dp_targets *t, pid_t pid, const struct dp_node_
 static int take(struct dp_targets *t, pid_t pid, int running)
 {
 	struct dp_node_config config;
-	struct dp_proc_status st;
+	struct dp_task_stat stat;
 	struct target *x = NULL;
 	int err, named = is_named(&t->wanted, pid);
 
@@ -397,20 +401,14 @@ static int take(struct dp_targets *t, pid_t pid, int running)
 		return 1;
 	if (err && err != -ENOENT && err != -EBADMSG) {
 		if (named)
-			fprintf(stderr,
-				err == -ESRCH
-					? "dora-probe: %d: no such process; `dora-probe list` "
-					  "shows the nodes\n"
-					: "dora-probe: %d: may not be read; run as root (sudo)\n",
-				(int)pid);
+			t->sink.say(t->sink.ctx, pid,
+				    err == -ESRCH ? no_such_process
+						  : "may not be read; run as root (sudo)");
 		return err;
 	}
-	if (dp_proc_status("/proc", pid, &st) < 0) {
+	if (dp_task_stat("/proc", pid, 0, &stat) < 0) {
 		if (named)
-			fprintf(stderr,
-				"dora-probe: %d: no such process; `dora-probe list` shows "
-				"the nodes\n",
-				(int)pid);
+			t->sink.say(t->sink.ctx, pid, no_such_process);
 		return -ESRCH;
 	}
 	for (int i = 0; i < DP_MAX_TARGETS && !x; i++)
@@ -422,7 +420,7 @@ static int take(struct dp_targets *t, pid_t pid, int running)
 	}
 	memset(x, 0, sizeof(*x));
 	x->pid = pid;
-	x->start_time = st.start_time;
+	x->start_time = stat.start_time;
 	x->named = (uint8_t)named;
 	x->since_ns = dp_now();
 	if (!err) {
@@ -711,11 +709,12 @@ static void emit_edge(struct dp_targets *t, struct target *x, int error)
 }
 
 /*
- * A source that was asked for and cannot be had: the node's reason says so from now on, and standard
- * error once a process, since holds without a waiter stay unconfirmed meanwhile.
+ * A source that was asked for and cannot be had: the node's reason says so from now on, and a
+ * message once a process, since holds without a waiter stay unconfirmed meanwhile.
  */
 static void refuse_edge(struct dp_targets *t, struct target *x, int err)
 {
+	char hint[DP_REASON_MAX + 32];
 	bool first = !x->no_edge[0];
 
 	if (err == -ENOENT)
@@ -729,8 +728,8 @@ static void refuse_edge(struct dp_targets *t, struct target *x, int err)
 			 strerror(-err),
 			 err == -EACCES || err == -EPERM ? ", CAP_SYS_ADMIN is missing" : "");
 	if (first) {
-		fprintf(stderr, "dora-probe: %d: %s; see: dora-probe doctor\n", (int)x->pid,
-			x->no_edge);
+		snprintf(hint, sizeof(hint), "%s; see: dora-probe doctor", x->no_edge);
+		t->sink.say(t->sink.ctx, x->pid, hint);
 		refresh_facts(x);
 		emit_facts(t, x);
 	}

@@ -16,6 +16,8 @@ struct dp_targets;
 
 struct dp_targets_sink {
 	void (*record)(void *ctx, const struct dp_record *r);
+	/* What the user is to know of a process and no record tells: one sentence. */
+	void (*say)(void *ctx, pid_t pid, const char *sentence);
 	void *ctx;
 };
 
@@ -26,8 +28,7 @@ void dp_targets_free(struct dp_targets *t);
 
 /*
  * Takes up what matches now. Returns how many are watched; for --pid -ESRCH, -ENOENT (neither
- * Python nor a dora node), -EPERM … when none of them can be, with a sentence per refused process
- * on standard error.
+ * Python nor a dora node), -EPERM … when none of them can be, with a sentence about each.
  */
 int dp_targets_scan(struct dp_targets *t);
 

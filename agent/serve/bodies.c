@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 /* libmicrohttpd has sent the last byte to the last reader, and we have let go too. */
 static void body_free(void *cls)
 {
@@ -56,7 +58,7 @@ static int body_fill(struct dp_http *h, struct body *b)
 
 static int body_make(struct dp_http *h, struct body *b, enum dp_metrics_format format, int gzip)
 {
-	uint64_t begin = now_ns();
+	uint64_t begin = dp_now();
 	int r;
 
 	b->http = h;
@@ -78,7 +80,7 @@ static int body_make(struct dp_http *h, struct body *b, enum dp_metrics_format f
 	MHD_add_response_header(b->response, "X-Content-Type-Options", "nosniff");
 	if (gzip)
 		MHD_add_response_header(b->response, "Content-Encoding", "gzip");
-	dp_metrics_rendered(h->metrics, now_ns() - begin);
+	dp_metrics_rendered(h->metrics, dp_now() - begin);
 	return 0;
 }
 
@@ -96,7 +98,7 @@ struct body *body_get(struct dp_http *h, enum dp_metrics_format format, int gzip
 			room = b;
 	}
 	if (newest) {
-		if (now_ns() - newest->made_ns < DP_HTTP_CACHE_NS || (newest->readers && !room))
+		if (dp_now() - newest->made_ns < DP_HTTP_CACHE_NS || (newest->readers && !room))
 			return newest;
 		if (!newest->readers)
 			room = newest;

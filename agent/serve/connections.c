@@ -4,6 +4,9 @@
 
 #include <sys/socket.h>
 
+#include "base/clock.h"
+#include "base/units.h"
+
 /*
  * Past so many connections the oldest whose request has not come whole makes room for a new one, and
  * who needs longer than DP_HTTP_CROWDED_S loses its place: a scrape takes milliseconds.
@@ -60,7 +63,7 @@ void connection_notify(void *cls, struct MHD_Connection *mc, void **socket_conte
 	for (unsigned int i = 0; info && i < DP_HTTP_CONNECTIONS; i++) {
 		c = &h->connections[i];
 		if (c->fd < 0) {
-			*c = (struct connection){.fd = info->connect_fd, .since_ns = now_ns()};
+			*c = (struct connection){.fd = info->connect_fd, .since_ns = dp_now()};
 			*socket_context = c;
 			h->open_count++;
 			return;
@@ -81,19 +84,19 @@ void request_ended(void *cls, struct MHD_Connection *mc, void **request,
 	*request = NULL;
 	if (c) {
 		c->busy = 0;
-		c->since_ns = now_ns();
+		c->since_ns = dp_now();
 	}
 }
 
 void connections_end_slow(struct dp_http *h)
 {
 	uint64_t limit = h->open_count >= CROWDED ? DP_HTTP_CROWDED_S : DP_HTTP_REQUEST_S;
-	uint64_t now = now_ns();
+	uint64_t now = dp_now();
 
 	for (unsigned int i = 0; i < DP_HTTP_CONNECTIONS; i++) {
 		struct connection *c = &h->connections[i];
 
-		if (c->fd >= 0 && !c->ended && now - c->since_ns >= limit * 1000000000)
+		if (c->fd >= 0 && !c->ended && now - c->since_ns >= limit * SEC)
 			connection_end(c);
 	}
 }

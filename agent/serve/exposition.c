@@ -10,6 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/number.h"
+#include "base/procfile.h"
+
 static void put_info(struct out *o, const struct series *s)
 {
 	struct dp_metrics_text *t = o->t;
@@ -238,31 +242,28 @@ static unsigned int open_fds(void)
 }
 
 /* Pages of size and resident set, from /proc/self/statm. 0 or -errno. */
-static int memory_pages(unsigned long *ret_size, unsigned long *ret_resident)
+static int memory_pages(uint64_t *ret_size, uint64_t *ret_resident)
 {
-	FILE *f = fopen("/proc/self/statm", "re");
-	int ok;
+	char text[128];
+	ssize_t n = dp_procfile_read("/proc/self/statm", text, sizeof(text));
+	const char *p;
 
-	if (!f)
-		return -errno;
-	ok = fscanf(f, "%lu %lu", ret_size, ret_resident) == 2;
-	fclose(f);
-	return ok ? 0 : -EIO;
+	if (n < 0)
+		return (int)n;
+	p = dp_number(text, 10, UINT64_MAX, ret_size);
+	return p && *p == ' ' && dp_number(p + 1, 10, UINT64_MAX, ret_resident) ? 0 : -EBADMSG;
 }
 
 static void put_self(struct out *o, const struct dp_metrics *m, unsigned int id)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	unsigned long size, resident;
-	struct timespec ts;
+	uint64_t size, resident;
 	struct rlimit rl;
 	unsigned int n;
 
 	switch ((enum dp_metric_id)id) {
 	case DP_METRIC_CPU:
-		if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts) == 0)
-			line_seconds(o, "", "",
-				     (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec);
+		line_seconds(o, "", "", dp_clock_ns(CLOCK_PROCESS_CPUTIME_ID));
 		break;
 	case DP_METRIC_RSS:
 		if (memory_pages(&size, &resident) == 0)

@@ -10,11 +10,13 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/array.h"
+#include "base/units.h"
 #include "serve/http_state.h"
 #include "serve/negotiation.h"
 
-#define TICK_NS   1000000000
-#define AGAIN_NS  1000000
+#define TICK_NS   SEC
+#define AGAIN_NS  MS
 #define TURNS_MAX 4
 
 static enum MHD_Result answer_ready(struct dp_http *h, struct MHD_Connection *c)
@@ -120,10 +122,12 @@ static int watch_fd(struct dp_http *h, int fd)
 }
 
 /* First in `ns` (at most a second), then every second. */
-static int timer_set(int fd, long ns)
+static int timer_set(int fd, uint64_t ns)
 {
-	struct itimerspec t = {.it_interval = {.tv_sec = TICK_NS / 1000000000},
-			       .it_value = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000}};
+	struct itimerspec t = {
+		/* NOLINTNEXTLINE(misc-redundant-expression): a tick happens to be a second */
+		.it_interval = {.tv_sec = (time_t)(TICK_NS / SEC)},
+		.it_value = {.tv_sec = (time_t)(ns / SEC), .tv_nsec = (long)(ns % SEC)}};
 
 	return timerfd_settime(fd, 0, &t, NULL) ? -errno : 0;
 }
@@ -219,7 +223,7 @@ void dp_http_close(struct dp_http *h)
 	       (struct MHD_Response *[]){h->root, h->healthz, h->ready, h->not_found, h->bad_method,
 					 h->failed, h->busy},
 	       sizeof(fixed_ones));
-	for (unsigned int i = 0; i < sizeof(fixed_ones) / sizeof(fixed_ones[0]); i++)
+	for (unsigned int i = 0; i < DP_COUNT_OF(fixed_ones); i++)
 		if (fixed_ones[i])
 			MHD_destroy_response(fixed_ones[i]);
 	if (h->epoll_fd >= 0)

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/units.h"
 #include "serve/metrics.h"
 
 #define DP_HTTP_CONNECTIONS        128
@@ -19,7 +20,7 @@
 #define DP_HTTP_IDLE_S             10   /* without a byte in either direction */
 #define DP_HTTP_REQUEST_S          30   /* from the first byte to the last, or between requests */
 #define DP_HTTP_CROWDED_S          2    /* the same in a crowd */
-#define DP_HTTP_CACHE_NS           500000000ULL /* an exposition is served again for so long */
+#define DP_HTTP_CACHE_NS           (500 * MS) /* an exposition is served again for so long */
 
 struct dp_http;
 

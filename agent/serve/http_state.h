@@ -9,7 +9,6 @@
 #include <microhttpd.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 #include <zlib.h>
 
 #include "serve/http.h"
@@ -56,15 +55,6 @@ struct dp_http {
 	uint8_t z_ready;
 	struct body bodies[BODIES_MAX];
 };
-
-/* Of CLOCK_MONOTONIC. */
-static inline uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 /* ---- bodies.c ---- */
 

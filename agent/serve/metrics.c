@@ -8,10 +8,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
+
 struct dp_metrics *dp_metrics_new(const char *version, const struct dp_node_views *views)
 {
 	struct dp_metrics *m = calloc(1, sizeof(*m));
-	struct timespec now;
 
 	if (!m)
 		return NULL;
@@ -19,8 +20,7 @@ struct dp_metrics *dp_metrics_new(const char *version, const struct dp_node_view
 		m->views = *views;
 	metrics_clean(m->version, sizeof(m->version), version);
 	m->overhead = -1;
-	if (clock_gettime(CLOCK_REALTIME, &now) == 0)
-		m->start_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	m->start_ns = dp_clock_ns(CLOCK_REALTIME);
 	return m;
 }
 

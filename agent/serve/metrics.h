@@ -13,12 +13,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/units.h"
 #include "dora_probe/finding.h"
 #include "dora_probe/metrics.h"
 #include "model/model.h"
 
 #define DP_METRICS_NODES        DP_MAX_TARGETS
-#define DP_METRICS_EXPIRY_NS    (300 * 1000000000ULL)
+#define DP_METRICS_EXPIRY_NS    (300 * SEC)
 #define DP_METRICS_PROGRAMS_MAX 64
 #define DP_METRICS_BODY_MAX     (16u << 20) /* an exposition that would be longer is refused */
 /* OpenMetrics 1.0, "Exemplars": names and values together */

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/units.h"
+
 _Static_assert(sizeof("function") - 1 + sizeof("line") - 1 + 10 + DP_FUNCTION_MAX <=
 		       DP_METRICS_EXEMPLAR_CHARS,
 	       "an exemplar of function and line fits OpenMetrics' limit whatever they are");
@@ -61,11 +63,11 @@ void put_u64(struct dp_metrics_text *t, uint64_t v)
 
 void put_seconds(struct dp_metrics_text *t, uint64_t ns)
 {
-	uint64_t frac = ns % 1000000000;
+	uint64_t frac = ns % SEC;
 	char b[10] = ".000000000";
 	size_t n = sizeof(b);
 
-	put_u64(t, ns / 1000000000);
+	put_u64(t, ns / SEC);
 	for (size_t i = n; i > 1; frac /= 10)
 		b[--i] = (char)('0' + frac % 10);
 	while (n > 2 && b[n - 1] == '0')

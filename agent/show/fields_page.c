@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "dora_probe/finding.h"
 #include "dora_probe/names.h"
 
@@ -152,7 +153,7 @@ static const struct section {
 	SECTION(line, "line") DP_FINDING_EVENTS(SECTION_OF_EVENT) SECTION(summary, "summary")
 		SECTION(summary_end, "summary") SECTION(summary_node, "summary.nodes")
 			SECTION(blame, "summary.nodes.blame")};
-#define SECTIONS (sizeof(sections) / sizeof(sections[0]))
+#define SECTIONS (DP_COUNT_OF(sections))
 
 static bool goes_on(size_t i)
 {

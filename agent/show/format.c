@@ -1,98 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* Durations, times, sizes and signals for people and for JSON (show.h). */
+#include "base/array.h"
+#include "base/signals.h"
+#include "base/units.h"
+#include "base/uuid.h"
 #include "show/show.h"
 
-#include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
-
-#define US   1000ULL
-#define MS   (1000 * US)
-#define SEC  (1000 * MS)
-#define MIN  (60 * SEC)
-#define HOUR (60 * MIN)
-#define DAY  (24 * HOUR)
-
-/* Parts of `unit` in ns; `up` 1 rounds up. Saturates instead of wrapping. */
-static uint64_t parts(uint64_t ns, uint64_t unit, int up)
-{
-	return ns / unit + (up && ns % unit ? 1 : 0);
-}
-
-/*
- * A duration is cut, not rounded, so that no proven time is ever printed longer than it was; the
- * upper end of a range (`up`) is rounded up for the same reason. Rounding up may carry into the
- * next unit (59.99 s): then that unit is used.
- */
-static char *duration(uint64_t ns, int up, char *buf, size_t len)
-{
-	uint64_t p;
-
-	if (ns == DP_NULL) {
-		snprintf(buf, len, "unknown time");
-	} else if (ns < US) {
-		snprintf(buf, len, "%llu ns", (unsigned long long)ns);
-	} else if (parts(ns, US, up) < 1000) {
-		snprintf(buf, len, "%llu µs", (unsigned long long)parts(ns, US, up));
-	} else if (parts(ns, 100 * US, up) < 100) {
-		p = parts(ns, 100 * US, up);
-		snprintf(buf, len, "%llu.%llu ms", (unsigned long long)(p / 10),
-			 (unsigned long long)(p % 10));
-	} else if (parts(ns, MS, up) < 1000) {
-		snprintf(buf, len, "%llu ms", (unsigned long long)parts(ns, MS, up));
-	} else if (parts(ns, 10 * MS, up) < 1000) {
-		p = parts(ns, 10 * MS, up);
-		snprintf(buf, len, "%llu.%02llu s", (unsigned long long)(p / 100),
-			 (unsigned long long)(p % 100));
-	} else if (parts(ns, 100 * MS, up) < 600) {
-		p = parts(ns, 100 * MS, up);
-		snprintf(buf, len, "%llu.%llu s", (unsigned long long)(p / 10),
-			 (unsigned long long)(p % 10));
-	} else if (parts(ns, SEC, up) < 3600) {
-		p = parts(ns, SEC, up);
-		snprintf(buf, len, "%llu min %llu s", (unsigned long long)(p / 60),
-			 (unsigned long long)(p % 60));
-	} else if (parts(ns, MIN, up) < 48ULL * 60) {
-		p = parts(ns, MIN, up);
-		snprintf(buf, len, "%llu h %llu min", (unsigned long long)(p / 60),
-			 (unsigned long long)(p % 60));
-	} else {
-		p = parts(ns, HOUR, up);
-		snprintf(buf, len, "%llu d %llu h", (unsigned long long)(p / 24),
-			 (unsigned long long)(p % 24));
-	}
-	return buf;
-}
-
-char *dp_format_duration(uint64_t ns, char *buf, size_t len)
-{
-	return duration(ns, 0, buf, len);
-}
-
-char *dp_format_duration_up(uint64_t ns, char *buf, size_t len)
-{
-	return duration(ns, 1, buf, len);
-}
-
-char *dp_format_range(uint64_t lo_ns, uint64_t hi_ns, char *buf, size_t len)
-{
-	char lo[32], hi[32], *lo_unit, *hi_unit;
-
-	duration(lo_ns, 0, lo, sizeof(lo));
-	duration(hi_ns, 1, hi, sizeof(hi));
-	lo_unit = strchr(lo, ' ');
-	hi_unit = strchr(hi, ' ');
-	if (strcmp(lo, hi) == 0) {
-		snprintf(buf, len, "%s", lo);
-		return buf;
-	}
-	/* "between 1.20 and 1.25 s", but "between 59.9 s and 1 min 2 s". */
-	if (lo_unit && hi_unit && strcmp(lo_unit, hi_unit) == 0)
-		*lo_unit = '\0';
-	snprintf(buf, len, "between %s and %s", lo, hi);
-	return buf;
-}
 
 char *dp_format_bytes(uint64_t bytes, char *buf, size_t len)
 {
@@ -104,7 +19,7 @@ char *dp_format_bytes(uint64_t bytes, char *buf, size_t len)
 		snprintf(buf, len, "%llu B", (unsigned long long)bytes);
 		return buf;
 	}
-	while (i + 1 < sizeof(units) / sizeof(units[0]) && bytes / unit >= 1000) {
+	while (i + 1 < DP_COUNT_OF(units) && bytes / unit >= 1000) {
 		unit *= 1000;
 		i++;
 	}
@@ -160,28 +75,14 @@ char *dp_format_local_time(int64_t wall_ns, char *buf, size_t len, int *ret_day)
 
 char *dp_format_signal(uint32_t sig, char *buf, size_t len)
 {
-	const char *name = sig > 0 && sig < 32 ? sigabbrev_np((int)sig) : NULL;
-
-	if (name)
-		snprintf(buf, len, "SIG%s", name);
-	else if (sig >= (uint32_t)SIGRTMIN && sig <= (uint32_t)SIGRTMAX)
-		snprintf(buf, len, "SIGRTMIN+%u", sig - (uint32_t)SIGRTMIN);
-	else
-		snprintf(buf, len, "signal %u", sig);
-	return buf;
+	return dp_signal_text(sig, buf, len);
 }
 
 char *dp_format_token(const uint8_t token[DP_TOKEN_LEN], char *buf, size_t len)
 {
-	char hex[37], *p = hex;
+	char text[37];
 
-	for (int i = 0; i < DP_TOKEN_LEN; i++) {
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			*p++ = '-';
-		*p++ = "0123456789abcdef"[token[i] >> 4];
-		*p++ = "0123456789abcdef"[token[i] & 15];
-	}
-	*p = '\0';
-	snprintf(buf, len, "%s", hex);
+	dp_uuid_text(text, token);
+	snprintf(buf, len, "%s", text);
 	return buf;
 }

@@ -5,6 +5,7 @@
  * comma can never get in.
  */
 #include "show/render.h"
+#include "base/array.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -200,7 +201,7 @@ static const char *disposition_name(unsigned int d)
 		[DP_SIGDISP_CAUGHT] = "caught",
 	};
 
-	return d < sizeof(names) / sizeof(names[0]) ? names[d] : NULL;
+	return d < DP_COUNT_OF(names) ? names[d] : NULL;
 }
 
 static void put_READINESS(struct dp_line *l, const char *name, const struct dp_node_finding *n)

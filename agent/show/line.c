@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REPLACEMENT 0xFFFDu
+#include "base/utf8.h"
 
 void dp_line_free(struct dp_line *l)
 {
@@ -77,63 +77,9 @@ void dp_line_fill(struct dp_line *l, char c, size_t count)
 		dp_line_add(l, &c, 1);
 }
 
-/*
- * One character of a NUL-terminated string: its code point in *ret and the bytes it takes. What is
- * not UTF-8 (overlong forms, surrogates, beyond U+10FFFF, cut short) gives U+FFFD once for each
- * longest prefix of a valid sequence, as the Unicode standard (chapter 3, table 3-7) recommends.
- */
-static size_t decode(const unsigned char *s, uint32_t *ret)
-{
-	unsigned char low = 0x80, high = 0xBF;
-	uint32_t c = s[0];
-	size_t more;
-
-	*ret = REPLACEMENT;
-	if (c < 0x80) {
-		*ret = c;
-		return 1;
-	}
-	if (c >= 0xC2 && c <= 0xDF) {
-		more = 1;
-		c &= 0x1F;
-	} else if (c >= 0xE0 && c <= 0xEF) {
-		more = 2;
-		low = c == 0xE0 ? 0xA0 : low;
-		high = c == 0xED ? 0x9F : high;
-		c &= 0x0F;
-	} else if (c >= 0xF0 && c <= 0xF4) {
-		more = 3;
-		low = c == 0xF0 ? 0x90 : low;
-		high = c == 0xF4 ? 0x8F : high;
-		c &= 0x07;
-	} else {
-		return 1;
-	}
-	for (size_t i = 1; i <= more; i++) {
-		if (s[i] < low || s[i] > high)
-			return i;
-		low = 0x80;
-		high = 0xBF;
-		c = c << 6 | (s[i] & 0x3Fu);
-	}
-	*ret = c;
-	return more + 1;
-}
-
-/*
- * Characters that a terminal or a reader acts on instead of showing them: C0 and C1 controls, and
- * the invisible ones that reorder or hide text (Unicode technical report 36, section 2.4).
- */
-static int is_active(uint32_t c)
-{
-	return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0x61C || (c >= 0x200B && c <= 0x200F) ||
-	       (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF ||
-	       (c >= 0xE0000 && c <= 0xE007F);
-}
-
 void dp_line_json(struct dp_line *l, const char *s)
 {
-	const unsigned char *p = (const unsigned char *)s;
+	const char *p = s;
 
 	if (!s) {
 		dp_line_str(l, "null");
@@ -142,7 +88,7 @@ void dp_line_json(struct dp_line *l, const char *s)
 	dp_line_str(l, "\"");
 	while (*p) {
 		uint32_t c;
-		size_t n = decode(p, &c);
+		size_t n = dp_utf8_decode(p, SIZE_MAX, &c);
 
 		if (c == '"' || c == '\\')
 			dp_line_fmt(l, "\\%c", (char)c);
@@ -150,15 +96,15 @@ void dp_line_json(struct dp_line *l, const char *s)
 			dp_line_str(l, "\\n");
 		else if (c == '\t')
 			dp_line_str(l, "\\t");
-		else if (is_active(c) && c > 0xFFFF)
+		else if (c == UINT32_MAX)
+			dp_line_str(l, DP_UTF8_REPLACED);
+		else if (!dp_utf8_may_show(c) && c > 0xFFFF)
 			dp_line_fmt(l, "\\u%04x\\u%04x", 0xD800 + ((c - 0x10000) >> 10),
 				    0xDC00 + ((c - 0x10000) & 0x3FF));
-		else if (is_active(c))
+		else if (!dp_utf8_may_show(c))
 			dp_line_fmt(l, "\\u%04x", c);
-		else if (c == REPLACEMENT)
-			dp_line_str(l, "\xEF\xBF\xBD");
 		else
-			dp_line_add(l, (const char *)p, n);
+			dp_line_add(l, p, n);
 		p += n;
 	}
 	dp_line_str(l, "\"");
@@ -166,25 +112,25 @@ void dp_line_json(struct dp_line *l, const char *s)
 
 size_t dp_line_text(struct dp_line *l, const char *s)
 {
-	const unsigned char *p = (const unsigned char *)s;
+	const char *p = s;
 	size_t columns = 0;
 
 	while (*p) {
 		char escape[16];
 		uint32_t c;
-		size_t n = decode(p, &c);
+		size_t n = dp_utf8_decode(p, SIZE_MAX, &c);
 
-		if (is_active(c)) {
+		if (c == UINT32_MAX) {
+			dp_line_str(l, DP_UTF8_REPLACED);
+			columns++;
+		} else if (!dp_utf8_may_show(c)) {
 			int len = snprintf(escape, sizeof(escape),
 					   c < 0x100 ? "\\x%02x" : "\\u%04x", c);
 
 			dp_line_add(l, escape, (size_t)len);
 			columns += (size_t)len;
 		} else {
-			if (c == REPLACEMENT)
-				dp_line_str(l, "\xEF\xBF\xBD");
-			else
-				dp_line_add(l, (const char *)p, n);
+			dp_line_add(l, p, n);
 			columns++;
 		}
 		p += n;
@@ -204,9 +150,8 @@ void dp_line_html(struct dp_line *l, const char *s, size_t len)
 		while (n < len && n < sizeof(plain) - 1 && (s[n] == '\0' || !strchr(marks, s[n])))
 			n++;
 		/* Not in the middle of a character, which would spoil it. */
-		if (n == sizeof(plain) - 1)
-			while (n > sizeof(plain) - 5 && ((unsigned char)s[n] & 0xC0) == 0x80)
-				n--;
+		if (n == sizeof(plain) - 1 && n < len && dp_utf8_cut(s, n) >= sizeof(plain) - 4)
+			n = dp_utf8_cut(s, n);
 		if (n == 0) {
 			if (*s == '\n')
 				dp_line_str(l, "\n");

@@ -2,6 +2,8 @@
 /* The row that a finding's sentence stands in (row.h). */
 #include "show/row.h"
 
+#include "base/hash.h"
+#include "base/units.h"
 #include "show/words.h"
 
 #include <stdio.h>
@@ -38,8 +40,7 @@ void row_begin(struct dp_line *l, struct dp_text_state *s, const struct dp_show_
 
 	if (f->wall_offset_ns == DP_SNULL) {
 		/* No wall clock yet: seconds of the monotonic clock, marked as such. */
-		snprintf(time, sizeof(time), "+%llu.%03llu",
-			 (unsigned long long)(f->t_ns / 1000000000),
+		snprintf(time, sizeof(time), "+%llu.%03llu", (unsigned long long)(f->t_ns / SEC),
 			 (unsigned long long)(f->t_ns / 1000000 % 1000));
 	} else {
 		dp_format_local_time((int64_t)(f->t_ns + (uint64_t)f->wall_offset_ns), time,
@@ -74,10 +75,8 @@ void row_below(struct dp_line *l, const struct dp_text_state *s, const char *tex
 
 int row_is_new_advice(struct dp_text_state *s, uint32_t pid, const char *advice)
 {
-	uint32_t hash = 2166136261u; /* FNV-1a */
+	uint32_t hash = dp_hash_fold(dp_hash_text(DP_HASH_START, advice));
 
-	for (const char *c = advice; *c; c++)
-		hash = (hash ^ (uint8_t)*c) * 16777619u;
 	for (uint32_t i = 0; i < DP_TEXT_ADVISED; i++)
 		if (s->advised[i].pid == pid && s->advised[i].hash == hash)
 			return 0;

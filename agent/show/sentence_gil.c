@@ -2,6 +2,7 @@
 /* Sentences about holds of the GIL and waits for it. */
 #include "show/sentence.h"
 
+#include "base/duration.h"
 #include "show/row.h"
 #include "show/words.h"
 
@@ -22,7 +23,7 @@ static void put_hold_length(struct dp_line *l, const struct dp_hold_finding *h)
 	case DP_PRECISION_BOUNDED:
 		if (most != DP_NULL && most >= proven) {
 			dp_line_fmt(l, "held the GIL for %s",
-				    dp_format_range(proven, most, buf, sizeof(buf)));
+				    dp_duration_range(proven, most, buf, sizeof(buf)));
 			return;
 		}
 		break;

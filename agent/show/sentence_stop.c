@@ -2,6 +2,9 @@
 /* Sentences about a stop: what it would take, signals, what the guard did, the exit. */
 #include "show/sentence.h"
 
+#include "base/array.h"
+#include "base/duration.h"
+#include "base/units.h"
 #include "show/row.h"
 #include "show/words.h"
 
@@ -9,7 +12,7 @@
  * Python runs a signal's handler between two bytecodes, within microseconds of an idle main thread;
  * a tenth of a second is what a person notices as a pause (Nielsen's limit for "instant").
  */
-#define SLOW_SIGNAL_NS 100000000ULL
+#define SLOW_SIGNAL_NS (100 * MS)
 
 void text_forecast(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
 		   const struct dp_finding *f)
@@ -26,8 +29,8 @@ void text_forecast(struct dp_line *l, struct dp_text_state *s, const struct dp_s
 		return;
 	}
 	dp_line_fmt(l, "stopped now, it would need %s%s", p->at_least ? "at least " : "",
-		    p->at_least ? dp_format_duration(p->need_ns, need, sizeof(need))
-				: dp_format_duration_up(p->need_ns, need, sizeof(need)));
+		    p->at_least ? dp_duration_text(p->need_ns, need, sizeof(need))
+				: dp_duration_text_up(p->need_ns, need, sizeof(need)));
 	dp_line_str(l, " of a grace period of ");
 	put_duration(l, p->grace_ns);
 	dp_line_str(l, p->at_risk ? ": at risk of being killed\n" : "\n");
@@ -73,7 +76,7 @@ void text_stop(struct dp_line *l, struct dp_text_state *s, const struct dp_show_
 	};
 	const struct dp_stop_finding *p = &f->u.stop;
 
-	_Static_assert(sizeof(reasons) / sizeof(reasons[0]) == DP_STOP_COUNT, "words for each");
+	_Static_assert(DP_COUNT_OF(reasons) == DP_STOP_COUNT, "words for each");
 	if (o->verbose < 0)
 		return;
 	row_begin(l, s, o, f, "stop", BOLD);
@@ -114,8 +117,8 @@ void text_action(struct dp_line *l, struct dp_text_state *s, const struct dp_sho
 	const struct dp_action_finding *a = &f->u.action;
 	const char *const *words = a->signal ? done : run;
 
-	_Static_assert(sizeof(names) / sizeof(names[0]) == DP_ACTION_COUNT, "words for each");
-	_Static_assert(sizeof(done) / sizeof(done[0]) == DP_RESULT_COUNT, "words for each");
+	_Static_assert(DP_COUNT_OF(names) == DP_ACTION_COUNT, "words for each");
+	_Static_assert(DP_COUNT_OF(done) == DP_RESULT_COUNT, "words for each");
 	row_begin(l, s, o, f, "action", BOLD);
 	dp_line_str(l, a->action < DP_ACTION_COUNT ? names[a->action] : "unknown action");
 	dp_line_str(l, ": ");

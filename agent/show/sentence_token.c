@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/array.h"
+#include "base/duration.h"
 #include "show/row.h"
 #include "show/words.h"
 
@@ -22,11 +24,11 @@ static void put_alike(struct dp_line *l, const struct dp_text_state *s, struct d
 	};
 	char least[32], most[32], text[512];
 
-	_Static_assert(sizeof(ends) / sizeof(ends[0]) == DP_TOKEN_COUNT, "words for each state");
+	_Static_assert(DP_COUNT_OF(ends) == DP_TOKEN_COUNT, "words for each state");
 	if (!a->hidden)
 		return;
-	dp_format_duration(a->least_ns, least, sizeof(least));
-	dp_format_duration(a->most_ns, most, sizeof(most));
+	dp_duration_text(a->least_ns, least, sizeof(least));
+	dp_duration_text(a->most_ns, most, sizeof(most));
 	snprintf(text, sizeof(text),
 		 "and %u more (%s) %s alike, pending for %s to %s; -v shows each", a->hidden,
 		 a->way, a->state < DP_TOKEN_COUNT ? ends[a->state] : "ended", least, most);
@@ -97,7 +99,7 @@ void text_token(struct dp_line *l, struct dp_text_state *s, const struct dp_show
 	const struct dp_token_finding *t = &f->u.token;
 	char uuid[40], bytes[32];
 
-	_Static_assert(sizeof(ends) / sizeof(ends[0]) == DP_TOKEN_COUNT, "words for each state");
+	_Static_assert(DP_COUNT_OF(ends) == DP_TOKEN_COUNT, "words for each state");
 	if (o->verbose < 0 || (o->verbose == 0 && only_counted(l, s, f)))
 		return;
 	row_begin(l, s, o, f, "token", t->state == DP_TOKEN_ABANDONED ? YELLOW : PLAIN);

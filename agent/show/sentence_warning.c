@@ -2,6 +2,7 @@
 /* The sentence of a warning, and of its end. */
 #include "show/sentence.h"
 
+#include "base/array.h"
 #include "show/row.h"
 #include "show/words.h"
 
@@ -116,7 +117,7 @@ static void put_resolved(struct dp_line *l, const struct dp_warning_finding *w)
 		[DP_WARN_DEADLOCK] = "the threads no longer wait for each other",
 	};
 
-	_Static_assert(sizeof(over) / sizeof(over[0]) == DP_WARN_COUNT, "words for each kind");
+	_Static_assert(DP_COUNT_OF(over) == DP_WARN_COUNT, "words for each kind");
 	dp_line_str(l, w->kind < DP_WARN_COUNT ? over[w->kind] : "a warning is over");
 }
 
@@ -134,8 +135,7 @@ void text_warning(struct dp_line *l, struct dp_text_state *s, const struct dp_sh
 	const struct dp_warning_finding *w = &f->u.warning;
 	unsigned int i = w->severity < DP_SEVERITY_COUNT ? w->severity : DP_SEVERITY_NOTICE;
 
-	_Static_assert(sizeof(severities) / sizeof(severities[0]) == DP_SEVERITY_COUNT,
-		       "a word for each severity");
+	_Static_assert(DP_COUNT_OF(severities) == DP_SEVERITY_COUNT, "a word for each severity");
 	if (w->resolved) {
 		row_begin(l, s, o, f, "over", PLAIN);
 		put_resolved(l, w);

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "base/signals.h"
 #include "show/row.h"
 #include "show/words.h"
 
@@ -83,10 +84,10 @@ void text_node(struct dp_line *l, struct dp_text_state *s, const struct dp_show_
 		char text[128], sig[32], other[32];
 
 		snprintf(text, sizeof(text), "it ignores %s: a nudge would not help%s%s",
-			 dp_format_signal(n->nudge_signal, sig, sizeof(sig)),
+			 dp_signal_text(n->nudge_signal, sig, sizeof(sig)),
 			 n->other_caught_signal ? "; it catches " : "",
 			 n->other_caught_signal
-				 ? dp_format_signal(n->other_caught_signal, other, sizeof(other))
+				 ? dp_signal_text(n->other_caught_signal, other, sizeof(other))
 				 : "");
 		row_below(l, s, text);
 	}

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/units.h"
 #include "show/render.h"
 
 /* A finding's strings are bounded (record.h), so one line stays far below this. */
@@ -20,7 +22,7 @@
 #define PIECE        4096
 #define LAST_WAIT_MS 2000
 /* How long the text waits for more tokens that end alike. */
-#define HELD_BACK_NS 500000000ULL
+#define HELD_BACK_NS (500 * MS)
 
 struct dp_show {
 	struct dp_show_options o;
@@ -52,10 +54,7 @@ struct dp_show *dp_show_new(const struct dp_show_options *o)
 
 static int64_t now_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)(dp_now() / MS);
 }
 
 /*

@@ -44,22 +44,13 @@ int dp_show_colour_wanted(int fd);
 /* The JSON `event` of a finding type; "?" outside the list. Static string. */
 const char *dp_event_name(unsigned int type);
 
-/*
- * Duration for a person: "1.23 s", "45 ms", "310 µs", "2 min 5 s"; cut, not rounded, so it never
- * says more than was proven. DP_NULL: "unknown time". 32 bytes are enough. Returns buf.
- */
-char *dp_format_duration(uint64_t ns, char *buf, size_t len);
-/* The same rounded up: for what somebody needs (a grace period) and for upper bounds. */
-char *dp_format_duration_up(uint64_t ns, char *buf, size_t len);
 /* RFC 3339 UTC with microseconds from CLOCK_REALTIME ns: "2026-11-23T07:02:27.123456Z". */
 char *dp_format_time(int64_t wall_ns, char *buf, size_t len);
-/* "between 1.20 and 1.25 s", or "1.20 s" where both ends print the same. 80 bytes are enough. */
-char *dp_format_range(uint64_t lo_ns, uint64_t hi_ns, char *buf, size_t len);
 /* Local time of day "07:02:27.123"; *ret_day is the local date as the number 20261123. */
 char *dp_format_local_time(int64_t wall_ns, char *buf, size_t len, int *ret_day);
 /* "512 B", "1.0 MB" (powers of 1000), cut. */
 char *dp_format_bytes(uint64_t bytes, char *buf, size_t len);
-/* "SIGINT", "SIGRTMIN+3", "signal 99". */
+/* dp_signal_text() */
 char *dp_format_signal(uint32_t sig, char *buf, size_t len);
 /* A drop token as its uuid; 37 bytes. */
 char *dp_format_token(const uint8_t token[DP_TOKEN_LEN], char *buf, size_t len);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/array.h"
+#include "base/duration.h"
 #include "show/row.h"
 #include "show/words.h"
 
@@ -13,7 +15,7 @@ static const char *const headings[] = {
 	"holds",     "longest hold",    "GIL held",         "tokens",
 	"abandoned", "longest pending", "grace to ask for",
 };
-#define CELLS              (sizeof(headings) / sizeof(headings[0]))
+#define CELLS              DP_COUNT_OF(headings)
 #define SUMMARY_NAME_WIDTH 16
 
 /* "µ" takes two bytes and one column. */
@@ -38,7 +40,7 @@ static char *duration_cell(uint64_t ns, char *buf, size_t len)
 	if (ns == DP_NULL || ns == 0)
 		snprintf(buf, len, "-");
 	else
-		dp_format_duration(ns, buf, len);
+		dp_duration_text(ns, buf, len);
 	return buf;
 }
 
@@ -79,7 +81,7 @@ void text_summary(struct dp_line *l, struct dp_text_state *s, const struct dp_sh
 	dp_line_str(l, "\n");
 	if (u->recommended_grace_ns != DP_NULL && u->recommended_grace_ns) {
 		dp_line_fmt(l, "  grace period to ask for: %s",
-			    dp_format_duration_up(u->recommended_grace_ns, buf, sizeof(buf)));
+			    dp_duration_text_up(u->recommended_grace_ns, buf, sizeof(buf)));
 		if (has(u->recommendation)) {
 			dp_line_str(l, " (");
 			dp_line_text(l, u->recommendation);
@@ -116,7 +118,7 @@ void text_summary_node(struct dp_text_state *s, const struct dp_finding *f)
 	duration_cell(n->max_pending_ns, cells[5], sizeof(cells[5]));
 	duration_cell(n->recommended_grace_ns, cells[6], sizeof(cells[6]));
 	if (n->recommended_grace_ns != DP_NULL && n->recommended_grace_ns)
-		dp_format_duration_up(n->recommended_grace_ns, cells[6], sizeof(cells[6]));
+		dp_duration_text_up(n->recommended_grace_ns, cells[6], sizeof(cells[6]));
 	dp_line_str(t, "  ");
 	columns = dp_line_text(t, name);
 	dp_line_fill(t, ' ', columns < SUMMARY_NAME_WIDTH ? SUMMARY_NAME_WIDTH - columns : 0);

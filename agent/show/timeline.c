@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+
 struct dp_timeline *dp_timeline_new(void)
 {
 	struct dp_timeline *t = calloc(1, sizeof(*t));
@@ -149,7 +151,7 @@ static void add_token(struct dp_timeline *t, const struct dp_finding *f)
 	const struct dp_token_finding *k = &f->u.token;
 	uint32_t pid = k->receiver_pid ? k->receiver_pid : f->pid;
 
-	_Static_assert(sizeof(styles) / sizeof(styles[0]) == DP_TOKEN_COUNT, "one for each state");
+	_Static_assert(DP_COUNT_OF(styles) == DP_TOKEN_COUNT, "one for each state");
 	add(t, f, TOKEN, pid, k->delivered_ns != DP_NULL ? k->delivered_ns : k->sent_ns,
 	    k->reported_ns != DP_NULL ? k->reported_ns : f->t_ns,
 	    k->state < DP_TOKEN_COUNT ? styles[k->state] : "token lost");

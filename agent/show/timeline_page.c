@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+#include "base/duration.h"
+
 #define LANE_HEIGHT    14
 #define LANE_GAP       4
 #define NODE_GAP       14
@@ -58,7 +61,7 @@ static void put_key(struct dp_line *l)
 	};
 
 	dp_line_str(l, "<ul class=\"key\">");
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(keys); i++) {
 		dp_line_fmt(l,
 			    "<li><svg width=\"14\" height=\"10\"><rect class=\"%s\" "
 			    "width=\"14\" height=\"10\"/></svg>",
@@ -198,7 +201,7 @@ static void draw_grid(struct canvas *c, uint64_t last_ns, unsigned int height)
 		dp_line_str(&c->line, "/><text y=\"14\"");
 		put_px(&c->line, "x", x);
 		dp_line_str(&c->line, ">");
-		dp_line_str(&c->line, at ? dp_format_duration(at, text, sizeof(text)) : "0");
+		dp_line_str(&c->line, at ? dp_duration_text(at, text, sizeof(text)) : "0");
 		dp_line_str(&c->line, "</text>\n");
 		flush(c);
 	}
@@ -236,14 +239,14 @@ int dp_timeline_write(struct dp_timeline *t, FILE *out)
 					   text, sizeof(text)));
 		dp_line_str(&c.line, " and shows ");
 		dp_line_str(&c.line,
-			    dp_format_duration(t->last_ns - t->first_ns, text, sizeof(text)));
+			    dp_duration_text(t->last_ns - t->first_ns, text, sizeof(text)));
 		dp_line_str(&c.line, ". Point at a span to read it.</p>\n");
 	}
 	put_key(&c.line);
 	if (t->left_out)
 		dp_line_fmt(&c.line, "<p>%llu shorter spans, of %s at most, are not drawn.</p>\n",
 			    (unsigned long long)t->left_out,
-			    dp_format_duration_up(t->longest_left_out_ns, text, sizeof(text)));
+			    dp_duration_text_up(t->longest_left_out_ns, text, sizeof(text)));
 	if (t->nodes_left_out)
 		dp_line_fmt(&c.line, "<p>Only the first %d nodes are drawn.</p>\n",
 			    DP_TIMELINE_NODES_MAX);

@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#include "base/array.h"
+#include "base/duration.h"
+#include "base/signals.h"
 #include "show/show.h"
 
 #define FILE_SHOWN_MAX 48
@@ -22,7 +25,7 @@ static const char *const causes[] = {
 	[DP_CAUSE_DORA_INTERNAL] = "dora's own code keeps the GIL",
 	[DP_CAUSE_DEADLOCK] = "the holder of the GIL waits for a thread that waits for the GIL",
 };
-_Static_assert(sizeof(causes) / sizeof(causes[0]) == DP_CAUSE_COUNT, "a sentence for each cause");
+_Static_assert(DP_COUNT_OF(causes) == DP_CAUSE_COUNT, "a sentence for each cause");
 
 const char *cause_words(int cause)
 {
@@ -33,14 +36,14 @@ void put_duration(struct dp_line *l, uint64_t ns)
 {
 	char buf[40];
 
-	dp_line_str(l, dp_format_duration(ns, buf, sizeof(buf)));
+	dp_line_str(l, dp_duration_text(ns, buf, sizeof(buf)));
 }
 
 void put_signal(struct dp_line *l, uint32_t sig)
 {
 	char buf[32];
 
-	dp_line_str(l, sig ? dp_format_signal(sig, buf, sizeof(buf)) : "an unknown signal");
+	dp_line_str(l, sig ? dp_signal_text(sig, buf, sizeof(buf)) : "an unknown signal");
 }
 
 /* A long path keeps its last two parts: enough to find the file, short enough to read. */

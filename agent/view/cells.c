@@ -6,24 +6,18 @@
 #include <stdio.h>
 #include <wchar.h>
 
+#include "base/units.h"
+#include "base/utf8.h"
 #include "dora_probe/finding.h"
 #include "view/panel.h"
-
-#define US  1000ULL
-#define MS  (1000 * US)
-#define SEC (1000 * MS)
 
 /* The character at s (valid UTF-8, as dp_line_text leaves it): its bytes, and columns in *ret. */
 static size_t character(const char *s, size_t *ret)
 {
-	unsigned char c = (unsigned char)s[0];
-	size_t more = c >= 0xF0 ? 3 : c >= 0xE0 ? 2 : c >= 0xC0 ? 1 : 0, n = 1;
-	wchar_t w = (wchar_t)(more == 3 ? c & 0x07 : more == 2 ? c & 0x0F : more ? c & 0x1F : c);
-	int columns;
+	uint32_t c;
+	size_t n = dp_utf8_decode(s, SIZE_MAX, &c);
+	int columns = wcwidth((wchar_t)c);
 
-	while (n <= more && ((unsigned char)s[n] & 0xC0) == 0x80)
-		w = (wchar_t)((unsigned int)w << 6 | ((unsigned char)s[n++] & 0x3Fu));
-	columns = wcwidth(w);
 	*ret = columns < 0 ? 1 : (size_t)columns;
 	return n;
 }

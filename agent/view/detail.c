@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* All about the selected node. */
 #include "show/show.h"
+#include "base/duration.h"
 #include "show/words.h"
 #include "view/rows.h"
 #include "view/screen.h"
@@ -17,7 +18,7 @@ static struct dp_line *label(struct screen *s, const char *word)
 
 static const char *duration(uint64_t ns, char *buf, size_t len)
 {
-	return dp_format_duration(ns, buf, len);
+	return dp_duration_text(ns, buf, len);
 }
 
 static void detail_facts(struct screen *s, const struct dp_panel_row *r, int limit)
@@ -157,13 +158,13 @@ static void detail_stop(struct screen *s, const struct dp_panel_row *r, int limi
 			dp_line_str(l, "what a stop now would take is not known");
 		else
 			dp_line_fmt(l, "a stop now would take %s",
-				    dp_format_duration_up(v->need_ns, a, sizeof(a)));
+				    dp_duration_text_up(v->need_ns, a, sizeof(a)));
 		if (v->grace_ns)
 			dp_line_fmt(l, ", granted %s", duration(v->grace_ns, a, sizeof(a)));
 	}
 	if (v->recommended_grace_ns != DP_NULL)
 		dp_line_fmt(l, "; recommended %s",
-			    dp_format_duration_up(v->recommended_grace_ns, a, sizeof(a)));
+			    dp_duration_text_up(v->recommended_grace_ns, a, sizeof(a)));
 	screen_end_wrapped(s, v->stop_seen && !v->gone ? mood_of(s->p, r) : DP_MOOD_PLAIN, LABEL,
 			   limit);
 }

@@ -10,6 +10,8 @@
 /* Behind curses.h, whose macros have common names. */
 #include <term.h>
 
+#include "base/array.h"
+
 #define GOODBYE_MAX 256
 
 /*
@@ -41,7 +43,7 @@ static const int deadly[] = {
 
 static void set_deadly(int on)
 {
-	for (size_t i = 0; i < sizeof(deadly) / sizeof(deadly[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(deadly); i++) {
 		struct sigaction was, a = {.sa_flags = (int)SA_RESETHAND};
 
 		if (sigaction(deadly[i], NULL, &was) < 0)

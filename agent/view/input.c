@@ -8,8 +8,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/units.h"
+
 #define KEYS_AT_ONCE 64
-#define ESCAPE_NS    100000000ULL /* a sequence comes at once, what comes later is another key */
+#define ESCAPE_NS    (100 * MS) /* a sequence comes at once, what comes later is another key */
 
 static void suspend(struct dp_view *v)
 {

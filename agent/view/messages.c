@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
+
 #define INDENT 14 /* of what does not fit into the line: below the name, behind the time */
 
 void dp_panel_keep(struct dp_panel_messages *m, uint32_t pid, uint8_t mood, const char *text,
@@ -22,11 +24,8 @@ void dp_panel_keep(struct dp_panel_messages *m, uint32_t pid, uint8_t mood, cons
 			to = &m->at[m->count++ % DP_PANEL_MESSAGES];
 			*to = (struct dp_panel_message){.pid = pid, .mood = mood, .under = under};
 			n -= blanks;
-			if (n > sizeof(to->text) - 1) {
-				n = sizeof(to->text) - 1;
-				while (n && ((unsigned char)text[blanks + n] & 0xC0) == 0x80)
-					n--;
-			}
+			if (n > sizeof(to->text) - 1)
+				n = dp_utf8_cut(text + blanks, sizeof(to->text) - 1);
 			memcpy(to->text, text + blanks, n);
 			to->text[n] = '\0';
 			under = 1;

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/units.h"
 #include "model/model.h"
 
 #define DP_PANEL_MESSAGES    200
@@ -17,7 +18,7 @@
 #define DP_PANEL_HEIGHT_MIN  8
 #define DP_PANEL_LINE_BYTES  2048 /* of a line on the screen, however wide it is */
 /* One that has left is shown for this long, unless it is selected. */
-#define DP_PANEL_GONE_NS (60 * 1000000000ULL)
+#define DP_PANEL_GONE_NS MIN
 
 /* How a line looks; what each becomes is the terminal's business. */
 enum dp_panel_mood {

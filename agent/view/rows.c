@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define US   1000ULL
-#define MS   (1000 * US)
+#include "base/units.h"
+
 #define STEP (100 * MS)
 
 static void copy(char *to, size_t len, const char *from)

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
+
 struct dp_line *screen_begin(struct screen *s)
 {
 	dp_line_reset(&s->t.l);
@@ -17,11 +19,8 @@ void screen_put(struct screen *s, unsigned int mood, const char *text)
 
 	if (s->y >= s->height)
 		return;
-	if (n > sizeof(line) - 1) {
-		n = sizeof(line) - 1;
-		while (n && ((unsigned char)text[n] & 0xC0) == 0x80)
-			n--;
-	}
+	if (n > sizeof(line) - 1)
+		n = dp_utf8_cut(text, sizeof(line) - 1);
 	memcpy(line, text, n);
 	line[n] = '\0';
 	s->put(s->ctx, s->y++, mood, line);

@@ -22,6 +22,8 @@
 /* Behind curses.h, whose macros have common names. */
 #include <term.h>
 
+#include "base/clock.h"
+#include "base/units.h"
 #include "show/show.h"
 #include "view/goodbye.h"
 
@@ -30,10 +32,7 @@
 
 static int64_t now_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)(dp_now() / MS);
 }
 
 void terminal_collect(struct dp_view *v)

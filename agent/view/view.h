@@ -10,10 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/units.h"
 #include "dora_probe/finding.h"
 #include "model/model.h"
 
-#define DP_VIEW_FRAME_NS 200000000ULL /* no more than five frames a second */
+#define DP_VIEW_FRAME_NS (200 * MS) /* no more than five frames a second */
 
 struct dp_view;
 

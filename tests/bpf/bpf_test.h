@@ -29,9 +29,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/units.h"
 #include "sense/bpf_source.h"
 
-#define MS      ((uint64_t)1000000)
 #define MAX_LOG (64UL * 1024 * 1024)
 
 struct session {

@@ -8,10 +8,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/units.h"
 #include "decide/slack.h"
 
 #define S           1000000000ULL
-#define MS          1000000ULL
 #define GRACE       (10 * S)
 #define NUDGE_AFTER (4 * S)
 #define RESTART     (2 * S)

@@ -9,13 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/units.h"
 #include "show/show.h"
 
 /* 2026-11-23T07:02:27.123456Z at t_ns = 100 s. */
 #define T0          100000000000ULL
 #define WALL_OFFSET (1795417347123456000LL - 100000000000LL)
-#define MS          1000000ULL
-#define SEC         1000000000ULL
 
 static const struct dp_rec_session full_session = {
 	.version = "0.1.0", .kernel = "6.1.0", .targets = "camera,1234"};

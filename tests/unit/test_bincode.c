@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* The walk over dora's metadata and arrow's types, alone. */
+#include "base/utf8.h"
+#include "base/uuid.h"
 #include "wire_support.h"
 
 #include "dora/bincode.h"
-#include "dora/text.h"
 
 struct buf {
 	uint8_t p[65536];
@@ -384,7 +385,7 @@ static void assert_text(const char *in, size_t n, size_t cap, const char *want)
 
 	memcpy(exact, in, n);
 	memset(out, 'z', sizeof(out));
-	dp_text_copy(out, cap, exact, n);
+	dp_utf8_copy(out, cap, exact, n);
 	free(exact);
 	assert_string_equal(out, want);
 	assert_int_equal(out[cap], 'z');
@@ -411,13 +412,13 @@ static void test_text(void **state)
 	assert_text("\xe2\x80\xae"
 		    "evil",
 		    7, 32, "?evil"); /* right-to-left override */
-	assert_true(dp_text_is_uuid("00112233-4455-6677-8899-aabbccddeeff"));
-	assert_true(dp_text_is_uuid("00112233-4455-6677-8899-AABBCCDDEEFF"));
-	assert_false(dp_text_is_uuid("00112233-4455-6677-8899-aabbccddeef"));
-	assert_false(dp_text_is_uuid("00112233-4455-6677-8899-aabbccddeeff0"));
-	assert_false(dp_text_is_uuid("00112233-4455-6677-8899_aabbccddeeff"));
-	assert_false(dp_text_is_uuid("g0112233-4455-6677-8899-aabbccddeeff"));
-	assert_false(dp_text_is_uuid(""));
+	assert_true(dp_uuid_is("00112233-4455-6677-8899-aabbccddeeff"));
+	assert_true(dp_uuid_is("00112233-4455-6677-8899-AABBCCDDEEFF"));
+	assert_false(dp_uuid_is("00112233-4455-6677-8899-aabbccddeef"));
+	assert_false(dp_uuid_is("00112233-4455-6677-8899-aabbccddeeff0"));
+	assert_false(dp_uuid_is("00112233-4455-6677-8899_aabbccddeeff"));
+	assert_false(dp_uuid_is("g0112233-4455-6677-8899-aabbccddeeff"));
+	assert_false(dp_uuid_is(""));
 }
 
 int main(void)

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "base/duration.h"
+#include "base/signals.h"
 #include "findings.h"
 #include "show/line.h"
 
@@ -46,9 +48,8 @@ static void test_duration(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		assert_string_equal(dp_format_duration(rows[i].ns, buf, sizeof(buf)), rows[i].down);
-		assert_string_equal(dp_format_duration_up(rows[i].ns, buf, sizeof(buf)),
-				    rows[i].up);
+		assert_string_equal(dp_duration_text(rows[i].ns, buf, sizeof(buf)), rows[i].down);
+		assert_string_equal(dp_duration_text_up(rows[i].ns, buf, sizeof(buf)), rows[i].up);
 	}
 }
 
@@ -57,12 +58,12 @@ static void test_range(void **state)
 	char buf[96];
 
 	(void)state;
-	assert_string_equal(dp_format_range(1200 * MS, 1245 * MS, buf, sizeof(buf)),
+	assert_string_equal(dp_duration_range(1200 * MS, 1245 * MS, buf, sizeof(buf)),
 			    "between 1.20 and 1.25 s");
-	assert_string_equal(dp_format_range(1200 * MS, 1200 * MS, buf, sizeof(buf)), "1.20 s");
-	assert_string_equal(dp_format_range(900 * MS, 1100 * MS, buf, sizeof(buf)),
+	assert_string_equal(dp_duration_range(1200 * MS, 1200 * MS, buf, sizeof(buf)), "1.20 s");
+	assert_string_equal(dp_duration_range(900 * MS, 1100 * MS, buf, sizeof(buf)),
 			    "between 900 ms and 1.10 s");
-	assert_string_equal(dp_format_range(59 * SEC, 62 * SEC, buf, sizeof(buf)),
+	assert_string_equal(dp_duration_range(59 * SEC, 62 * SEC, buf, sizeof(buf)),
 			    "between 59.0 s and 1 min 2 s");
 }
 
@@ -106,11 +107,11 @@ static void test_bytes_and_signals(void **state)
 	assert_string_equal(dp_format_bytes(1999999, buf, sizeof(buf)), "1.9 MB");
 	assert_string_equal(dp_format_bytes(12345678, buf, sizeof(buf)), "12 MB");
 	assert_string_equal(dp_format_bytes(UINT64_MAX, buf, sizeof(buf)), "18 EB");
-	assert_string_equal(dp_format_signal(2, buf, sizeof(buf)), "SIGINT");
-	assert_string_equal(dp_format_signal(9, buf, sizeof(buf)), "SIGKILL");
-	assert_string_equal(dp_format_signal(37, buf, sizeof(buf)), "SIGRTMIN+3");
-	assert_string_equal(dp_format_signal(0, buf, sizeof(buf)), "signal 0");
-	assert_string_equal(dp_format_signal(UINT32_MAX, buf, sizeof(buf)), "signal 4294967295");
+	assert_string_equal(dp_signal_text(2, buf, sizeof(buf)), "SIGINT");
+	assert_string_equal(dp_signal_text(9, buf, sizeof(buf)), "SIGKILL");
+	assert_string_equal(dp_signal_text(37, buf, sizeof(buf)), "SIGRTMIN+3");
+	assert_string_equal(dp_signal_text(0, buf, sizeof(buf)), "signal 0");
+	assert_string_equal(dp_signal_text(UINT32_MAX, buf, sizeof(buf)), "signal 4294967295");
 }
 
 static const char *as(size_t (*fn)(struct dp_line *, const char *), const char *s, size_t *columns)

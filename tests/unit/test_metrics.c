@@ -9,10 +9,10 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "serve/metrics.h"
 
 #define S     1000000000ULL
-#define MS    1000000ULL
 #define NODES (DP_METRICS_NODES + 8)
 
 /* A stand-in for the model's views, filled by each test. */

@@ -90,6 +90,36 @@ static void test_uncontended_hold_is_confirmed_by_the_edge(void **state)
 	table_free(t);
 }
 
+/*
+ * The releasing thread loses the CPU between letting go and signalling: a look finds the GIL free
+ * before the edge tells of the release. Armed within the hold or before it, it is one hold.
+ */
+static void test_a_release_told_late_is_no_second_hold(void **state)
+{
+	for (int exact = 0; exact < 2; exact++) {
+		struct table *t = table_new();
+		const struct dp_hold_finding *h;
+
+		(void)state;
+		node(t, 0, PID, "recv");
+		if (exact)
+			armed(t, 50, 1, 0);
+		looks(t, 110, 130, MAIN, 100, exact ? 50 : 0, 0);
+		if (!exact)
+			armed(t, 131, 1, 0);
+		looks(t, 140, 390, MAIN, 100, exact ? 50 : 131, 0);
+		free_look(t, 396);
+		span(t, DP_REC_GIL_EDGE_HOLD, 404, MAIN, exact ? 0 : 100, exact ? 100 : 0, 404, 0);
+		t->ticked_ms = 404;
+		ticks_until(t, 600);
+		h = only_hold(t);
+		assert_int_equal(h->precision, DP_PRECISION_BOUNDED);
+		assert_int_equal(h->start_ns, AT(exact ? 100 : 131));
+		assert_int_equal(h->end_hi_ns, AT(396));
+		table_free(t);
+	}
+}
+
 /* Every look says "held", but the edge sees a release: no hold, however long it looked like one. */
 static void test_short_releases_are_no_hold(void **state)
 {
@@ -661,6 +691,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_uncontended_hold_is_confirmed_by_the_edge),
 		cmocka_unit_test(test_short_releases_are_no_hold),
+		cmocka_unit_test(test_a_release_told_late_is_no_second_hold),
 		cmocka_unit_test(test_row_that_ends_before_arming_is_dropped),
 		cmocka_unit_test(test_unproven_row_is_unconfirmed),
 		cmocka_unit_test(test_sleep_with_the_gil_proves_itself),

@@ -12,12 +12,11 @@
 
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "view/keys.h"
 #include "view/panel.h"
 #include "view/view.h"
 
-#define MS  1000000ULL
-#define SEC (1000 * MS)
 #define NOW (1000 * SEC)
 
 struct drawn {

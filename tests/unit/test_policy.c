@@ -11,10 +11,9 @@
 
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "decide/policy.h"
 
-#define MS         1000000ULL
-#define SEC        1000000000ULL
 #define T0         (1000 * SEC) /* the Stop of every table */
 #define TICK       (10 * MS)
 #define SIG_BIT(n) (1ULL << ((n)-1))
@@ -166,8 +165,8 @@ static void nudges_with_back_off_from_40_per_cent(void **state)
 	assert_int_equal(t.last_nudge.signal, 2);
 	assert_int_equal(t.last_nudge.attempt, 4);
 	assert_int_equal(t.last_nudge.pretend, 0);
-	assert_string_equal(t.last_nudge.reason, "thread 4242 holds the GIL for 9.5 s in on_image "
-						 "(receiver.py:12), 7.5 s after Stop");
+	assert_string_equal(t.last_nudge.reason, "thread 4242 holds the GIL for 9.50 s in on_image "
+						 "(receiver.py:12), 7.50 s after Stop");
 	/* The line that closes it: the deadline is there. Nothing else is said. */
 	assert_int_equal(t.refused[DP_REFUSE_DEADLINE_PASSED], 1);
 	assert_int_equal(t.refusals, 1);
@@ -731,7 +730,7 @@ static void stops_the_dataflow_once_before_any_stop(void **state)
 	assert_int_equal(t.nudges + t.refusals, 0);
 	assert_string_equal(
 		t.stop.reason,
-		"a drop token waits for 5 s because of the GIL (gil_native); grace 12 s");
+		"a drop token waits for 5.00 s because of the GIL (gil_native); grace 12.0 s");
 
 	/* Never less than the grace that there is anyway. */
 	v.dataflow_grace_ns = 2 * SEC;

@@ -9,11 +9,9 @@
 
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "decide/recommend.h"
-#include "decide/sentence.h"
-
-#define MS  1000000ULL
-#define SEC 1000000000ULL
+#include "base/sentence.h"
 
 static void grace_of_one_node(void **state)
 {
@@ -33,7 +31,7 @@ static void grace_of_one_node(void **state)
 		  .observable = 1},
 		 0,
 		 4500 * MS,
-		 "4.5 s for node camera: longest hold 2.4 s in on_image, clean-up 1.2 s (3 stops), "
+		 "4.50 s for node camera: longest hold 2.40 s in on_image, clean-up 1.20 s (3 stops), "
 		 "plus 25 %"},
 		/* Nobody has stopped it yet: dora's own clean-up is assumed, and said to be. */
 		{{.node = "plot",
@@ -43,7 +41,7 @@ static void grace_of_one_node(void **state)
 		  .observable = 1},
 		 0,
 		 5000 * MS,
-		 "5 s for node plot: longest hold 500 ms, clean-up 3.5 s assumed (no stop seen; "
+		 "5.00 s for node plot: longest hold 500 ms, clean-up 3.50 s assumed (no stop seen; "
 		 "dora's own), plus 25 %"},
 		/* A Rust node: no GIL, but its stop was measured. Never below a second. */
 		{{.node = "driver",
@@ -52,7 +50,7 @@ static void grace_of_one_node(void **state)
 		  .least_margin_ns = 9900000000},
 		 0,
 		 1 * SEC,
-		 "1 s for node driver: no hold, clean-up 30 ms (1 stop), plus 25 %"},
+		 "1.00 s for node driver: no hold, clean-up 30 ms (1 stop), plus 25 %"},
 		{{.node = "late",
 		  .stops = 1,
 		  .max_cleanup_ns = 9600 * MS,
@@ -60,7 +58,7 @@ static void grace_of_one_node(void **state)
 		  .observable = 1},
 		 0,
 		 12 * SEC,
-		 "12 s for node late: no hold, clean-up 9.6 s (1 stop), plus 25 %; it has left "
+		 "12.0 s for node late: no hold, clean-up 9.60 s (1 stop), plus 25 %; it has left "
 		 "only "
 		 "400 ms before its deadline"},
 		{{.node = "hog",
@@ -78,7 +76,7 @@ static void grace_of_one_node(void **state)
 		  .observable = 1},
 		 -ENODATA,
 		 0,
-		 "node hog was killed 10 s after Stop: that it needs more is all that is known"},
+		 "node hog was killed 10.0 s after Stop: that it needs more is all that is known"},
 		{{.node = "new", .observable = 1}, -ENODATA, 0, "node new gave nothing to measure"},
 		{{.holds = 1,
 		  .max_hold_ns = UINT64_MAX,
@@ -126,8 +124,9 @@ static void grace_of_a_dataflow_is_its_slowest_nodes(void **state)
 	(void)state;
 	assert_int_equal(dp_recommend_all(m, 3, &grace, text, sizeof(text)), 0);
 	assert_true(grace == 5 * SEC);
-	assert_string_equal(text, "5 s for node b: no hold, clean-up 4 s (2 stops), plus 25 %; "
-				  "1 node gave nothing to measure");
+	assert_string_equal(text,
+			    "5.00 s for node b: no hold, clean-up 4.00 s (2 stops), plus 25 %; "
+			    "1 node gave nothing to measure");
 	/* One node whose end was not seen leaves no figure for the whole. */
 	m[0].hold_unfinished = 1;
 	grace = 77;
@@ -145,15 +144,15 @@ static void sentences_are_bounded(void **state)
 		uint64_t ns;
 		const char *text;
 	} durations[] = {
-		{0, "0 us"},
-		{40000, "40 us"},
+		{0, "0 ns"},
+		{40000, "40 µs"},
 		{300 * MS, "300 ms"},
 		{999499999, "999 ms"},
-		{999500000, "1 s"},
-		{2540 * MS, "2.5 s"},
-		{119940 * MS, "119.9 s"},
+		{999500000, "999 ms"},
+		{2540 * MS, "2.54 s"},
+		{119940 * MS, "1 min 59 s"},
 		{125 * SEC, "2 min 5 s"},
-		{180 * SEC, "3 min"},
+		{180 * SEC, "3 min 0 s"},
 	};
 	static const struct {
 		uint32_t sig;

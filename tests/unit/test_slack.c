@@ -9,10 +9,9 @@
 
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "decide/slack.h"
 
-#define MS   1000000ULL
-#define SEC  1000000000ULL
 #define T0   (1000 * SEC)
 #define TICK (10 * MS)
 
@@ -204,8 +203,8 @@ static void a_stuck_node_is_warned_of_early_and_in_steps(void **state)
 	assert_int_equal(l.pending_severity[2], DP_SEVERITY_CRITICAL);
 	assert_int_equal(l.deadline_resolved + l.pending_resolved, 0);
 	assert_string_equal(l.first_deadline,
-			    "1.5 s after Stop without a reaction; the deadline is in "
-			    "8.5 s, which it misses unless its call ends");
+			    "1.50 s after Stop without a reaction; the deadline is in "
+			    "8.50 s, which it misses unless its call ends");
 	/* It leaves: one closing line each. */
 	v.exited = true;
 	watch(&l, &s, &v, 10010 * MS, 14 * SEC);
@@ -227,7 +226,7 @@ static void what_is_known_to_miss_is_said_at_once(void **state)
 	watch(&l, &s, &v, 0, 20 * MS);
 	assert_int_equal(l.deadline_raised, 1);
 	assert_int_equal(l.deadline_severity[0], DP_SEVERITY_CRITICAL);
-	assert_non_null(strstr(l.first_deadline, "which it misses by 28 s"));
+	assert_non_null(strstr(l.first_deadline, "which it misses by 28.0 s"));
 }
 
 static void healthy_stops_raise_no_deadline_warning(void **state)
@@ -384,12 +383,12 @@ static void forecast_from_what_was_measured(void **state)
 				 (unsigned long long)(f.need_ns / MS), f.at_least, f.at_risk);
 	}
 	assert_int_equal(dp_forecast(&rows[6].v, "camera", T0, &f), 0);
-	assert_string_equal(f.text,
-			    "if you stopped now, node camera would need about 8.1 s of its 10 s");
+	assert_string_equal(
+		f.text, "if you stopped now, node camera would need about 8.10 s of its 10.0 s");
 	assert_int_equal(dp_forecast(&rows[5].v, NULL, T0, &f), 0);
-	assert_string_equal(f.text,
-			    "if you stopped now, node (unnamed) would need some 9 s of its 10 s "
-			    "or more: when its call ends is not known");
+	assert_string_equal(
+		f.text, "if you stopped now, node (unnamed) would need some 9.00 s of its 10.0 s "
+			"or more: when its call ends is not known");
 }
 
 int main(void)

@@ -14,10 +14,9 @@
 
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "act/stop_command.h"
 
-#define MS   1000000ULL
-#define SEC  1000000000ULL
 #define UUID "019a8f3e-1111-7222-8333-944455556666"
 
 /* As dora 0.5.0's own parser takes or rejects them (tried with `dora stop --grace-duration`). */

@@ -25,6 +25,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
+
 /* ---- the plan of the house ------------------------------------------------------------------ */
 
 /* Rooms with the same number are beside each other. `dora_probe` is include/dora_probe/. */
@@ -39,7 +41,7 @@ static const struct {
 
 /* Arrows down that there must not be all the same, as " from>to ". */
 static const char forbidden[] = " decide>dora decide>python model>python act>python"
-				" show>decide show>dora show>python"
+				" show>model show>decide show>dora show>python"
 				" serve>sense serve>act serve>decide serve>dora serve>python"
 				" view>sense view>act view>decide view>dora view>python ";
 
@@ -54,11 +56,10 @@ static const struct {
 } known[] = {
 	{"agent/sense/targets.c", "act/stop_command.h", "to go: stop_command moves to dora/"},
 	{"agent/sense/targets", "dp_stop_command_accepted", "to go: stop_command moves to dora/"},
-	{"agent/decide/policy", "dp_cause_name", "to go: names.c moves to base/"},
 	{"agent/dora/frames", "dp_record_init", "to go: record.c moves to base/"},
 	{"agent/dora/frames", "dp_record_size", "to go: record.c moves to base/"},
 };
-#define KNOWN (sizeof(known) / sizeof(known[0]))
+#define KNOWN DP_COUNT_OF(known)
 
 /* What pure code may import from the C library; spaces around each. */
 static const char pure[] =
@@ -69,9 +70,12 @@ static const char pure[] =
 static const char *const instrumentation[] = {"__asan", "__ubsan",     "__tsan", "__gcov",
 					      "__llvm", "__sanitizer", "llvm_"};
 
+/* What base/ has beside pure code: the clock, files and standard error. */
+static const char base_io[] = " clock log procfile task ";
+
 static int floor_of(const char *room)
 {
-	for (size_t i = 0; i < sizeof(floors) / sizeof(floors[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(floors); i++)
 		if (strcmp(floors[i].room, room) == 0)
 			return floors[i].floor;
 	return 0;
@@ -253,7 +257,7 @@ static struct {
 
 static bool is_instrumentation(const char *name)
 {
-	for (size_t i = 0; i < sizeof(instrumentation) / sizeof(instrumentation[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(instrumentation); i++)
 		if (strncmp(name, instrumentation[i], strlen(instrumentation[i])) == 0)
 			return true;
 	return false;
@@ -399,7 +403,7 @@ static int impure_imports(int object, bool seen[PARTS_MAX])
 		if (to >= 0) {
 			bad += impure_imports(to, seen);
 		} else if (!is_pure(objects.path[object], s->name)) {
-			print_error("%s.o: the model may not use %s\n", objects.path[object],
+			print_error("%s.o: pure code may not use %s\n", objects.path[object],
 				    s->name);
 			bad++;
 		}
@@ -423,6 +427,81 @@ static void test_model_and_decide_are_pure(void **state)
 		looked_at++;
 	}
 	assert_true(looked_at > 25);
+	assert_int_equal(bad, 0);
+}
+
+static void test_base_is_pure_but_for_its_io(void **state)
+{
+	int bad = 0, looked_at = 0;
+
+	(void)state;
+	for (int i = 0; i < objects.count; i++) {
+		bool seen[PARTS_MAX] = {false};
+		char room[32], stem[64], word[70];
+
+		room_of(objects.path[i], room);
+		stem_of(objects.path[i], stem);
+		snprintf(word, sizeof(word), " %s ", stem);
+		if (strcmp(room, "base") != 0 || strstr(base_io, word))
+			continue;
+		bad += impure_imports(i, seen);
+		looked_at++;
+	}
+	assert_true(looked_at > 0);
+	assert_int_equal(bad, 0);
+}
+
+/*
+ * What base/ has is not done beside it: the symbols of the C library with which one would, and the
+ * only object that may import each ("" none).
+ */
+static const struct {
+	const char *symbol, *only;
+} of_base[] = {
+	{"clock_gettime", "agent/base/clock"},
+	{"stderr", ""},
+	{"perror", ""},
+	{"psignal", ""},
+	{"sigabbrev_np", ""},
+	{"strtol", ""},
+	{"strtoul", ""},
+	{"strtoll", ""},
+	{"strtoull", ""},
+	{"atoi", ""},
+	{"atol", ""},
+	{"atoll", ""},
+	{"strsignal", ""},
+	{"err", ""},
+	{"errx", ""},
+	{"warn", ""},
+	{"warnx", ""},
+};
+
+static bool is_done_beside_base(const char *object, const char *symbol)
+{
+	/* glibc's names of the same functions in C23. */
+	if (strncmp(symbol, "__isoc23_", 9) == 0)
+		symbol += 9;
+	for (size_t i = 0; i < DP_COUNT_OF(of_base); i++)
+		if (strcmp(of_base[i].symbol, symbol) == 0)
+			return strcmp(of_base[i].only, object) != 0;
+	return false;
+}
+
+static void test_nothing_is_done_beside_base(void **state)
+{
+	int bad = 0;
+
+	(void)state;
+	for (int i = 0; i < objects.imported_count; i++) {
+		const struct symbol *s = &objects.imported[i];
+		const char *from = objects.path[s->object];
+
+		if (!is_done_beside_base(from, s->name) || is_known(from, s->name))
+			continue;
+		print_error("%s.o: %s is for base/ alone\n", from, s->name);
+		bad++;
+	}
 	assert_int_equal(bad, 0);
 }
 
@@ -460,6 +539,8 @@ static void test_finds_what_it_is_for(void **state)
 	assert_int_equal(bad_in("agent/serve/x.c", "#include \"show/line.h\"\n"), 0);
 	assert_int_equal(bad_in("agent/decide/x.c", "#include \"model/model.h\"\n"), 1);
 	assert_int_equal(bad_in("agent/decide/x.c", "#include \"dora/nodeconfig.h\"\n"), 1);
+	assert_int_equal(bad_in("agent/base/x.c", "#include \"decide/policy.h\"\n"), 1);
+	assert_int_equal(bad_in("agent/base/x.c", "#include \"dora/wire.h\"\n"), 1);
 	assert_int_equal(bad_in("agent/nowhere/x.c", "#include \"base/units.h\"\n"), 1);
 	assert_int_equal(bad_in("include/dora_probe/x.h", "#include \"base/units.h\"\n"), 1);
 	assert_int_equal(bad_in("agent/cli/x.c", "#include \"run/loop.h\"\n"), 0);
@@ -467,6 +548,14 @@ static void test_finds_what_it_is_for(void **state)
 	assert_int_equal(bad_in("agent/model/x.c", "#include <time.h>\n#include \"x.skel.h\"\n"),
 			 0);
 	assert_int_equal(bad_in("agent/sense/x.c", "#include \"dora_probe/record.h\"\n"), 0);
+	assert_int_equal(bad_in("agent/base/x.c", "#include \"dora_probe/record.h\"\n"), 0);
+	for (size_t i = 0; i < DP_COUNT_OF(floors); i++) {
+		char shown[64];
+
+		snprintf(shown, sizeof(shown), "agent/%s/x.c", floors[i].room);
+		if (strcmp(floors[i].room, "dora_probe") != 0)
+			assert_int_equal(bad_in(shown, "#include \"base/units.h\"\n"), 0);
+	}
 
 	arrow(&g, "a", "b");
 	arrow(&g, "b", "c");
@@ -476,6 +565,10 @@ static void test_finds_what_it_is_for(void **state)
 	assert_true(has_circle(&g));
 	assert_false(is_pure("agent/model/hold", "clock_gettime"));
 	assert_false(is_pure("agent/model/hold", "calloc"));
+	assert_true(is_done_beside_base("agent/act/hands", "clock_gettime"));
+	assert_true(is_done_beside_base("agent/act/hands", "__isoc23_strtoul"));
+	assert_true(is_done_beside_base("agent/base/clock", "stderr"));
+	assert_false(is_done_beside_base("agent/base/clock", "clock_gettime"));
 }
 
 /* After the others: what is known to be wrong is still wrong, else its line goes. */
@@ -500,6 +593,8 @@ int main(void)
 		cmocka_unit_test(test_no_include_goes_up),
 		cmocka_unit_test(test_no_symbol_goes_up),
 		cmocka_unit_test(test_model_and_decide_are_pure),
+		cmocka_unit_test(test_base_is_pure_but_for_its_io),
+		cmocka_unit_test(test_nothing_is_done_beside_base),
 		cmocka_unit_test(test_finds_what_it_is_for),
 		cmocka_unit_test(test_known_arrows_are_still_there),
 	};

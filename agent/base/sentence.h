@@ -3,8 +3,8 @@
  * Sentences for people, put together in a buffer of fixed size: always NUL-terminated, and cut
  * between two UTF-8 characters, never inside one.
  */
-#ifndef DORA_PROBE_SENTENCE_H
-#define DORA_PROBE_SENTENCE_H
+#ifndef DORA_PROBE_BASE_SENTENCE_H
+#define DORA_PROBE_BASE_SENTENCE_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -22,9 +22,10 @@ void dp_say(struct dp_sentence *s, const char *text);
 /* As snprintf(3); a piece of 512 bytes or more is cut. */
 void dp_sayf(struct dp_sentence *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void dp_say_u64(struct dp_sentence *s, uint64_t v);
-/* "2.5 s", "300 ms", "40 us", "2 min 5 s": rounded to what a person needs. */
+/* As dp_duration_text(), and as dp_duration_text_up(). */
 void dp_say_duration(struct dp_sentence *s, uint64_t ns);
-/* "SIGINT", "SIGRTMIN+3"; a number outside 1..64 as "signal N". */
+void dp_say_duration_up(struct dp_sentence *s, uint64_t ns);
+/* As dp_signal_text(). */
 void dp_say_signal(struct dp_sentence *s, uint32_t sig);
 /* "f (x.py:12)"; "native code of libfoo.so"; "code that could not be read". */
 void dp_say_place(struct dp_sentence *s, const struct dp_place *p);

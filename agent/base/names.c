@@ -2,12 +2,14 @@
 /* The printed names of names.h's lists. */
 #include "dora_probe/names.h"
 
+#include "base/array.h"
+
 #define DP_NAME_FUNCTION(fn, LIST)                                                                 \
 	const char *fn(unsigned int v)                                                             \
 	{                                                                                          \
 		static const char *const names[] = {LIST(DP_X_STRING)};                            \
                                                                                                    \
-		return v < sizeof(names) / sizeof(names[0]) ? names[v] : "?";                      \
+		return v < DP_COUNT_OF(names) ? names[v] : "?";                                    \
 	}
 #define DP_X_STRING(e, s) s,
 
