@@ -56,7 +56,6 @@ struct dp_http {
 	struct body bodies[BODIES_MAX];
 };
 
-/* Of CLOCK_MONOTONIC. */
 /* ---- bodies.c ---- */
 
 /*

@@ -41,7 +41,7 @@ static const struct {
 
 /* Arrows down that there must not be all the same, as " from>to ". */
 static const char forbidden[] = " decide>dora decide>python model>python act>python"
-				" show>decide show>dora show>python"
+				" show>model show>decide show>dora show>python"
 				" serve>sense serve>act serve>decide serve>dora serve>python"
 				" view>sense view>act view>decide view>dora view>python ";
 
