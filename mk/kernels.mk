@@ -35,7 +35,7 @@ kernels-slice:
 test-clangs:
 	$(Q)tests/setup/packages.sh kernels
 	$(Q)$(MAKE) --no-print-directory kernels-parts
-	$(Q)mkdir -p $(B)/kernels/log
+	$(Q)mkdir -p $(B)/kernels/clangs
 	$(Q)tests/kernels/clangs.sh $(CLANGS)
 
 ## test-debian  builds in fresh systems of Debian 12 and 13, and what Debian 11 says (root); SUITES=...

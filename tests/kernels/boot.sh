@@ -38,18 +38,16 @@ case "$(basename "$kernel")" in
 *-arm64) qemu=(qemu-system-aarch64 -M virt -cpu cortex-a72) console=ttyAMA0 ;;
 *) qemu=(qemu-system-x86_64 -M q35 -cpu Nehalem) console=ttyS0 ;;
 esac
-folder=()
-if [ "$root" != / ]; then
-	echo "$PWD" >"$share/folder"
-	folder=(-virtfs "local,path=$PWD,mount_tag=folder,security_model=none,readonly=on,multidevs=remap")
-fi
+# A share of its own: ROOT may be another, and the guest's /tmp is.
+echo "$PWD" >"$share/folder"
 rc=0
 timeout -k 5 "$seconds" "${qemu[@]}" -accel tcg,thread=single -smp 2 -m 2048 -nodefaults -no-reboot -display none \
 	-serial "file:$share/console" -kernel "$kernel/vmlinuz" -initrd "$kernel/initrd" \
 	-append "console=$console quiet panic=-1 oops=panic rdinit=/init" \
 	-virtfs "local,path=$root,mount_tag=host,security_model=none,readonly=on,multidevs=remap" \
 	-virtfs "local,path=$share,mount_tag=guest,security_model=none,multidevs=remap" \
-	"${folder[@]}" </dev/null >"$share/qemu" 2>&1 || rc=$?
+	-virtfs "local,path=$PWD,mount_tag=folder,security_model=none,readonly=on,multidevs=remap" \
+	</dev/null >"$share/qemu" 2>&1 || rc=$?
 cat "$share/stdout" 2>/dev/null || true
 cat "$share/stderr" >&2 2>/dev/null || true
 if [ -s "$share/rc" ]; then

@@ -16,8 +16,8 @@ for v in "$@"; do
 		continue
 	fi
 	b=build/clang-$v
-	make --no-print-directory CLANG="clang-$v" B="$b" "$b/gen/dora_probe.skel.h" >"$work/log/clang-$v" 2>&1 || {
-		echo "FAIL clang-$v: $(tail -n 3 "$work/log/clang-$v")"
+	make --no-print-directory CLANG="clang-$v" B="$b" "$b/gen/dora_probe.skel.h" >"$work/clangs/clang-$v" 2>&1 || {
+		echo "FAIL clang-$v: $(tail -n 3 "$work/clangs/clang-$v")"
 		failed=$((failed + 1))
 		continue
 	}
@@ -28,7 +28,7 @@ for v in "$@"; do
 			continue
 		}
 		name="clang-$v, Linux $(cat "$work/$suite-amd64/release")"
-		log=$work/log/clang-$v-$suite rc=0
+		log=$work/clangs/clang-$v-$suite rc=0
 		tests/kernels/boot.sh -t 180 "$work/$suite-amd64" -- "$PWD/build/kernels/verifier_figures" \
 			"$PWD/$b/bpf/dora_probe.o" >"$log" 2>&1 || rc=$?
 		most=$(sed -nE 's/^figures (\w+) instructions=([0-9]+) .*/\2 \1/p' "$log" | sort -n | tail -n 1)

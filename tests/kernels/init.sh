@@ -23,11 +23,6 @@ mkdir -p /rw/upper /rw/work
 mount -t overlay -o lowerdir=/lower,upperdir=/rw/upper,workdir=/rw/work overlay /root
 mkdir -p /root/run-guest
 mount -t 9p -o "$nine,rw" guest /root/run-guest
-if [ -s /root/run-guest/folder ]; then
-	folder=/root$(cat /root/run-guest/folder)
-	mkdir -p "$folder"
-	mount -t 9p -o "$nine,cache=loose,ro" folder "$folder"
-fi
 for d in proc sys dev run; do mkdir -p "/root/$d"; done
 mount -t proc proc /root/proc
 mount -t sysfs sys /root/sys
@@ -37,6 +32,10 @@ mount -t devpts devpts /root/dev/pts
 mount -t tmpfs shm /root/dev/shm
 mount -t tmpfs run /root/run
 mount -t tmpfs tmp /root/tmp
+# Over the guest's own /tmp, should the checkout lie there.
+folder=/root$(cat /root/run-guest/folder)
+mkdir -p "$folder"
+mount -t 9p -o "$nine,cache=loose,ro" folder "$folder"
 mount -t debugfs debugfs /root/sys/kernel/debug
 mount -t tracefs tracefs /root/sys/kernel/tracing
 mount -t bpf bpf /root/sys/fs/bpf
