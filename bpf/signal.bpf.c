@@ -10,6 +10,61 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define SI_QUEUE (-1)
 #define SI_TKILL (-6)
 
+/* include/trace/events/signal.h */
+#define TRACE_SIGNAL_IGNORED 1
+
+#define WINDOW_NS 1000000000ULL
+
+/* A row of signals that are the same; sender_pid 0 the kernel, DELIVERED any. */
+struct signal_row {
+	__u32 pid;
+	__u32 sender_pid;
+	__u32 signal;
+	__u32 kind; /* enum dp_signal_kind */
+};
+
+struct signal_window {
+	__u64 from_ns;
+	__u32 count;
+	__u32 pad;
+};
+
+/* The oldest row leaves when there are too many: it begins anew then, which bounds as well. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct signal_row);
+	__type(value, struct signal_window);
+} signal_rows SEC(".maps");
+
+/*
+ * Is it one too many of its row in this second? A process can send itself 100,000 signals a second and
+ * more. Counted per CPU without a lock: two at once may let one more pass.
+ */
+static __always_inline bool is_flood(__u32 pid, __u32 sender_pid, int sig, __u32 kind)
+{
+	struct signal_row row = {pid, sender_pid, (__u32)sig, kind};
+	struct signal_window *w = bpf_map_lookup_elem(&signal_rows, &row);
+	struct signal_window first = {.from_ns = bpf_ktime_get_ns(), .count = 1};
+	struct dp_cpu_state *cpu;
+
+	if (!w) {
+		bpf_map_update_elem(&signal_rows, &row, &first, BPF_ANY);
+		return 0;
+	}
+	if (first.from_ns - w->from_ns >= WINDOW_NS) {
+		w->from_ns = first.from_ns;
+		w->count = 0;
+	}
+	w->count++;
+	if (w->count <= DP_SIGNALS_MAX)
+		return 0;
+	cpu = this_cpu();
+	if (cpu)
+		bump(&cpu->signals);
+	return 1;
+}
+
 /*
  * Field by field: clang 14 drops the stores before the copy of a struct that is partly constant
  * (the header's cpu and seq, and half of the body, were missing).
@@ -53,10 +108,16 @@ SEC("tp_btf/signal_generate")
 int BPF_PROG(dp_signal_generate, int sig, struct kernel_siginfo *info, struct task_struct *task,
 	     int group, int result)
 {
-	if (!target_of(task->tgid))
+	__u32 sender;
+
+	/* Nothing happens in the target: Python ignores SIGPIPE, and an orphan gets one with each line
+	 * that it prints. */
+	if (result == TRACE_SIGNAL_IGNORED || !target_of(task->tgid))
 		return 0;
-	emit_signal(task->tgid, task->pid, DP_SIGNAL_GENERATED, sig, group != 0, 0, (__u8)result,
-		    sent_by_process(info) ? bpf_get_current_pid_tgid() >> 32 : 0);
+	sender = sent_by_process(info) ? bpf_get_current_pid_tgid() >> 32 : 0;
+	if (!is_flood(task->tgid, sender, sig, DP_SIGNAL_GENERATED))
+		emit_signal(task->tgid, task->pid, DP_SIGNAL_GENERATED, sig, group != 0, 0,
+			    (__u8)result, sender);
 	return 0;
 }
 
@@ -67,7 +128,7 @@ int BPF_PROG(dp_signal_deliver, int sig, struct kernel_siginfo *info, struct k_s
 	unsigned long handler;
 	__u8 disposition = DP_SIGDISP_CAUGHT;
 
-	if (!target_of(id >> 32))
+	if (!target_of(id >> 32) || is_flood(id >> 32, 0, sig, DP_SIGNAL_DELIVERED))
 		return 0;
 	handler = (unsigned long)ka->sa.sa_handler;
 	if (handler == 0)

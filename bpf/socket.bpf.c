@@ -335,10 +335,9 @@ static __always_inline void on_data(struct dp_sock_state *s, __u64 id, __s32 fd,
 		if (!c->left || !c->piece.copied || i == PIECES_MAX - 1 ||
 		    c->piece.offset + c->piece.copied >= DP_SOCK_COPY_MAX) {
 			c->piece.last = 1;
-			if (c->left) {
+			/* No loss yet: the decoder knows whether it wanted what lies there. */
+			if (c->left)
 				flags = DP_F_CUT;
-				count_loss(DP_LOSS_PAYLOAD_CUT);
-			}
 		}
 		if (emit_piece(c, id, flags) || c->piece.last)
 			break;

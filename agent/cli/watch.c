@@ -437,7 +437,8 @@ static void feed(struct watch *w, uint64_t until)
 static void tick_losses(struct watch *w, int last)
 {
 	const uint32_t thin = 1u << DP_LOSS_SAMPLE_SKIPPED | 1u << DP_LOSS_PROGRAM_SKIPPED |
-			      1u << DP_LOSS_READ_FAULT | 1u << DP_LOSS_LATE_RECORD;
+			      1u << DP_LOSS_READ_FAULT | 1u << DP_LOSS_LATE_RECORD |
+			      1u << DP_LOSS_SIGNAL_REPEATED;
 	uint64_t now[DP_LOSS_COUNT] = {0};
 	uint64_t t = dp_now();
 	uint64_t few_samples =

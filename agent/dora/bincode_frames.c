@@ -367,10 +367,29 @@ static void node_event(struct dp_cursor *c, const struct dp_items *out, uint32_t
 		put_wire(out, kind, n, id);
 }
 
+/*
+ * The last `left` of a reply's n events lie from `start` on behind a hole: are they messages without
+ * a token, as the length says? Those with one are short: their payload goes through shared memory.
+ */
+static int alike_inputs(struct dp_cursor *c, const struct dp_items *out, size_t start, size_t size,
+			uint32_t n, uint64_t left)
+{
+	if (!dp_cur_rest_alike(c, start, size, left))
+		return 0;
+	c->status = DP_CUR_OK;
+	c->pos = c->body->len;
+	for (uint64_t i = 0; i < left; i++)
+		put(out,
+		    &(struct dp_item){
+			    .type = DP_ITEM_WIRE, .kind = DP_WIRE_INPUT, .cut = 1, .count = n});
+	return 1;
+}
+
 static void next_events(struct dp_cursor *c, const struct dp_items *out)
 {
 	uint64_t n = dp_bincode_count(c, 4 + DP_BINCODE_TIMESTAMP);
 	struct dp_item last = {.type = DP_ITEM_DELIVERED};
+	size_t size = 0; /* of the event before */
 
 	if (c->status != DP_CUR_OK)
 		return;
@@ -382,8 +401,12 @@ static void next_events(struct dp_cursor *c, const struct dp_items *out)
 		size_t start = c->pos;
 
 		node_event(c, out, (uint32_t)n, i + 1 == n);
-		if (c->status == DP_CUR_OK)
+		if (c->status == DP_CUR_OK) {
+			size = c->pos - start;
 			continue;
+		}
+		if (alike_inputs(c, out, start, size, (uint32_t)n, n - i))
+			return;
 		/*
 		 * Events behind the hole cannot be told apart, but the last one's token can, when
 		 * it has one; which input it came by is lost.

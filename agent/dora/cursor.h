@@ -113,6 +113,21 @@ static inline uint64_t dp_cur_u64(struct dp_cursor *c)
 	return le64toh(v);
 }
 
+/*
+ * Events of a reply that nobody needs to see: the `n` behind the hole take together exactly the bytes
+ * that `n` inputs take which are as long as the one before them. An event of another kind is no
+ * more than some hundred bytes, an input of this length is its payload.
+ */
+#define DP_ALIKE_MIN 1024
+
+/* Does that hold for the rest of the body behind the event of `size` bytes that ends at `end`? */
+static inline int dp_cur_rest_alike(const struct dp_cursor *c, uint64_t end, uint64_t size,
+				    uint64_t n)
+{
+	return c->status == DP_CUR_HOLE && size >= DP_ALIKE_MIN && end <= c->body->len &&
+	       (c->body->len - end) % size == 0 && (c->body->len - end) / size == n;
+}
+
 /* Every byte must have been used: both codecs refuse trailing bytes. */
 static inline void dp_cur_end(struct dp_cursor *c)
 {

@@ -48,6 +48,8 @@ enum node_event {
 /* Bytes of a timestamp: a varint of one to ten, and the 16 of uhlc 0.9's id. */
 #define TIMESTAMP_MIN 17
 #define TIMESTAMP_MAX 26
+/* … of one taken between 1970 and 2038: seconds in the upper half of 64 bits. */
+#define TIMESTAMP_NOW 25
 
 /*
  * A varint of at most `bits` bits. Like postcard: at most ceil(bits / 7) bytes, and the last of
@@ -289,7 +291,43 @@ enum dp_cursor_status dp_postcard_request(const struct dp_body *b, const struct 
 	return c.status;
 }
 
-static void node_event(struct dp_cursor *c, const struct dp_items *out, uint64_t n)
+/* What is known of a row of events: the last input that was read, or the one that was cut. */
+struct row {
+	uint64_t n;    /* events of the reply */
+	uint64_t left; /* behind `end` */
+	size_t end;    /* of the input */
+	size_t size;   /* of the input; 0 none yet */
+	struct dp_slice cut_id;
+	int cut; /* its payload took its timestamp with it */
+};
+
+/* Input { id, metadata, data } up to its timestamp; its id. */
+static struct dp_slice input(struct dp_cursor *c, struct row *row)
+{
+	size_t start = c->pos - 1; /* its kind is one byte */
+	struct dp_slice id = bytes(c);
+
+	skip_metadata(c);
+	skip_data(c);
+	if (c->status == DP_CUR_OK) {
+		row->end = c->pos + TIMESTAMP_NOW;
+		row->size = row->end - start;
+		row->cut_id = id;
+		row->cut = 1;
+	}
+	return id;
+}
+
+/* An event is complete: is it one that those behind it can be measured by? */
+static void measured(const struct dp_cursor *c, struct row *row)
+{
+	row->left--;
+	row->size = row->cut ? row->size + c->pos - row->end : 0;
+	row->end = c->pos;
+	row->cut = 0;
+}
+
+static void node_event(struct dp_cursor *c, const struct dp_items *out, struct row *row)
 {
 	enum dp_wire_kind kind = DP_WIRE_OTHER_EVENT;
 	struct dp_slice id = {0};
@@ -309,9 +347,7 @@ static void node_event(struct dp_cursor *c, const struct dp_items *out, uint64_t
 		break;
 	case EV_INPUT:
 		kind = DP_WIRE_INPUT;
-		id = bytes(c);
-		skip_metadata(c);
-		skip_data(c);
+		id = input(c, row);
 		break;
 	case EV_INPUT_CLOSED:
 		kind = DP_WIRE_INPUT_CLOSED;
@@ -345,8 +381,40 @@ static void node_event(struct dp_cursor *c, const struct dp_items *out, uint64_t
 		return;
 	}
 	skip_timestamp(c);
-	if (c->status == DP_CUR_OK)
-		put_wire(out, kind, n, id);
+	if (c->status != DP_CUR_OK)
+		return;
+	put_wire(out, kind, row->n, id);
+	measured(c, row);
+}
+
+/* Inputs behind a hole, when its length says that nothing but such inputs lies there. */
+static void alike_inputs(struct dp_cursor *c, const struct dp_items *out, const struct row *row)
+{
+	struct dp_item it = {
+		.type = DP_ITEM_WIRE, .kind = DP_WIRE_INPUT, .cut = 1, .count = (uint32_t)row->n};
+
+	if (!dp_cur_rest_alike(c, row->end, row->size, row->left - (uint64_t)row->cut))
+		return;
+	c->status = DP_CUR_OK;
+	c->pos = c->body->len;
+	it.id = row->cut_id;
+	for (uint64_t i = 0; out->item && i < row->left; i++) {
+		if (i >= (uint64_t)row->cut)
+			it.id = no_id;
+		out->item(out->ctx, &it);
+	}
+}
+
+static void next_events(struct dp_cursor *c, const struct dp_items *out)
+{
+	uint64_t n = count(c, 1 + TIMESTAMP_MIN);
+	struct row row = {.n = n, .left = n};
+
+	if (n == 0 && c->status == DP_CUR_OK)
+		put_wire(out, DP_WIRE_EVENTS_END, 0, no_id);
+	while (row.left && c->status == DP_CUR_OK)
+		node_event(c, out, &row);
+	alike_inputs(c, out, &row);
 }
 
 enum dp_cursor_status dp_postcard_reply(const struct dp_body *b, const struct dp_items *out)
@@ -369,11 +437,7 @@ enum dp_cursor_status dp_postcard_reply(const struct dp_body *b, const struct dp
 			put_wire(out, n ? DP_WIRE_RESULT_ERR : DP_WIRE_RESULT_OK, 0, no_id);
 		return c.status;
 	case REP_NEXT_EVENTS:
-		n = count(&c, 1 + TIMESTAMP_MIN);
-		if (n == 0 && c.status == DP_CUR_OK)
-			put_wire(out, DP_WIRE_EVENTS_END, 0, no_id);
-		for (uint64_t i = 0; i < n && c.status == DP_CUR_OK; i++)
-			node_event(&c, out, n);
+		next_events(&c, out);
 		break;
 	case REP_EXTENSION_VALUE:
 		if (flag(&c))

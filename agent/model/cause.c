@@ -39,6 +39,14 @@ static uint64_t polls_since(const struct node *n, const struct delivery *d)
 	return (d->released_ns ? d->maps_after : n->account.map_count) - d->maps_before;
 }
 
+/* Does this owner's drop thread wait for Python? Of a version that is not known nobody can say. */
+static bool hands_over_one_by_one(const struct node *owner)
+{
+	const char *dora = owner->id.facts.dora;
+
+	return dp_version_at_least(dora, 0, 0, 1) && !dp_version_at_least(dora, 0, 4, 2);
+}
+
 /*
  * Up to 0.4.1 the owner's drop thread hands each token to Python before it asks for the next
  * (drop_stream.rs, a channel without room), so its requests show whether it collects. A token that
@@ -50,6 +58,9 @@ uint64_t cause_uncollected_ns(const struct delivery *d, uint64_t now)
 	uint64_t asked = now;
 
 	if (!t->owner || !t->owner->streams.collect_ns || !t->last_report_ns)
+		return 0;
+	/* After a loss its requests may be among the lost records. */
+	if (!hands_over_one_by_one(t->owner) || t->doubtful)
 		return 0;
 	for (const struct delivery *o = t->deliveries; o; o = o->next_of_token)
 		if (!o->reported_ns)
@@ -100,14 +111,31 @@ static int8_t cause_of_held(const struct delivery *d, uint64_t held)
 	return activity_cause(most);
 }
 
+/*
+ * Records were lost while it was pending. The GIL's holds are proven by what was seen; every other
+ * cause needs something that was not seen: no later message, no release, no request.
+ */
+static int8_t cause_in_doubt(const struct delivery *d, uint64_t over)
+{
+	struct blame_share share;
+	int8_t c;
+
+	if (!d->reported_ns)
+		return DP_CAUSE_UNKNOWN;
+	blame_window(&d->receiver->timeline, node_consumer(d->receiver), d->delivered_ns, over,
+		     &share);
+	c = cause_of_share(&share, over > d->delivered_ns ? over - d->delivered_ns : 1);
+	return c >= 0 ? c : DP_CAUSE_UNKNOWN;
+}
+
 int8_t cause_of_delivery(const struct delivery *d, uint64_t pending_threshold_ns, uint64_t now)
 {
 	uint64_t over = d->reported_ns ? d->reported_ns : now;
 	uint64_t pending = over > d->delivered_ns ? over - d->delivered_ns : 1;
 	uint64_t uncollected = cause_uncollected_ns(d, now);
 
-	if (d->doubtful && !d->reported_ns)
-		return DP_CAUSE_UNKNOWN;
+	if (d->doubtful)
+		return cause_in_doubt(d, over);
 	/* What was pending for long here has its cause here, whatever the owner did afterwards. */
 	if (pending < pending_threshold_ns && uncollected > pending &&
 	    uncollected >= UNCOLLECTED_NS)

@@ -76,20 +76,23 @@ static void loss(struct dp_model *m, const struct dp_record *r)
 		       reason == DP_LOSS_MAP_FULL;
 	bool wire = reason == DP_LOSS_STREAM_RESYNC || reason == DP_LOSS_FRAME_INVALID ||
 		    reason == DP_LOSS_STREAM_LIMIT;
+	struct node *of = table_find(&m->table, r->h.pid);
 
 	if (r->u.loss.count == 0)
 		return;
 	for (uint32_t i = 0; i < m->table.count; i++) {
 		struct node *n = &m->table.nodes[i];
 
-		if (r->h.pid == 0 || n->id.pid == r->h.pid)
+		/* Only what the model has missed can be the node's reaction to a signal. */
+		if ((capture || wire) && (r->h.pid == 0 || n->id.pid == r->h.pid))
 			n->guard.lost_ns = r->h.t_ns;
 		if (capture)
 			timeline_loss(&n->timeline, r->h.t_ns);
 	}
+	/* A stream is one process' own; a full ring or map is everybody's. */
 	if (capture || wire)
-		tokens_loss(&m->ledger, r->h.t_ns);
-	lose(m, table_find(&m->table, r->h.pid), r->h.pid, reason, r->u.loss.count, r->h.t_ns);
+		tokens_loss(&m->ledger, capture ? NULL : of, r->h.t_ns);
+	lose(m, of, r->h.pid, reason, r->u.loss.count, r->h.t_ns);
 }
 
 static void start(struct dp_model *m)

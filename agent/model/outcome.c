@@ -38,6 +38,8 @@ static void count_owner_only(struct account *a, enum dp_token_state state, uint6
 		a->returned++;
 	else if (state == DP_TOKEN_ABANDONED)
 		a->abandoned++;
+	else if (state == DP_TOKEN_LOST)
+		a->lost++;
 	if (pending_ns > a->max_pending_ns)
 		a->max_pending_ns = pending_ns;
 }
@@ -57,7 +59,8 @@ void outcome_owner_only(const struct env *e, struct token *t, enum dp_token_stat
 	k->pending_ns = t_ns > t->sent_ns ? t_ns - t->sent_ns : 0;
 	k->gil_held_ns = DP_NULL;
 	k->cause = -1;
-	if (k->pending_ns >= e->options.pending_threshold_ns || state == DP_TOKEN_ABANDONED)
+	if (k->pending_ns >= e->options.pending_threshold_ns || state == DP_TOKEN_ABANDONED ||
+	    state == DP_TOKEN_LOST)
 		k->cause = DP_CAUSE_UNKNOWN;
 	k->print = k->pending_ns >= e->options.token_threshold_ns;
 	if (t->owner)

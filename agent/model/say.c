@@ -55,7 +55,8 @@ static bool is_missed_record(enum dp_loss reason)
 {
 	return reason != DP_LOSS_SAMPLE_SKIPPED && reason != DP_LOSS_PROGRAM_SKIPPED &&
 	       reason != DP_LOSS_RECORDER_WRITE && reason != DP_LOSS_PAYLOAD_CUT &&
-	       reason != DP_LOSS_READ_FAULT && reason != DP_LOSS_LATE_RECORD;
+	       reason != DP_LOSS_READ_FAULT && reason != DP_LOSS_LATE_RECORD &&
+	       reason != DP_LOSS_SIGNAL_REPEATED;
 }
 
 void say_loss(const struct env *e, struct losses *l, struct identity *id, uint32_t pid,

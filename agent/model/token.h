@@ -21,6 +21,7 @@ struct token {
 	bool owner_done; /* the owner has it back, or has closed its region */
 	bool delivered;  /* a watched receiver had it: its own line tells this token */
 	bool in_region;  /* linked in its region's bucket */
+	bool doubtful; /* records of its owner were lost meanwhile: its return may be among them */
 	uint64_t sent_ns, returned_ns, owner_closed_ns;
 	uint64_t last_report_ns; /* by any receiver */
 	uint64_t asked_ns;       /* when the owner asked for what returned it; 0 unknown */

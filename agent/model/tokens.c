@@ -49,6 +49,9 @@ static int delivered(struct ledger *l, struct node *n, const struct dp_record *r
 		memcpy(t->dataflow, n->id.facts.dataflow, sizeof(t->dataflow));
 	t->delivered = true;
 	d->delivered_ns = r->h.t_ns;
+	/* Its report may have come before it: then there was nothing yet that it could end. */
+	d->doubtful = (r->h.flags & DP_F_LATE) != 0;
+	d->doubt_ns = r->h.t_ns;
 	n->account.tokens++;
 	return 0;
 }
@@ -115,19 +118,25 @@ int tokens_record(struct ledger *l, const struct env *e, struct node *n, const s
 	}
 }
 
+/* What became of a delivery whose report will not come: it may be among the lost records. */
+static enum dp_token_state unreported_state(const struct delivery *d)
+{
+	return d->doubtful ? DP_TOKEN_LOST : DP_TOKEN_ABANDONED;
+}
+
 /* The owner has let go of the memory: what was not reported by then is abandoned. */
 static void close_token(struct ledger *l, const struct env *e, struct token *t, uint64_t t_ns)
 {
 	t->owner_closed_ns = t_ns;
 	t->owner_done = true;
 	if (!t->deliveries) {
-		outcome_owner_only(e, t, DP_TOKEN_ABANDONED, t_ns);
+		outcome_owner_only(e, t, t->doubtful ? DP_TOKEN_LOST : DP_TOKEN_ABANDONED, t_ns);
 		ledger_release_token(l, t);
 		return;
 	}
 	/* What was reported in time, only the owner was not there to take it, is returned. */
 	for (struct delivery *d = t->deliveries; d; d = d->next_of_token)
-		ledger_end(l, d, d->reported_ns ? DP_TOKEN_RETURNED : DP_TOKEN_ABANDONED, t_ns);
+		ledger_end(l, d, d->reported_ns ? DP_TOKEN_RETURNED : unreported_state(d), t_ns);
 }
 
 static bool is_out(const struct token *t, const struct node *owner)
@@ -239,7 +248,7 @@ void tokens_stream_closed(struct ledger *l, struct node *n, uint64_t t_ns)
 		struct delivery *d = n->account.pending_first;
 
 		d->given_up_ns = given_up(n, d, t_ns);
-		ledger_end(l, d, d->doubtful ? DP_TOKEN_LOST : DP_TOKEN_ABANDONED, t_ns);
+		ledger_end(l, d, unreported_state(d), t_ns);
 	}
 }
 
@@ -271,13 +280,19 @@ void tokens_forget(struct ledger *l, const struct env *e, const struct node *n)
 			l->tokens[i].owner = NULL;
 }
 
-void tokens_loss(struct ledger *l, uint64_t t_ns)
+void tokens_loss(struct ledger *l, const struct node *n, uint64_t t_ns)
 {
-	for (uint32_t i = 0; i < l->delivery_high; i++)
-		if (l->deliveries[i].used && !l->deliveries[i].end_ns) {
-			l->deliveries[i].doubtful = true;
-			l->deliveries[i].doubt_ns = t_ns;
-		}
+	for (uint32_t i = 0; i < l->delivery_high; i++) {
+		struct delivery *d = &l->deliveries[i];
+
+		if (!d->used || d->end_ns || (n && d->receiver != n))
+			continue;
+		d->doubtful = true;
+		d->doubt_ns = t_ns;
+	}
+	for (struct token *t = l->sent_first; t; t = t->next_sent)
+		if (t->owner && (!n || t->owner == n) && !t->returned_ns)
+			t->doubtful = true;
 }
 
 void tokens_end_doubts(struct ledger *l, struct node *n, uint64_t now)

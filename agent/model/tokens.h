@@ -25,8 +25,8 @@ void tokens_stream_closed(struct ledger *l, struct node *n, uint64_t t_ns);
 void tokens_node_gone(struct ledger *l, const struct env *e, struct node *n, uint64_t t_ns);
 /* The node's slot is used again: says and forgets what still points at it. */
 void tokens_forget(struct ledger *l, const struct env *e, const struct node *n);
-/* Records were lost: what is pending is in doubt. */
-void tokens_loss(struct ledger *l, uint64_t t_ns);
+/* Records of `n` (NULL: of anybody) were lost: what it has pending, or out, is in doubt. */
+void tokens_loss(struct ledger *l, const struct node *n, uint64_t t_ns);
 /* Ends what has been in doubt at this node for long. */
 void tokens_end_doubts(struct ledger *l, struct node *n, uint64_t now);
 /* Says what has waited for CLOSING_NS. */

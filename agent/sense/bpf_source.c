@@ -763,9 +763,11 @@ void dp_bpf_losses(struct dp_bpf *b, int fresh, uint64_t ret[DP_LOSS_COUNT])
 
 	memset(ret, 0, DP_LOSS_COUNT * sizeof(*ret));
 	if (!bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.cpu_state), &zero, b->cpu_state)) {
-		for (int cpu = 0; cpu < b->cpus; cpu++)
+		for (int cpu = 0; cpu < b->cpus; cpu++) {
 			for (int i = 0; i < DP_KERNEL_LOSSES; i++)
 				ret[i] += b->cpu_state[cpu].loss[i];
+			ret[DP_LOSS_SIGNAL_REPEATED] += b->cpu_state[cpu].signals;
+		}
 	}
 	ret[DP_LOSS_SAMPLE_SKIPPED] = b->samples_missed;
 	ret[DP_LOSS_PROGRAM_SKIPPED] = b->programs_skipped;

@@ -36,7 +36,9 @@ typedef uint8_t dp_u8;
 #define DP_SOCK_COPY_MAX   (128 * 1024) /* bytes of one socket call that are copied at most */
 /* 8 bytes that announce at most this much are taken for the length of a frame (dora 1.x's limit). */
 #define DP_SOCK_LENGTH_MAX (64u * 1024 * 1024)
-#define DP_RUN_MIN_NS      2000000ULL /* shorter runs and holds stay in the kernel */
+/* Of one signal by one sender to one process in a second; more are counted alone. */
+#define DP_SIGNALS_MAX 50
+#define DP_RUN_MIN_NS  2000000ULL /* shorter runs and holds stay in the kernel */
 
 enum dp_capture_type {
 	DP_CAP_NONE,
@@ -164,7 +166,7 @@ struct dp_signal_op {
 	dp_u8 signal;
 	dp_u8 group;       /* 1: sent to the whole process */
 	dp_u8 disposition; /* DELIVERED */
-	dp_u8 result;      /* GENERATED: 0 delivered to the queue, else dropped (TRACE_SIGNAL_*) */
+	dp_u8 result;      /* GENERATED: 0 queued, else TRACE_SIGNAL_*; 1, ignored, is not told */
 	dp_u8 pad[3];
 	dp_u32 sender_pid; /* GENERATED; 0 the kernel */
 	dp_u32 pad2;
@@ -276,6 +278,7 @@ struct dp_cpu_state {
 	dp_u64 seq;     /* of the last capture */
 	dp_u64 conns;   /* connection ids given out */
 	dp_u64 samples; /* cpu-clock programs run */
+	dp_u64 signals; /* captures of signals that were not made: DP_SIGNALS_MAX */
 	dp_u64 loss[DP_KERNEL_LOSSES];
 };
 

@@ -130,7 +130,8 @@
 
 /*
  * X(ENUM, "name"): every place where something can be lost. Counted where it happens; the first
- * block in the kernel (per-CPU counters of the same index), the second in the agent.
+ * block in the kernel (per-CPU counters of the same index), the second in the agent. PAYLOAD_CUT is of
+ * recordings up to 0.1.0 alone: what is cut is a loss (FRAME_INVALID) where an event may lie in it.
  */
 #define DP_LOSSES(X)                                                                               \
 	X(RING_FULL, "ring_full")                                                                  \
@@ -146,7 +147,8 @@
 	X(NODE_LIMIT, "node_limit")                                                                \
 	X(SAMPLE_SKIPPED, "sample_skipped")                                                        \
 	X(PROGRAM_SKIPPED, "program_skipped")                                                      \
-	X(RECORDER_WRITE, "recorder_write")
+	X(RECORDER_WRITE, "recorder_write")                                                        \
+	X(SIGNAL_REPEATED, "signal_repeated")
 
 #define DP_LAST_KERNEL_LOSS DP_LOSS_PAYLOAD_CUT
 

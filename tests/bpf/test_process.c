@@ -9,6 +9,7 @@
 
 #define REGION "shmem_D0BA7E57"
 #define PATH   "/dev/shm/" REGION
+#define FLOOD  3000 /* signals that the target sends itself */
 
 /* ---- the target: does what a word on its control socket says, answers with a number ------ */
 
@@ -92,8 +93,14 @@ static void target_main(int control)
 			struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 
 			sigaction(SIGUSR1, &sa, NULL);
+			sigaction(SIGHUP, &sa, NULL);
 		} else if (!strcmp(op, "ignore")) {
 			signal(SIGUSR2, SIG_IGN);
+		} else if (!strcmp(op, "flood")) {
+			for (int i = 0; i < FLOOD; i++) {
+				raise(SIGUSR1);
+				raise(SIGUSR2);
+			}
 		} else if (!strcmp(op, "exec")) {
 			execl("/bin/sh", "sh", "-c", "exit 3", NULL);
 		} else if (!strcmp(op, "exit")) {
@@ -260,6 +267,17 @@ static const struct dp_signal_op *expect_signal(struct session *s, struct target
 	return NULL;
 }
 
+/* Captures about this signal to the process. */
+static unsigned int signals_of(struct session *s, pid_t pid, int sig)
+{
+	const struct dp_capture *h = NULL;
+	unsigned int n = 0;
+
+	while ((h = next_capture(s, h, DP_CAP_SIGNAL, pid)))
+		n += ((const struct dp_signal_op *)body(h))->signal == sig;
+	return n;
+}
+
 static void test_signals(void **state)
 {
 	struct session *s = *state;
@@ -283,14 +301,10 @@ static void test_signals(void **state)
 	assert_int_equal(op->disposition, DP_SIGDISP_CAUGHT);
 
 	s->used = 0;
-	kill(t.pid, SIGUSR2);
-	await(s, DP_CAP_SIGNAL, t.pid, 1, 2000);
-	op = expect_signal(s, &t, DP_SIGNAL_GENERATED, SIGUSR2, &t_ns);
-	assert_int_equal(op->result, 1); /* TRACE_SIGNAL_IGNORED */
-
-	s->used = 0;
+	kill(t.pid, SIGUSR2); /* ignored: the next one is the first that is told */
 	syscall(SYS_tgkill, t.pid, t.pid, SIGTERM);
 	assert_int_equal(target_end(s, &t), SIGTERM);
+	assert_int_equal(signals_of(s, t.pid, SIGUSR2), 0);
 	op = expect_signal(s, &t, DP_SIGNAL_GENERATED, SIGTERM, &t_ns);
 	assert_int_equal(op->group, 0);
 	assert_int_equal(op->sender_pid, getpid());
@@ -298,6 +312,36 @@ static void test_signals(void **state)
 	 * threads. */
 	op = expect_signal(s, &t, DP_SIGNAL_DELIVERED, SIGKILL, &t_ns);
 	assert_int_equal(op->disposition, DP_SIGDISP_DEFAULT);
+}
+
+/* A flood: of those that are ignored nothing is told, of others a few; what was not told is counted. */
+static void test_flood_of_signals(void **state)
+{
+	struct session *s = *state;
+	uint64_t before[DP_LOSS_COUNT], losses[DP_LOSS_COUNT], started, seconds;
+	struct target t;
+	unsigned int told;
+
+	target_start(s, &t);
+	ask(&t, "catch");
+	ask(&t, "ignore");
+	dp_bpf_losses(s->bpf, 1, before);
+	started = now_ns();
+	s->used = 0;
+	ask(&t, "flood");
+	/* From another sender: told, whatever the process sends itself. */
+	kill(t.pid, SIGUSR1);
+	ask(&t, "thread");
+	drain(s);
+	seconds = (now_ns() - started) / 1000000000 + 1;
+	assert_int_equal(signals_of(s, t.pid, SIGUSR2), 0);
+	told = signals_of(s, t.pid, SIGUSR1);
+	assert_in_range(told, 2 * DP_SIGNALS_MAX + 1, 2 * (DP_SIGNALS_MAX + 1) * (seconds + 1));
+	dp_bpf_losses(s->bpf, 1, losses);
+	assert_int_equal(told + losses[DP_LOSS_SIGNAL_REPEATED] - before[DP_LOSS_SIGNAL_REPEATED],
+			 2 * FLOOD + 2);
+	assert_int_equal(losses[DP_LOSS_RING_FULL], before[DP_LOSS_RING_FULL]);
+	target_end(s, &t);
 }
 
 /* The capture of the whole process' end. */
@@ -415,7 +459,8 @@ static void test_ring_overflow(void **state)
 	drain(s);
 	s->used = 0;
 	s->gaps = 0;
-	for (int i = 0; i < 200; i++)
+	/* Each is told when it is sent and when it is delivered, 56 bytes of the ring. */
+	for (int i = 0; i < DP_SIGNALS_MAX; i++)
 		kill(t.pid, SIGUSR1);
 	ask(&t, "thread");
 	drain(s);
@@ -426,7 +471,7 @@ static void test_ring_overflow(void **state)
 		CPU_ZERO(&set);
 		CPU_SET(cpu, &set);
 		sched_setaffinity(0, sizeof(set), &set);
-		kill(t.pid, SIGUSR1);
+		kill(t.pid, SIGHUP);
 		drain(s);
 	}
 	drain(s);
@@ -513,6 +558,7 @@ int main(void)
 		cmocka_unit_test(test_regions),
 		cmocka_unit_test(test_region_marked_by_the_agent),
 		cmocka_unit_test(test_signals),
+		cmocka_unit_test(test_flood_of_signals),
 		cmocka_unit_test(test_exit_status),
 		cmocka_unit_test(test_threads_and_children),
 		cmocka_unit_test(test_exec_of_everybody),

@@ -135,7 +135,9 @@ static inline void table_free(struct table *t)
 	free(t);
 }
 
-static inline void node(struct table *t, double ms, uint32_t pid, const char *name)
+/* A node of this version of dora. */
+static inline void node_of(struct table *t, double ms, uint32_t pid, const char *name,
+			   const char *dora)
 {
 	struct dp_record r = record(DP_REC_NODE_FACTS, ms, pid, 0);
 
@@ -149,9 +151,14 @@ static inline void node(struct table *t, double ms, uint32_t pid, const char *na
 					.daemon_pid = 7,
 					.signals_caught = 2};
 	snprintf(r.u.node.node, sizeof(r.u.node.node), "%s", name);
-	snprintf(r.u.node.dora, sizeof(r.u.node.dora), "0.5.0");
+	snprintf(r.u.node.dora, sizeof(r.u.node.dora), "%s", dora);
 	snprintf(r.u.node.dataflow, sizeof(r.u.node.dataflow), "flow");
 	feed(t, &r);
+}
+
+static inline void node(struct table *t, double ms, uint32_t pid, const char *name)
+{
+	node_of(t, ms, pid, name, "0.5.0");
 }
 
 static inline struct dp_record look(double ms, uint32_t pid, uint32_t tid, double notheld_ms)
