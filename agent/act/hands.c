@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,8 +43,8 @@ struct target {
 };
 
 struct dp_hands {
-	const struct dp_hands_options *o;
-	const char *proc;
+	bool no_thread_pidfd;
+	char proc[128];
 	char lock_dir[128];
 	struct target targets[DP_MAX_TARGETS];
 };
@@ -62,13 +63,14 @@ int dp_hands_new(const struct dp_hands_options *o, struct dp_hands **ret)
 {
 	struct dp_hands *h;
 
-	if (o->lock_dir && strlen(o->lock_dir) >= sizeof(h->lock_dir))
+	if ((o->lock_dir && strlen(o->lock_dir) >= sizeof(h->lock_dir)) ||
+	    (o->proc && strlen(o->proc) >= sizeof(h->proc)))
 		return -ENAMETOOLONG;
 	h = calloc(1, sizeof(*h));
 	if (!h)
 		return -ENOMEM;
-	h->o = o;
-	h->proc = o->proc ? o->proc : "/proc";
+	h->no_thread_pidfd = o->no_thread_pidfd;
+	snprintf(h->proc, sizeof(h->proc), "%s", o->proc ? o->proc : "/proc");
 	if (o->lock_dir)
 		snprintf(h->lock_dir, sizeof(h->lock_dir), "%s", o->lock_dir);
 	else if (geteuid() == 0)
@@ -144,7 +146,7 @@ static int read_stat(const char *path, char *ret_state, uint64_t *ret_start)
 /* Is this pid still the process that started then? 0; -ESRCH gone, or another one by now. */
 static int check_identity(const struct dp_hands *h, pid_t pid, uint64_t start_time)
 {
-	char path[128], state;
+	char path[192], state;
 	uint64_t start;
 	int err;
 
@@ -267,7 +269,7 @@ static int hold_process(struct dp_hands *h, pid_t pid, uint64_t start_time, stru
 
 static int is_thread_of(const struct dp_hands *h, pid_t pid, pid_t tid)
 {
-	char path[128], state;
+	char path[192], state;
 	uint64_t start;
 
 	snprintf(path, sizeof(path), "%s/%d/task/%d/stat", h->proc, (int)pid, (int)tid);
@@ -295,7 +297,7 @@ static int hold_thread(struct dp_hands *h, struct target *t, pid_t tid, struct t
 		close_fd(&th->fd);
 		th->tid = 0;
 	}
-	if (!h->o->no_thread_pidfd) {
+	if (!h->no_thread_pidfd) {
 		fd = sys_pidfd_open(tid, PIDFD_THREAD);
 		/* EINVAL: the flag is not known (before 6.9). */
 		if (fd < 0 && errno != EINVAL && errno != ENOSYS)
@@ -431,7 +433,7 @@ static int signal_thread(const struct target *t, const struct thread *th, int si
 static int read_masks(const struct dp_hands *h, pid_t pid, uint64_t *ret_caught,
 		      uint64_t *ret_ignored)
 {
-	char path[128], buf[8192], *p, *q;
+	char path[192], buf[8192], *p, *q;
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "%s/%d/status", h->proc, (int)pid);
