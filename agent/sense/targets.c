@@ -35,6 +35,7 @@ struct target {
 	struct dp_rec_node facts;
 	uint8_t is_dora;
 	uint8_t announced;
+	uint8_t untold; /* the kernel's maps had no room for it: to be tried again */
 	uint8_t armed, arming; /* edge source */
 	uint8_t named;         /* asked for by --pid */
 	/*
@@ -201,9 +202,21 @@ static int is_helper(const struct target *x)
 	return x->heir_of && !x->named;
 }
 
+/*
+ * An entry that the kernel's maps did not take: something of the process is not seen, and that is
+ * a loss of its own. What is there already (its connect was seen) is none.
+ */
+static void count_unmapped(struct dp_targets *t, const struct target *x, int err)
+{
+	if (err && err != -EEXIST)
+		emit_loss(t, x->pid, DP_LOSS_MAP_FULL, 1);
+}
+
+/* Counted once for each time that the process falls out of the map, not at each try. */
 static void tell_kernel(struct dp_targets *t, struct target *x)
 {
 	struct dp_target kernel;
+	int err;
 
 	x->kernel.watch_sockets = x->is_dora && x->config.transport != DP_TRANSPORT_SHMEM;
 	x->kernel.daemon_family = x->config.family;
@@ -211,7 +224,10 @@ static void tell_kernel(struct dp_targets *t, struct target *x)
 	kernel = x->kernel;
 	if (is_helper(x))
 		kernel.gil_count = 0;
-	dp_bpf_watch(t->bpf, x->pid, &kernel);
+	err = dp_bpf_watch(t->bpf, x->pid, &kernel);
+	if (!x->untold)
+		count_unmapped(t, x, err);
+	x->untold = err != 0;
 }
 
 static void add_conn(struct target *x, uint64_t conn)
@@ -244,7 +260,7 @@ static void mark_region(void *ctx, uint64_t addr, const char *name)
 {
 	struct region_ctx *c = ctx;
 
-	dp_bpf_mark_region(c->t->bpf, c->x->pid, addr, name);
+	count_unmapped(c->t, c->x, dp_bpf_mark_region(c->t->bpf, c->x->pid, addr, name));
 }
 
 /* A process that ran before us: its connections and mapped regions are found in /proc. */
@@ -263,7 +279,7 @@ static void mark_open(struct dp_targets *t, struct target *x)
 		is_the_node(t, x);
 		dp_wire_open(t->wire, conn, (uint32_t)x->pid, now, x->facts.dora, 1);
 		add_conn(x, conn);
-		dp_bpf_mark_socket(t->bpf, x->pid, fds[i], conn);
+		count_unmapped(t, x, dp_bpf_mark_socket(t->bpf, x->pid, fds[i], conn));
 	}
 	dp_proc_regions("/proc", x->pid, mark_region, &c);
 }
@@ -647,7 +663,7 @@ static void rescan(struct dp_targets *t, struct target *x, uint64_t now)
 	if (x->py && dp_py_fill_target(x->py, &x->kernel) < 0)
 		x->kernel = kernel;
 	refresh_facts(x);
-	if (memcmp(&kernel, &x->kernel, sizeof(kernel)) != 0)
+	if (x->untold || memcmp(&kernel, &x->kernel, sizeof(kernel)) != 0)
 		tell_kernel(t, x);
 	/* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): zeroed whole, padding too */
 	if (x->announced && memcmp(&was, &x->facts, sizeof(was)) != 0)
