@@ -21,7 +21,7 @@
 #include "act/doracli.h"
 #include "act/hands.h"
 #include "act/hooks.h"
-#include "act/stop_command.h"
+#include "dora/stop_command.h"
 #include "cli/values.h"
 #include "dora/wire.h"
 #include "model/model.h"
@@ -93,6 +93,13 @@ struct watch {
 	int end, warned, pipe_broken, record_failed, output_error;
 	char dora_path[512];
 };
+
+/* The one place of a live run that speaks on standard error. */
+static void say(void *ctx, const char *sentence)
+{
+	(void)ctx;
+	fprintf(stderr, "dora-probe: %s\n", sentence);
+}
 
 /* ---- records ---------------------------------------------------------------------------- */
 
@@ -870,7 +877,7 @@ int dp_watch(const struct dp_options *o)
 			  .cpus_online = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN)};
 	struct dp_model_sink model_sink = {.finding = finding, .request = request, .ctx = &w};
 	struct dp_wire_sink wire_sink = {.record = push_own, .loss = wire_loss, .ctx = &w};
-	struct dp_targets_sink target_sink = {.record = push_own, .ctx = &w};
+	struct dp_targets_sink target_sink = {.record = push_own, .say = say, .ctx = &w};
 	struct dp_bpf_options bpf_options = {
 		.sample_hz = SAMPLE_HZ,
 		.trace_all_exec = 1, /* nodes that start later, and `dora stop` */

@@ -31,6 +31,12 @@ static void on_record(void *ctx, const struct dp_record *r)
 		told->others++;
 }
 
+static void say(void *ctx, const char *sentence)
+{
+	(void)ctx;
+	print_error("%s\n", sentence);
+}
+
 static void wire_record(void *ctx, const struct dp_record *r)
 {
 	(void)ctx;
@@ -56,7 +62,7 @@ struct watched {
 static void watch(struct session *s, struct watched *w, pid_t pid)
 {
 	struct dp_wire_sink wire = {.record = wire_record, .loss = wire_loss};
-	struct dp_targets_sink sink = {.record = on_record, .ctx = &w->told};
+	struct dp_targets_sink sink = {.record = on_record, .say = say, .ctx = &w->told};
 	struct dp_wanted wanted = {.pids = {.count = 1, .pid = {pid}}};
 
 	w->told = (struct told){.pid = pid};

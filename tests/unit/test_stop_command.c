@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "act/stop_command.h"
+#include "dora/stop_command.h"
 
 #define MS   1000000ULL
 #define SEC  1000000000ULL

@@ -50,8 +50,6 @@ static const struct {
 	const char *to;   /* header, or symbol */
 	const char *reason;
 } known[] = {
-	{"agent/sense/targets.c", "act/stop_command.h", "to go: stop_command moves to dora/"},
-	{"agent/sense/targets", "dp_stop_command_accepted", "to go: stop_command moves to dora/"},
 	{"agent/decide/policy", "dp_cause_name", "to go: names.c moves to base/"},
 	{"agent/dora/frames", "dp_record_init", "to go: record.c moves to base/"},
 	{"agent/dora/frames", "dp_record_size", "to go: record.c moves to base/"},
@@ -107,7 +105,7 @@ static void room_of(const char *path, char ret[32])
 
 /* ---- a graph of names ----------------------------------------------------------------------- */
 
-#define PARTS_MAX 128
+#define PARTS_MAX 256
 
 struct graph {
 	char name[PARTS_MAX][64];
