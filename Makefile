@@ -88,8 +88,9 @@ $(B)/obj/%.o: %.c Makefile VERSION $(B)/compiler.stamp | $(B)/deps.stamp
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(CFLAGS_) -MMD -MP -c -o $@ $<
 
-# Only this file includes the skeleton.
-$(B)/obj/agent/sense/bpf_source.o: $(SKEL)
+# Only these files include the skeleton.
+SKEL_SRC := $(addprefix agent/sense/bpf_,source.c maps.c edges.c losses.c)
+$(SKEL_SRC:%.c=$(B)/obj/%.o): $(SKEL)
 
 $(B)/bpf/%.bpf.o: bpf/%.bpf.c $(BPF_HDR) Makefile | $(B)/deps.stamp
 	$(call msg,BPF,$<)

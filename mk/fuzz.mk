@@ -8,7 +8,7 @@ FUZZ_SAN     := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN     := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 # Without the kernel side: nothing that is fuzzed needs it.
-FUZZ_OBJ     := $(patsubst %.c,$(B)/fuzz/obj/%.o,$(filter-out agent/sense/bpf_source.c,$(AGENT_SRC)))
+FUZZ_OBJ     := $(patsubst %.c,$(B)/fuzz/obj/%.o,$(filter-out $(SKEL_SRC),$(AGENT_SRC)))
 
 $(B)/fuzz/deps.stamp: tests/setup/packages.sh
 	$(Q)mkdir -p $(@D)

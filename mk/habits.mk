@@ -38,7 +38,7 @@ shape:
 	$(Q)tests/tools/test_shape.py
 	$(Q)tests/tools/shape.py
 
-# bpf_source.c includes the skeleton, so the BPF object is built first.
+# SKEL_SRC includes the skeleton, so the BPF object is built first.
 tidy: $(B)/lint.stamp $(SKEL) compile_commands.json
 	$(call msg,TIDY,'$(words $(C_SOURCES)) files')
 	$(Q)printf '%s\n' $(C_SOURCES) | xargs -P$(JOBS) -n6 $(TIDY) --quiet -p compile_commands.json 2>$(B)/tidy.log || \

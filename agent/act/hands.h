@@ -25,8 +25,7 @@ struct dp_hands_options {
 	int no_thread_pidfd; /* as on a kernel before 6.9, for tests */
 };
 
-/* 0 and *ret (owned by the caller), -ENOMEM, -ENAMETOOLONG (lock_dir). `o` and its strings must
- * outlive the object. */
+/* 0 and *ret (owned by the caller), -ENOMEM, -ENAMETOOLONG (lock_dir, proc). All of `o` is copied. */
 int dp_hands_new(const struct dp_hands_options *o, struct dp_hands **ret);
 void dp_hands_free(struct dp_hands *h);
 

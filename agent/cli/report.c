@@ -12,45 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "model/model.h"
-#include "sense/recording.h"
-#include "show/show.h"
-#include "show/timeline.h"
-#include "show/trace.h"
-
-/* One of the three is there. */
-struct report {
-	struct dp_show *text;
-	struct dp_timeline *page;
-	struct dp_trace *trace;
-	int error; /* first -errno of the text */
-};
-
-static void on_finding(void *ctx, const struct dp_finding *f)
-{
-	struct report *r = ctx;
-
-	if (r->trace)
-		dp_trace_finding(r->trace, f);
-	if (r->page)
-		dp_timeline_finding(r->page, f);
-	if (r->text) {
-		int err = dp_show_finding(r->text, f);
-
-		/* A slow reader of a report is waited for: nothing runs meanwhile. */
-		while (err == -ENOBUFS)
-			err = dp_show_finding(r->text, f);
-		if (err && !r->error)
-			r->error = err;
-	}
-}
-
-/* A recording has the answers already. */
-static void on_request(void *ctx, const struct dp_request *q)
-{
-	(void)ctx;
-	(void)q;
-}
+#include "run/session.h"
 
 static int ends_in(const char *name, const char *ending)
 {
@@ -59,8 +21,8 @@ static int ends_in(const char *name, const char *ending)
 	return len > strlen(ending) && strcmp(name + len - strlen(ending), ending) == 0;
 }
 
-/* Opens what the findings go into. 0 or -ENOMEM. */
-static int begin(struct report *r, const struct dp_options *o, FILE *out)
+/* Opens what the findings go into: one of the three. 0 or -ENOMEM. */
+static int begin(struct dp_session *s, const struct dp_options *o, FILE *out)
 {
 	const struct dp_show_options text = {.fd = fileno(out),
 					     .format = DP_SHOW_TEXT,
@@ -70,72 +32,121 @@ static int begin(struct report *r, const struct dp_options *o, FILE *out)
 					     .hold_threshold_ns = o->model.hold_threshold_ns};
 
 	if (ends_in(o->output, ".html"))
-		r->page = dp_timeline_new();
+		s->page = dp_timeline_new();
 	else if (ends_in(o->output, ".json"))
-		r->trace = dp_trace_new(out);
+		s->trace = dp_trace_new(out);
 	else
-		r->text = dp_show_new(&text);
-	return r->page || r->trace || r->text ? 0 : -ENOMEM;
+		s->show = dp_show_new(&text);
+	return s->page || s->trace || s->show ? dp_session_begin(s) : -ENOMEM;
 }
 
 /* Ends and frees it: 0 or the first error. `out` is NULL when there is nothing to write to. */
-static int finish(struct report *r, FILE *out)
+static int finish(struct dp_session *s, FILE *out)
 {
-	int err = r->error, e = 0;
+	int err = s->pipe_broken ? -EPIPE : s->output_error, e = 0;
 
-	if (r->trace)
-		e = dp_trace_end(r->trace);
-	if (r->page && out)
-		e = dp_timeline_write(r->page, out);
-	dp_timeline_free(r->page);
-	dp_show_free(r->text);
-	*r = (struct report){.error = err};
+	if (s->trace)
+		e = dp_trace_end(s->trace);
+	if (s->page && out)
+		e = dp_timeline_write(s->page, out);
+	dp_timeline_free(s->page);
+	dp_show_free(s->show);
+	s->trace = NULL;
+	s->page = NULL;
+	s->show = NULL;
 	return err ? err : e;
 }
 
-/*
- * Feeds the whole recording. 0, or what dp_replay_next ended with. A recording that was not ended
- * (a killed probe, a damaged file) is ended here at the time of its last record, so that the
- * model's summary is said.
- */
-static int feed(struct dp_replay *replay, struct dp_model *model, const struct dp_options *o,
-		const struct report *r)
+static void use_options(const void *ctx, struct dp_rec_options *m)
 {
-	struct dp_record *rec = calloc(1, sizeof(*rec));
-	int got, ended = 0;
+	dp_options_override(ctx, m);
+}
 
-	if (!rec)
-		return -ENOMEM;
-	while ((got = dp_replay_next(replay, rec)) == 1) {
-		if (rec->h.type == DP_REC_OPTIONS) {
-			dp_options_override(o, &rec->u.options);
-			if (r->text)
-				dp_show_set_hold_threshold(r->text,
-							   rec->u.options.hold_threshold_ns);
-			if (r->page)
-				dp_timeline_set_hold_threshold(r->page,
-							       rec->u.options.hold_threshold_ns);
-		}
-		ended = rec->h.type == DP_REC_END;
-		dp_model_feed(model, rec);
+/* Where the report is written: standard output, or a file beside the one that it becomes. */
+struct place {
+	const char *name; /* NULL: standard output */
+	char temporary[PATH_MAX];
+	FILE *out;
+};
+
+/* 0 or -errno. */
+static int open_place(struct place *p)
+{
+	int fd, err = 0;
+
+	p->out = stdout;
+	if (!p->name)
+		return 0;
+	p->out = NULL;
+	if (snprintf(p->temporary, sizeof(p->temporary), "%s.XXXXXX", p->name) >=
+	    (int)sizeof(p->temporary)) {
+		*p->temporary = '\0';
+		return -ENAMETOOLONG;
 	}
-	if (!ended) {
-		dp_record_init(rec, DP_REC_END, rec->h.t_ns, 0, 0);
-		dp_model_feed(model, rec);
+	fd = mkstemp(p->temporary);
+	p->out = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!p->out) {
+		err = -errno;
+		if (fd < 0)
+			*p->temporary = '\0';
+		else
+			close(fd);
 	}
-	free(rec);
-	return got;
+	return err;
+}
+
+/* Makes it the file that was asked for. 0 or -errno. */
+static int keep_place(struct place *p)
+{
+	/* mkstemp makes it private; a report is as private as the user's umask says. */
+	mode_t mask = umask(077);
+	int err = 0;
+
+	umask(mask);
+	if (fchmod(fileno(p->out), 0666 & ~mask) < 0 || fclose(p->out) != 0)
+		err = -errno;
+	p->out = NULL;
+	if (!err && rename(p->temporary, p->name) < 0)
+		err = -errno;
+	if (!err)
+		*p->temporary = '\0';
+	return err;
+}
+
+static void close_place(struct place *p)
+{
+	if (p->out && p->out != stdout)
+		fclose(p->out);
+	if (*p->temporary)
+		unlink(p->temporary);
+}
+
+/* Feeds the whole recording and writes the report. 0 or -errno; *ret_damaged: only a part of it. */
+static int write_report(struct dp_session *s, struct dp_replay *replay, const struct dp_options *o,
+			FILE *out, bool *ret_damaged)
+{
+	bool ended;
+	int err = begin(s, o, out);
+
+	if (!err)
+		err = dp_session_replay(s, replay, use_options, o, &ended);
+	if (err == -EBADMSG) {
+		dp_log("%s: damaged behind byte %llu; this is what comes before", o->file,
+		       (unsigned long long)dp_replay_offset(replay));
+		*ret_damaged = true;
+		err = 0;
+	}
+	return err ? err : finish(s, out);
 }
 
 int dp_report(const struct dp_options *o)
 {
-	struct report r = {.error = 0};
-	const struct dp_model_sink sink = {.finding = on_finding, .request = on_request, .ctx = &r};
+	struct dp_session s = {.patient = true};
 	struct dp_replay *replay = NULL;
-	struct dp_model *model = NULL;
-	char why[256] = "", temporary[PATH_MAX] = "";
-	FILE *out = stdout;
-	int code = DP_EX_INTERNAL, damaged = 0, err, fd;
+	struct place place = {.name = o->output};
+	char why[256] = "";
+	bool damaged = false;
+	int err;
 
 	err = dp_replay_open(o->file, &replay, why, sizeof(why));
 	if (err) {
@@ -143,64 +154,17 @@ int dp_report(const struct dp_options *o)
 		return err == -EBADMSG || err == -ENOENT ? DP_EX_USAGE : DP_EX_INTERNAL;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	if (o->output) {
-		if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", o->output) >=
-		    (int)sizeof(temporary)) {
-			err = -ENAMETOOLONG;
-			*temporary = '\0';
-			goto cleanup;
-		}
-		fd = mkstemp(temporary);
-		out = fd < 0 ? NULL : fdopen(fd, "w");
-		if (!out) {
-			err = -errno;
-			if (fd < 0)
-				*temporary = '\0';
-			else
-				close(fd);
-			goto cleanup;
-		}
-	}
-	err = begin(&r, o, out);
-	model = err ? NULL : dp_model_new(&sink);
-	if (!model) {
-		err = -ENOMEM;
-		goto cleanup;
-	}
-	err = feed(replay, model, o, &r);
-	if (err == -EBADMSG) {
-		dp_log("%s: damaged behind byte %llu; this is what comes before", o->file,
-		       (unsigned long long)dp_replay_offset(replay));
-		damaged = 1;
-		err = 0;
-	}
+	err = open_place(&place);
 	if (!err)
-		err = finish(&r, out);
-	if (!err && o->output) {
-		/* mkstemp makes it private; a report is as private as the user's umask says. */
-		mode_t mask = umask(077);
-
-		umask(mask);
-		if (fchmod(fileno(out), 0666 & ~mask) < 0 || fclose(out) != 0)
-			err = -errno;
-		out = NULL;
-		if (!err && rename(temporary, o->output) < 0)
-			err = -errno;
-		if (!err)
-			*temporary = '\0';
-	}
-	if (!err || err == -EPIPE)
-		code = damaged ? DP_EX_INTERNAL : DP_EX_OK;
-cleanup:
+		err = write_report(&s, replay, o, place.out, &damaged);
+	if (!err && o->output)
+		err = keep_place(&place);
 	if (err && err != -EPIPE)
 		dp_log("%s: cannot write the report: %s", o->output ? o->output : "standard output",
 		       strerror(-err));
-	finish(&r, out);
-	if (out && out != stdout)
-		fclose(out);
-	if (*temporary)
-		unlink(temporary);
-	dp_model_free(model);
+	finish(&s, place.out);
+	close_place(&place);
+	dp_session_end(&s);
 	dp_replay_close(replay);
-	return code;
+	return (err && err != -EPIPE) || damaged ? DP_EX_INTERNAL : DP_EX_OK;
 }

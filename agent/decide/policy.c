@@ -127,6 +127,9 @@ static bool terminate(struct deciding *d)
 	if (v->hold.id &&
 	    policy_ends_before(d, v->hold.start_ns, v->hold.expected_end_ns, v->deadline_ns))
 		return false;
+	if (!v->hold.id && v->blocked.since_ns &&
+	    policy_ends_before(d, v->blocked.since_ns, v->blocked.expected_end_ns, v->deadline_ns))
+		return false;
 	if (!v->masks_known) {
 		if (!policy_refuse(d, DP_REFUSE_TERM_MASKS_UNKNOWN, DP_ACTION_TERMINATE, 0))
 			return false;

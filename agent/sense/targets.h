@@ -16,8 +16,7 @@ struct dp_targets;
 
 struct dp_targets_sink {
 	void (*record)(void *ctx, const struct dp_record *r);
-	/* What the user is to know of a process and no record tells: one sentence. */
-	void (*say)(void *ctx, pid_t pid, const char *sentence);
+	void (*say)(void *ctx, const char *sentence); /* to the user, about one process */
 	void *ctx;
 };
 
@@ -28,7 +27,8 @@ void dp_targets_free(struct dp_targets *t);
 
 /*
  * Takes up what matches now. Returns how many are watched; for --pid -ESRCH, -ENOENT (neither
- * Python nor a dora node), -EPERM … when none of them can be, with a sentence about each.
+ * Python nor a dora node), -EPERM … when none of them can be. Each process that is refused has had
+ * its sentence (sink).
  */
 int dp_targets_scan(struct dp_targets *t);
 

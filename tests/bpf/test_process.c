@@ -459,9 +459,14 @@ static void test_ring_overflow(void **state)
 	drain(s);
 	s->used = 0;
 	s->gaps = 0;
-	/* Each is told when it is sent and when it is delivered, 56 bytes of the ring. */
-	for (int i = 0; i < DP_SIGNALS_MAX; i++)
+	/*
+	 * Each is told when it is sent and when it is delivered, 56 bytes of the ring; its delivery
+	 * is waited for, since one that is pending still takes in the next.
+	 */
+	for (int i = 0; i < DP_SIGNALS_MAX; i++) {
 		kill(t.pid, SIGUSR1);
+		ask(&t, "catch");
+	}
 	ask(&t, "thread");
 	drain(s);
 	/* One more on each CPU, so that a gap has its end. */

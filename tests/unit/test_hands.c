@@ -64,7 +64,6 @@ struct child {
 
 struct state {
 	char dir[64];
-	struct dp_hands_options o;
 	struct dp_hands *h;
 };
 
@@ -257,6 +256,22 @@ static int thread_ends_meanwhile(void *ctx, pid_t pid, pid_t tid, char *why, siz
 	return 1;
 }
 
+/* Hands from options that are gone, and other ones in their place, when this returns. */
+static int new_hands(const struct state *s, int no_thread_pidfd, struct dp_hands **ret)
+{
+	char dir[64], proc[] = "/proc";
+	struct dp_hands_options o = {
+		.lock_dir = dir, .proc = proc, .no_thread_pidfd = no_thread_pidfd};
+	int err;
+
+	memcpy(dir, s->dir, sizeof(dir));
+	err = dp_hands_new(&o, ret);
+	o.no_thread_pidfd = !no_thread_pidfd;
+	memset(dir, 'x', sizeof(dir) - 1);
+	memset(proc, 'x', sizeof(proc) - 1);
+	return err;
+}
+
 static int setup(void **state)
 {
 	struct state *s = calloc(1, sizeof(*s));
@@ -266,9 +281,8 @@ static int setup(void **state)
 	strcpy(s->dir, "/tmp/dp_hands_XXXXXX");
 	if (!mkdtemp(s->dir))
 		return -1;
-	s->o.lock_dir = s->dir;
 	*state = s;
-	return dp_hands_new(&s->o, &s->h);
+	return new_hands(s, 0, &s->h);
 }
 
 static unsigned int files_in(const char *dir)
@@ -359,7 +373,8 @@ static void the_older_way_works_and_says_so(void **state)
 	struct state *s = *state;
 	struct child c = python(THREAD_HOLDS);
 
-	s->o.no_thread_pidfd = 1;
+	dp_hands_free(s->h);
+	assert_int_equal(new_hands(s, 1, &s->h), 0);
 	free_the_thread(s, &c, "by tgkill (no thread pidfd before Linux 6.9)");
 	finish(&c);
 }
@@ -570,8 +585,8 @@ static void leaving_in_between_is_no_failure(void **state)
 	finish(&c);
 
 	/* The same without pidfds of threads. */
-	dp_hands_forget(s->h, (pid_t)q.pid);
-	s->o.no_thread_pidfd = 1;
+	dp_hands_free(s->h);
+	assert_int_equal(new_hands(s, 1, &s->h), 0);
 	c = python(MAIN_HOLDS);
 	q = nudge(&c, SIGINT);
 	until_asleep(c.pid, c.tid);
@@ -611,7 +626,7 @@ static void two_probes_do_not_both_act(void **state)
 
 	/* Its main thread: a nudge there changes nothing, so that it lives through this test. */
 	q.tid = (uint32_t)c.pid;
-	assert_int_equal(dp_hands_new(&s->o, &second), 0);
+	assert_int_equal(new_hands(s, 0, &second), 0);
 	dp_hands_act(s->h, &q, still, NULL, &a);
 	assert_int_equal(a.result, DP_RESULT_SENT);
 	assert_int_equal(files_in(s->dir), 1);
@@ -635,7 +650,7 @@ static void two_probes_do_not_both_act(void **state)
 		struct dp_rec_action mine;
 		struct dp_hands *third;
 
-		if (!dp_hands_new(&s->o, &third)) {
+		if (!new_hands(s, 0, &third)) {
 			dp_hands_act(third, &q, still, NULL, &mine);
 			b = (char)mine.result;
 			if (write(ready[1], &b, 1) == 1)

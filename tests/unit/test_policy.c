@@ -695,6 +695,13 @@ static void terminates_when_slack_is_below_a_second(void **state)
 	v.hold.expected_end_ns = T0 + 9500 * MS;
 	t = whole_stop(&cfg, &v);
 	assert_int_equal(t.terminates, 0);
+	v = blocked();
+	v.blocked.expected_end_ns = T0 + 9500 * MS;
+	t = whole_stop(&cfg, &v);
+	assert_int_equal(t.nudges + t.terminates, 0);
+	v.blocked.expected_end_ns = T0 + 10500 * MS;
+	t = whole_stop(&cfg, &v);
+	assert_int_equal(t.terminates, 1);
 	v = stuck();
 	v.signals_ignored = SIG_BIT(15);
 	t = whole_stop(&cfg, &v);

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "base/units.h"
-#include "act/stop_command.h"
+#include "dora/stop_command.h"
 
 #define UUID "019a8f3e-1111-7222-8333-944455556666"
 

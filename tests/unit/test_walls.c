@@ -54,8 +54,6 @@ static const struct {
 	const char *to;   /* header, or symbol */
 	const char *reason;
 } known[] = {
-	{"agent/sense/targets.c", "act/stop_command.h", "to go: stop_command moves to dora/"},
-	{"agent/sense/targets", "dp_stop_command_accepted", "to go: stop_command moves to dora/"},
 	{"agent/dora/frames", "dp_record_init", "to go: record.c moves to base/"},
 	{"agent/dora/frames", "dp_record_size", "to go: record.c moves to base/"},
 };

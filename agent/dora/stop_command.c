@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* `dora stop` seen starting; see stop_command.h. */
-#include "act/stop_command.h"
+#include "dora/stop_command.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: MIT
+/* The live run: opening its parts, and closing them (living.h). */
+#include "run/living.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/sentence.h"
+#include "sense/privileges.h"
+#include "serve/http.h"
+
+#define TICK_NS (10 * MS)
+
+static void say(void *ctx, const char *sentence)
+{
+	struct live *w = ctx;
+
+	w->o->say(w->o->ctx, sentence);
+}
+
+static void say_of_process(void *ctx, const char *sentence)
+{
+	struct live *w = ctx;
+
+	w->said = true;
+	say(w, sentence);
+}
+
+static void on_signal(void *ctx, int fd)
+{
+	struct live *w = ctx;
+
+	(void)fd;
+	w->end = true;
+}
+
+static void on_timer(void *ctx, int fd)
+{
+	struct live *w = ctx;
+	uint64_t count;
+
+	if (read(fd, &count, sizeof(count)) == sizeof(count))
+		w->ticked = true;
+}
+
+static void on_reader_gone(void *ctx, int fd)
+{
+	struct live *w = ctx;
+
+	(void)fd;
+	w->session.pipe_broken = true;
+}
+
+/* A reader that leaves is seen at once, not only with the next line: a quiet node has none. */
+static int watch_reader(struct live *w)
+{
+	struct stat st;
+
+	if (w->o->view || fstat(STDOUT_FILENO, &st) < 0 || !S_ISFIFO(st.st_mode))
+		return 0;
+	return dp_loop_add(&w->loop, STDOUT_FILENO, 0, on_reader_gone, w);
+}
+
+static int open_loop(struct live *w)
+{
+	struct itimerspec every = {
+		.it_interval = {.tv_nsec = (long)TICK_NS},
+		.it_value = {.tv_nsec = (long)TICK_NS},
+	};
+	sigset_t set;
+	int err;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	signal(SIGPIPE, SIG_IGN);
+	w->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	w->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (w->signals < 0 || w->timer < 0 || timerfd_settime(w->timer, 0, &every, NULL) < 0)
+		return -errno;
+	err = dp_loop_open(&w->loop);
+	if (!err)
+		err = dp_loop_add(&w->loop, w->signals, EPOLLIN, on_signal, w);
+	if (!err)
+		err = dp_loop_add(&w->loop, w->timer, EPOLLIN, on_timer, w);
+	if (!err)
+		err = dp_loop_add(&w->loop, dp_bpf_fd(w->bpf), EPOLLIN, NULL, NULL);
+	if (!err && w->http)
+		err = dp_loop_add(&w->loop, dp_http_fd(w->http), EPOLLIN, NULL, NULL);
+	if (!err)
+		err = watch_reader(w);
+	return err;
+}
+
+static int ready(void *ctx, char *why, size_t why_len)
+{
+	struct live *w = ctx;
+
+	if (dp_targets_alive(w->targets))
+		return 1;
+	snprintf(why, why_len, "no process is watched");
+	return 0;
+}
+
+static unsigned int view_count(const void *ctx)
+{
+	return dp_model_node_count(ctx);
+}
+
+static int view(const void *ctx, unsigned int i, struct dp_node_view *ret)
+{
+	return dp_model_node_view(ctx, i, ret);
+}
+
+static int open_view(struct live *w, char *why, size_t why_len)
+{
+	struct dp_view_options o = {
+		.nodes = {.count = view_count, .view = view, .ctx = w->session.model},
+		.verbose = w->o->show.verbose,
+		.hold_threshold_ns = w->o->model.hold_threshold_ns,
+		.warn_hold_ns = w->o->model.warn_hold_ns,
+		.pending_threshold_ns = w->o->model.pending_threshold_ns,
+	};
+	int err = dp_view_open(&o, &w->session.view);
+
+	if (!err)
+		err = dp_loop_add(&w->loop, dp_view_fd(w->session.view), EPOLLIN, NULL, NULL);
+	if (err)
+		snprintf(why, why_len, "the live view could not be opened: %s", strerror(-err));
+	return err;
+}
+
+/* What is printed from here on goes to the terminal as it was. */
+void live_close_view(struct live *w)
+{
+	dp_view_close(w->session.view);
+	w->session.view = NULL;
+}
+
+static int open_endpoint(struct live *w, char *why, size_t why_len)
+{
+	struct dp_node_views views = {.count = view_count, .view = view, .ctx = w->session.model};
+	struct dp_http_options o = {
+		.addr = w->o->listen_addr, .port = w->o->listen_port, .ready = ready, .ctx = w};
+	int err;
+
+	w->session.metrics = dp_metrics_new(DP_VERSION, &views);
+	if (!w->session.metrics) {
+		snprintf(why, why_len, "not enough memory");
+		return -ENOMEM;
+	}
+	o.metrics = w->session.metrics;
+	err = dp_http_open(&o, &w->http, why, why_len);
+	if (err) {
+		if (!why[0])
+			snprintf(why, why_len, "%s", strerror(-err));
+		return err;
+	}
+	if (why[0])
+		say(w, why);
+	why[0] = '\0';
+	return 0;
+}
+
+static void say_waiting(struct live *w)
+{
+	const struct dp_wanted *o = &w->o->wanted;
+	char names[1024], line[sizeof(names) + 96];
+	struct dp_sentence s;
+
+	dp_sentence_begin(&s, names, sizeof(names));
+	for (unsigned int i = 0; i < o->nodes.count; i++)
+		dp_sayf(&s, "%s %s", i ? "," : " named", o->nodes.name[i]);
+	for (unsigned int i = 0; i < o->dataflows.count; i++)
+		dp_sayf(&s, "%s %s", i ? "," : " of dataflow", o->dataflows.name[i]);
+	snprintf(line, sizeof(line),
+		 "no node%s runs yet: waiting for one to start (`dora-probe list` shows what runs)",
+		 names);
+	say(w, line);
+}
+
+/* The parts that need nothing from outside. 0, or -errno with a sentence. */
+static int make_parts(struct live *w, char *why, size_t why_len)
+{
+	struct dp_wire_sink wire_sink = {.record = live_push, .loss = live_wire_loss, .ctx = w};
+
+	w->merge = dp_merge_new();
+	w->wire = dp_wire_new(&wire_sink);
+	w->session.show = dp_show_new(&w->o->show);
+	if (!w->merge || !w->wire || !w->session.show || dp_session_begin(&w->session) < 0) {
+		snprintf(why, why_len, "not enough memory");
+		return -ENOMEM;
+	}
+	return dp_acting_open(&w->acting, why, why_len);
+}
+
+/* The kernel side, the recording, the targets, the endpoint. */
+static int open_parts(struct live *w, struct dp_live_result *ret, char *why, size_t why_len)
+{
+	struct dp_targets_sink target_sink = {.record = live_push, .say = say_of_process, .ctx = w};
+	struct dp_bpf_options bpf_options = {
+		.sample_hz = DP_SAMPLE_HZ,
+		.trace_all_exec = 1, /* nodes that start later, and `dora stop` */
+		.verbose = w->o->show.verbose > 0,
+	};
+	int err = dp_bpf_open(&bpf_options, &w->bpf, why, why_len);
+
+	if (err)
+		return err;
+	if (w->o->record && dp_session_record(&w->session, w->o->record, why, why_len) < 0)
+		return -EIO;
+	w->targets = dp_targets_new(&w->o->wanted, w->bpf, w->wire, &target_sink);
+	if (!w->targets) {
+		snprintf(why, why_len, "not enough memory");
+		return -ENOMEM;
+	}
+	w->losses.targets = w->acting.targets = w->targets;
+	w->captures = (struct dp_captures){.wire = w->wire,
+					   .targets = w->targets,
+					   .record = live_push,
+					   .gone = live_gone,
+					   .ctx = w};
+	if (w->o->listen_addr) {
+		err = open_endpoint(w, why, why_len);
+		if (err) {
+			ret->failed = DP_LIVE_ENDPOINT;
+			return err;
+		}
+	}
+	err = open_loop(w);
+	if (err)
+		snprintf(why, why_len, "%s", strerror(-err));
+	return err;
+}
+
+/* Attaches, finds the targets, opens the view, drops what is no longer needed. */
+static int start(struct live *w, struct dp_live_result *ret, char *why, size_t why_len)
+{
+	struct dp_privileges privileges = {
+		.may_signal = 1, /* also to say beforehand whether it could be done */
+		.may_switch_user = w->o->acting.may_stop_dataflow,
+	};
+	int err;
+
+	live_push_session(w);
+	err = dp_bpf_attach(w->bpf, why, why_len);
+	if (err)
+		return err;
+	live_push_sources(w);
+	err = dp_targets_scan(w->targets);
+	if (err < 0) {
+		ret->failed = DP_LIVE_TARGET;
+		/* Why no process could be taken was said of each of them. */
+		if (!w->said)
+			snprintf(why, why_len, "%s", strerror(-err));
+		return err;
+	}
+	if (err == 0)
+		say_waiting(w);
+	/* Before the rights are dropped: the terminal may be another user's. */
+	if (w->o->view) {
+		err = open_view(w, why, why_len);
+		if (err)
+			return err;
+	}
+	err = dp_privileges_drop(&privileges);
+	if (err)
+		snprintf(why, why_len, "capabilities could not be dropped: %s", strerror(-err));
+	return err;
+}
+
+void live_close(struct live *w)
+{
+	live_close_view(w);
+	dp_acting_close(&w->acting);
+	dp_http_close(w->http);
+	dp_metrics_free(w->session.metrics);
+	dp_targets_free(w->targets);
+	dp_wire_free(w->wire);
+	dp_session_end(&w->session);
+	dp_merge_free(w->merge);
+	dp_show_free(w->session.show);
+	dp_loop_close(&w->loop);
+	if (w->signals >= 0)
+		close(w->signals);
+	if (w->timer >= 0)
+		close(w->timer);
+	dp_bpf_close(w->bpf);
+}
+
+int live_open(struct live *w, struct dp_live_result *ret, char *why, size_t why_len)
+{
+	int err;
+
+	w->session.say = w->cost.say = w->acting.say = say;
+	w->session.ctx = w->cost.ctx = w->acting.ctx = w->losses.ctx = w;
+	w->acting.o = w->o->acting;
+	w->acting.record = live_push;
+	w->losses.push = live_push_loss;
+	w->losses.thin_ns = w->started_ns;
+	/* Read from a file each time: not at every tick. */
+	w->losses.cpus_online = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+	err = make_parts(w, why, why_len);
+	if (!err)
+		err = open_parts(w, ret, why, why_len);
+	return err ? err : start(w, ret, why, why_len);
+}

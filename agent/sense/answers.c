@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+/* Answers to the model's requests, and the look before a signal; see targets.h. */
+#include "sense/watched.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+static void read_stack(struct dp_targets *t, struct target *x, pid_t tid)
+{
+	struct dp_thread_state th;
+	struct dp_record r;
+
+	dp_record_init(&r, DP_REC_STACK, 0, (uint32_t)x->pid, (uint32_t)tid);
+	memset(&r.u.stack, 0, sizeof(r.u.stack));
+	if (x->py)
+		dp_py_stack(x->py, tid, &r.u.stack);
+	else
+		dp_native_stack(x->pid, tid, &r.u.stack);
+	/* A thread's last look at itself is the one at which it left the CPU. */
+	if (r.u.stack.state == 'S' && dp_bpf_thread(t->bpf, tid, &th) == 0)
+		r.u.stack.asleep_since_ns = th.off_since_ns ? th.off_since_ns : th.notheld_ns;
+	r.h.t_ns = dp_now();
+	target_emit(t, &r);
+}
+
+static void emit_edge(struct dp_targets *t, struct target *x, int error)
+{
+	struct dp_record r;
+
+	dp_record_init(&r, DP_REC_SOURCE_STATE, dp_now(), (uint32_t)x->pid, 0);
+	memset(&r.u.source, 0, sizeof(r.u.source));
+	r.u.source.source = DP_SOURCE_EDGE;
+	r.u.source.on = x->armed;
+	r.u.source.error = error;
+	if (error)
+		snprintf(r.u.source.detail, sizeof(r.u.source.detail), "%s", x->no_edge);
+	target_emit(t, &r);
+}
+
+/*
+ * A source that was asked for and cannot be had: the node's reason says so from now on, and a
+ * message once a process, since holds without a waiter stay unconfirmed meanwhile.
+ */
+static void refuse_edge(struct dp_targets *t, struct target *x, int err)
+{
+	char said[DP_REASON_MAX + 32];
+	bool first = !x->no_edge[0];
+
+	if (err == -ENOENT)
+		snprintf(
+			x->no_edge, sizeof(x->no_edge),
+			"no uprobe: pthread_cond_signal was not found; holds that nobody waits for "
+			"stay unconfirmed");
+	else
+		snprintf(x->no_edge, sizeof(x->no_edge),
+			 "no uprobe (%s)%s; holds that nobody waits for stay unconfirmed",
+			 strerror(-err),
+			 err == -EACCES || err == -EPERM ? ", CAP_SYS_ADMIN is missing" : "");
+	if (first) {
+		snprintf(said, sizeof(said), "%s; see: dora-probe doctor", x->no_edge);
+		target_say(t, x->pid, said);
+		target_refresh_facts(x);
+		target_emit_facts(t, x);
+	}
+	emit_edge(t, x, err);
+}
+
+/* Arming takes the kernel some milliseconds: the answer comes at a later tick. */
+static void arm(struct dp_targets *t, struct target *x)
+{
+	char path[256];
+	uint64_t offset;
+	int err = -ENOENT;
+
+	if (x->py)
+		err = dp_py_cond_signal_site(x->py, path, sizeof(path), &offset);
+	if (!err)
+		err = dp_bpf_arm(t->bpf, x->pid, path, offset);
+	if (err == 0 || err == -EALREADY)
+		x->arming = 1;
+	else if (err == -ESRCH)
+		emit_edge(t, x, err);
+	else
+		refuse_edge(t, x, err);
+}
+
+void target_check_arming(struct dp_targets *t, struct target *x)
+{
+	int state;
+
+	if (!x->arming)
+		return;
+	state = dp_bpf_armed(t->bpf, x->pid);
+	if (state == 0)
+		return;
+	x->arming = 0;
+	x->armed = state == 1;
+	if (state < 0)
+		dp_bpf_disarm(t->bpf, x->pid);
+	else
+		x->no_edge[0] = '\0';
+	/* A process that has just ended lacks nothing. */
+	if (state < 0 && state != -ESRCH)
+		refuse_edge(t, x, state);
+	else
+		emit_edge(t, x, state < 0 ? state : 0);
+}
+
+static void disarm(struct dp_targets *t, struct target *x)
+{
+	dp_bpf_disarm(t->bpf, x->pid);
+	x->armed = x->arming = 0;
+	emit_edge(t, x, 0);
+}
+
+void dp_targets_request(struct dp_targets *t, const struct dp_request *q)
+{
+	struct target *x = target_find(t, (pid_t)q->pid);
+
+	if (!x)
+		return;
+	switch ((enum dp_request_type)q->type) {
+	case DP_REQ_READ_STACK:
+		read_stack(t, x, (pid_t)q->tid);
+		break;
+	case DP_REQ_ARM_EDGE:
+		arm(t, x);
+		break;
+	case DP_REQ_DISARM_EDGE:
+		disarm(t, x);
+		break;
+	default:
+		break;
+	}
+}
+
+int dp_targets_still(struct dp_targets *t, pid_t pid, pid_t tid, char *why, size_t why_len)
+{
+	struct target *x = target_find(t, pid);
+	struct dp_rec_stack stack;
+	struct dp_rec_look k;
+	uint32_t holder = 0;
+
+	memset(&k, 0, sizeof(k));
+	if (!x || (x->py && dp_py_look(x->py, 0, &k, &holder) != 0)) {
+		snprintf(why, why_len, "its GIL can no longer be read");
+		return 0;
+	}
+	if (k.locked == 1 && (pid_t)holder == tid)
+		return 1;
+	if (k.locked == 1) {
+		snprintf(why, why_len, "another thread (%u) holds the GIL now", holder);
+		return 0;
+	}
+	memset(&stack, 0, sizeof(stack));
+	if (x->py)
+		dp_py_stack(x->py, tid, &stack);
+	else
+		dp_native_stack(pid, tid, &stack);
+	if (stack.state == 'S' && stack.syscall_nr >= 0)
+		return 1;
+	snprintf(why, why_len, "it has let the GIL go and runs");
+	return 0;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* The edge source: a uprobe in one process, armed and disarmed by threads; see bpf_source.h. */
+#include "sense/bpf_object.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+static uint64_t edge_key(pid_t pid, unsigned int gil)
+{
+	return (uint64_t)(uint32_t)pid * DP_MAX_GILS + gil;
+}
+
+uint32_t dp_bpf_sources(const struct dp_bpf *b)
+{
+	uint32_t sources = b->sources;
+	pthread_mutex_t *lock = (pthread_mutex_t *)&b->lock;
+
+	pthread_mutex_lock(lock);
+	for (size_t i = 0; i < DP_MAX_TARGETS; i++)
+		if (b->armed[i].step == EDGE_ARMED)
+			sources |= 1u << DP_SOURCE_EDGE;
+	pthread_mutex_unlock(lock);
+	return sources;
+}
+
+int dp_bpf_edge(struct dp_bpf *b, pid_t pid, unsigned int gil, struct dp_edge_state *ret)
+{
+	uint64_t key = edge_key(pid, gil);
+	struct dp_edge_state e;
+	int err;
+
+	if (gil >= DP_MAX_GILS)
+		return -ENOENT;
+	err = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.edges), &key, &e);
+	if (!err)
+		*ret = e;
+	return err;
+}
+
+/* The slot in which the process is armed or being armed; NULL. Called with the lock held. */
+static struct armed *armed_slot(struct dp_bpf *b, pid_t pid)
+{
+	for (size_t i = 0; i < DP_MAX_TARGETS; i++) {
+		struct armed *a = &b->armed[i];
+
+		if (a->pid == pid && a->step > EDGE_FREE && a->step < EDGE_DETACHING)
+			return a;
+	}
+	return NULL;
+}
+
+static struct armed *free_slot(struct dp_bpf *b)
+{
+	for (size_t i = 0; i < DP_MAX_TARGETS; i++) {
+		struct armed *a = &b->armed[i];
+
+		if (a->step == EDGE_DONE) {
+			if (a->threaded)
+				pthread_join(a->thread, NULL);
+			memset(a, 0, sizeof(*a));
+		}
+		if (a->step == EDGE_FREE)
+			return a;
+	}
+	return NULL;
+}
+
+static void *edge_detach(void *arg)
+{
+	struct armed *a = arg;
+
+	bpf_link__destroy(a->link);
+	pthread_mutex_lock(&a->b->lock);
+	a->link = NULL;
+	a->step = EDGE_DONE;
+	pthread_mutex_unlock(&a->b->lock);
+	return NULL;
+}
+
+static void *edge_attach(void *arg)
+{
+	LIBBPF_OPTS(bpf_uprobe_opts, opts);
+	struct armed *a = arg;
+	struct dp_bpf *b = a->b;
+	struct bpf_link *link = bpf_program__attach_uprobe_opts(b->skel->progs.dp_edge, a->pid,
+								a->path, a->offset, &opts);
+	int err = link ? 0 : -errno;
+	bool unwanted;
+
+	pthread_mutex_lock(&b->lock);
+	a->link = link;
+	a->err = err;
+	unwanted = a->step == EDGE_DETACHING;
+	if (!unwanted)
+		a->step = err ? EDGE_FAILED : EDGE_ARMED;
+	/* The program ignores a GIL without time, so nothing counts from before this one. */
+	for (unsigned int i = 0; !unwanted && !err && i < a->gil_count; i++) {
+		struct dp_edge_state e = {.armed_ns = dp_now()};
+		uint64_t key = edge_key(a->pid, i);
+
+		bpf_map_update_elem(bpf_map__fd(b->skel->maps.edges), &key, &e, BPF_EXIST);
+	}
+	pthread_mutex_unlock(&b->lock);
+	return unwanted ? edge_detach(a) : NULL;
+}
+
+int dp_bpf_arm(struct dp_bpf *b, pid_t pid, const char *path, uint64_t offset)
+{
+	int edges = bpf_map__fd(b->skel->maps.edges), err;
+	struct dp_edge_state unarmed = {0};
+	uint32_t target_key = (uint32_t)pid;
+	struct dp_target t;
+	struct armed *a;
+
+	if (pid <= 0 || strlen(path) >= PATH_MAX)
+		return -EINVAL;
+	err = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.targets), &target_key, &t);
+	if (err)
+		return err;
+	pthread_mutex_lock(&b->lock);
+	if (armed_slot(b, pid)) {
+		err = -EALREADY;
+		goto cleanup;
+	}
+	a = free_slot(b);
+	if (!a) {
+		err = -ENOSPC;
+		goto cleanup;
+	}
+	for (unsigned int i = 0; !err && i < t.gil_count && i < DP_MAX_GILS; i++) {
+		uint64_t key = edge_key(pid, i);
+
+		err = bpf_map_update_elem(edges, &key, &unarmed, BPF_ANY);
+	}
+	if (err)
+		goto cleanup;
+	a->b = b;
+	a->pid = pid;
+	a->gil_count = t.gil_count;
+	a->offset = offset;
+	strcpy(a->path, path);
+	err = -pthread_create(&a->thread, NULL, edge_attach, a);
+	if (!err) {
+		a->step = EDGE_ATTACHING;
+		a->threaded = true;
+	}
+cleanup:
+	pthread_mutex_unlock(&b->lock);
+	return err;
+}
+
+int dp_bpf_armed(struct dp_bpf *b, pid_t pid)
+{
+	struct armed *a;
+	int ret = -ENOENT;
+
+	pthread_mutex_lock(&b->lock);
+	a = armed_slot(b, pid);
+	if (a)
+		ret = a->step == EDGE_FAILED ? a->err : a->step == EDGE_ARMED;
+	pthread_mutex_unlock(&b->lock);
+	return ret;
+}
+
+void dp_bpf_disarm(struct dp_bpf *b, pid_t pid)
+{
+	struct armed *a;
+
+	pthread_mutex_lock(&b->lock);
+	a = armed_slot(b, pid);
+	for (unsigned int i = 0; a && i < DP_MAX_GILS; i++) {
+		uint64_t key = edge_key(pid, i);
+
+		bpf_map_delete_elem(bpf_map__fd(b->skel->maps.edges), &key);
+	}
+	if (a && a->step == EDGE_ATTACHING) {
+		/* Its thread sees this when it is through, and detaches. */
+		a->step = EDGE_DETACHING;
+	} else if (a) {
+		pthread_join(a->thread, NULL);
+		a->step = EDGE_DETACHING;
+		a->threaded = !pthread_create(&a->thread, NULL, edge_detach, a);
+		if (!a->threaded) {
+			bpf_link__destroy(a->link);
+			memset(a, 0, sizeof(*a));
+		}
+	}
+	pthread_mutex_unlock(&b->lock);
+}
+
+/* Waits for the threads; the links that are still armed are closed here, one after the other. */
+void edges_close(struct dp_bpf *b)
+{
+	for (size_t i = 0; b->armed && i < DP_MAX_TARGETS; i++)
+		dp_bpf_disarm(b, b->armed[i].pid);
+	for (size_t i = 0; b->armed && i < DP_MAX_TARGETS; i++)
+		if (b->armed[i].threaded)
+			pthread_join(b->armed[i].thread, NULL);
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* What of a process is in the kernel's maps: target, connections, regions, threads; bpf_source.h. */
+#include "sense/bpf_object.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/array.h"
+
+#define AGENT_CONNS_MAX (1ULL << 48) /* above: ids given out by the kernel's programs */
+
+static uint16_t *hint_of(struct dp_bpf *b, pid_t pid)
+{
+	return &b->skel->bss->watch_hints[(uint32_t)pid % DP_COUNT_OF(b->skel->bss->watch_hints)];
+}
+
+int dp_bpf_watch(struct dp_bpf *b, pid_t pid, const struct dp_target *t)
+{
+	int targets = bpf_map__fd(b->skel->maps.targets);
+	uint32_t key = (uint32_t)pid;
+	int err;
+
+	if (pid <= 0 || t->gil_count > DP_MAX_GILS)
+		return -EINVAL;
+	err = bpf_map_update_elem(targets, &key, t, BPF_NOEXIST);
+	if (err == -EEXIST)
+		return bpf_map_update_elem(targets, &key, t, BPF_EXIST);
+	if (err)
+		return err;
+	__atomic_fetch_add(hint_of(b, pid), 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+/* Deletes the entries of a map whose key or value is of the process. */
+static void forget(struct dp_bpf *b, struct bpf_map *map, pid_t pid,
+		   bool (*is_of)(struct dp_bpf *b, const void *key, const void *value,
+				 uint32_t pid))
+{
+	uint64_t prev[2], next[2], value[32];
+	uint32_t left = bpf_map__max_entries(map);
+	int fd = bpf_map__fd(map);
+	bool first = true, more, drop = false;
+
+	do {
+		more = left-- && !bpf_map_get_next_key(fd, first ? NULL : prev, next);
+		/* Only now, so that the walk does not begin again at the map's start. */
+		if (drop)
+			bpf_map_delete_elem(fd, prev);
+		if (!more)
+			break;
+		first = false;
+		drop = !bpf_map_lookup_elem(fd, next, value) &&
+		       is_of(b, next, value, (uint32_t)pid);
+		memcpy(prev, next, sizeof(prev));
+	} while (true);
+}
+
+static bool socket_is_of(struct dp_bpf *b, const void *key, const void *value, uint32_t pid)
+{
+	const struct dp_sock_state *s = value;
+
+	if (((const struct dp_sock_key *)key)->pid != pid)
+		return false;
+	bpf_map_delete_elem(bpf_map__fd(b->skel->maps.conn_fds), &s->conn);
+	return true;
+}
+
+static bool fd_is_of(struct dp_bpf *b, const void *key, const void *value, uint32_t pid)
+{
+	(void)b;
+	(void)value;
+	return ((const struct dp_sock_key *)key)->pid == pid;
+}
+
+static bool thread_is_of(struct dp_bpf *b, const void *key, const void *value, uint32_t pid)
+{
+	(void)b;
+	(void)key;
+	return ((const struct dp_thread_state *)value)->tgid == pid;
+}
+
+static bool region_is_of(struct dp_bpf *b, const void *key, const void *value, uint32_t pid)
+{
+	(void)b;
+	(void)value;
+	return ((const struct dp_region_key *)key)->pid == pid;
+}
+
+static bool ns_tid_is_of(struct dp_bpf *b, const void *key, const void *value, uint32_t pid)
+{
+	(void)b;
+	uint64_t k;
+
+	(void)value;
+	memcpy(&k, key, sizeof(k));
+	return k >> 32 == pid;
+}
+
+void dp_bpf_unwatch(struct dp_bpf *b, pid_t pid)
+{
+	uint32_t key = (uint32_t)pid;
+
+	dp_bpf_disarm(b, pid);
+	if (bpf_map_delete_elem(bpf_map__fd(b->skel->maps.targets), &key))
+		return;
+	__atomic_fetch_sub(hint_of(b, pid), 1, __ATOMIC_RELEASE);
+	forget(b, b->skel->maps.sockets, pid, socket_is_of);
+	forget(b, b->skel->maps.region_fds, pid, fd_is_of);
+	forget(b, b->skel->maps.regions, pid, region_is_of);
+	forget(b, b->skel->maps.thread_state, pid, thread_is_of);
+	forget(b, b->skel->maps.ns_tids, pid, ns_tid_is_of);
+}
+
+uint64_t dp_bpf_new_conn(struct dp_bpf *b)
+{
+	return ++b->conns % AGENT_CONNS_MAX;
+}
+
+/* How many descriptors the process has marked for this connection. */
+static uint32_t marks_of(struct dp_bpf *b, pid_t pid, uint64_t conn)
+{
+	int fd = bpf_map__fd(b->skel->maps.sockets);
+	struct dp_sock_key key, *prev = NULL;
+	struct dp_sock_state s;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < DP_MAX_SOCKETS && !bpf_map_get_next_key(fd, prev, &key); i++) {
+		if (key.pid == (uint32_t)pid && !bpf_map_lookup_elem(fd, &key, &s) &&
+		    s.conn == conn)
+			n++;
+		prev = &key;
+	}
+	return n;
+}
+
+int dp_bpf_mark_socket(struct dp_bpf *b, pid_t pid, int fd, uint64_t conn)
+{
+	struct dp_sock_key key = {.pid = (uint32_t)pid, .fd = fd};
+	struct dp_sock_state s = {.conn = conn};
+	uint32_t n;
+	int err = bpf_map_update_elem(bpf_map__fd(b->skel->maps.sockets), &key, &s, BPF_NOEXIST);
+
+	if (err)
+		return err;
+	n = marks_of(b, pid, conn);
+	if (n > 1)
+		err = bpf_map_update_elem(bpf_map__fd(b->skel->maps.conn_fds), &conn, &n, BPF_ANY);
+	return err;
+}
+
+int dp_bpf_mark_region(struct dp_bpf *b, pid_t pid, uint64_t addr, const char *name)
+{
+	struct dp_region_key key = {.addr = addr, .pid = (uint32_t)pid};
+	struct dp_region_state s = {.created = 0};
+
+	if (strlen(name) >= sizeof(s.name))
+		return -ENAMETOOLONG;
+	strcpy(s.name, name);
+	return bpf_map_update_elem(bpf_map__fd(b->skel->maps.regions), &key, &s, BPF_ANY);
+}
+
+int dp_bpf_thread(struct dp_bpf *b, pid_t tid, struct dp_thread_state *ret)
+{
+	uint32_t key = (uint32_t)tid;
+	struct dp_thread_state ts;
+	int err = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.thread_state), &key, &ts);
+
+	if (!err)
+		*ret = ts;
+	return err;
+}

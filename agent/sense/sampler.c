@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+/* The rounds of looks at the GILs of the watched processes; see targets.h. */
+#include "sense/watched.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+
+#define SIGNAL_CHECK_NS (10 * MS)
+
+/* One look at one GIL, joined with what the kernel programs know of the holder. */
+static int look(struct dp_targets *t, struct target *x, unsigned int gil)
+{
+	struct dp_record r;
+	struct dp_thread_state th;
+	struct dp_edge_state e;
+	uint32_t tid = 0;
+	int err;
+
+	dp_record_init(&r, DP_REC_GIL_LOOK, 0, (uint32_t)x->pid, 0);
+	memset(&r.u.look, 0, sizeof(r.u.look));
+	err = dp_py_look(x->py, gil, &r.u.look, &tid);
+	if (err)
+		return err;
+	r.u.look.gil = (uint8_t)gil;
+	/* Twice free in a row is no news. */
+	if (r.u.look.locked == 0 && x->last_tid[gil] == 0)
+		return 0;
+	if (r.u.look.locked == 1 && tid && dp_bpf_thread(t->bpf, (pid_t)tid, &th) == 0) {
+		r.u.look.notheld_ns = th.notheld_ns;
+		r.u.look.run_first_ns = th.run_first_ns;
+		r.u.look.run_last_ns = th.run_last_ns;
+		r.u.look.off_since_ns = th.off_since_ns;
+		r.u.look.off_runnable = th.off_runnable;
+		r.u.look.take_ns = th.take_ns;
+		r.u.look.run_samples =
+			th.run_samples < UINT16_MAX ? (uint16_t)th.run_samples : UINT16_MAX;
+		r.u.look.run_eval = !x->kernel.eval_to             ? UINT16_MAX
+				    : th.run_eval < UINT16_MAX - 1 ? (uint16_t)th.run_eval
+								   : UINT16_MAX - 1;
+	}
+	if (x->armed && dp_bpf_edge(t->bpf, x->pid, gil, &e) == 0) {
+		r.u.look.edge_armed_ns = e.armed_ns;
+		r.u.look.edge_take_ns = e.take_ns;
+		r.u.look.edge_take_tid = e.take_tid;
+		r.u.look.edge_release_ns = e.release_ns;
+		r.u.look.edge_release_tid = e.release_tid;
+		r.u.look.edge_releases = e.releases;
+	}
+	r.h.tid = tid;
+	r.h.t_ns = dp_now();
+	x->last_tid[gil] = r.u.look.locked == 1 ? tid : 0;
+	target_emit(t, &r);
+	return 0;
+}
+
+static void check_signals(struct dp_targets *t, struct target *x, uint64_t now)
+{
+	struct dp_record r;
+
+	/* The C handler sets the flag right after delivery: look a moment later. */
+	if (!x->signals || now - x->signal_ns < SIGNAL_CHECK_NS || dp_py_signal_pending(x->py) != 0)
+		return;
+	for (uint8_t s = 1; s <= 64; s++) {
+		if (!(x->signals & (1ULL << (s - 1))))
+			continue;
+		dp_record_init(&r, DP_REC_SIGNAL, now, (uint32_t)x->pid, x->signal_tid);
+		memset(&r.u.signal, 0, sizeof(r.u.signal));
+		r.u.signal.kind = DP_SIGNAL_HANDLED;
+		r.u.signal.signal = s;
+		r.u.signal.disposition = DP_SIGDISP_CAUGHT;
+		target_emit(t, &r);
+	}
+	x->signals = 0;
+}
+
+static void rescan(struct dp_targets *t, struct target *x, uint64_t now)
+{
+	struct dp_rec_node was;
+	struct dp_target kernel = x->kernel;
+
+	memcpy(&was, &x->facts, sizeof(was));
+	x->next_rescan_ns = now + RESCAN_NS;
+	if (x->py && dp_py_fill_target(x->py, &x->kernel) < 0)
+		x->kernel = kernel;
+	target_refresh_facts(x);
+	if (x->untold || memcmp(&kernel, &x->kernel, sizeof(kernel)) != 0)
+		target_tell_kernel(t, x);
+	/* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): zeroed whole, padding too */
+	if (x->announced && memcmp(&was, &x->facts, sizeof(was)) != 0)
+		target_emit_facts(t, x);
+}
+
+void dp_targets_tick(struct dp_targets *t, uint64_t now)
+{
+	for (int i = 0; i < DP_MAX_TARGETS; i++) {
+		struct target *x = &t->at[i];
+
+		if (!x->pid)
+			continue;
+		if (x->next_try_ns) {
+			if (now >= x->next_try_ns)
+				target_settle(t, x, now);
+			if (!x->pid || x->next_try_ns)
+				continue;
+		}
+		if (x->py && x->announced) {
+			target_check_arming(t, x);
+			for (unsigned int g = 0; g < x->kernel.gil_count; g++)
+				look(t, x, g);
+			check_signals(t, x, now);
+		}
+		if (now >= x->next_rescan_ns)
+			rescan(t, x, now);
+	}
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The watched processes, seen from inside: for targets.c, discovery.c, watched.c, facts.c, sampler.c
+ * and answers.c of this room alone.
+ */
+#ifndef DORA_PROBE_WATCHED_H
+#define DORA_PROBE_WATCHED_H
+
+#include "base/units.h"
+#include "dora/nodeconfig.h"
+#include "python/pyprocess.h"
+#include "sense/targets.h"
+
+#define CONNS_MAX 16
+#define RETRY_NS  (20 * MS)   /* between tries at a process that is still starting */
+#define RESCAN_NS (1000 * MS) /* interpreters, signal masks, dora version */
+
+struct target {
+	pid_t pid; /* 0: slot free */
+	uint64_t start_time;
+	uint64_t since_ns;
+	uint64_t next_try_ns; /* 0: the runtime is known, or known not to be there */
+	uint64_t next_rescan_ns;
+	struct dp_py *py;
+	struct dp_target kernel;
+	struct dp_node_config config;
+	struct dp_rec_node facts;
+	uint8_t is_dora;
+	uint8_t announced;
+	uint8_t untold;        /* the kernel's maps had no room for it: to be tried again */
+	uint8_t armed, arming; /* edge source */
+	uint8_t named;         /* asked for by --pid */
+	/*
+	 * An ancestor with the same node configuration, until a connection of its own shows that
+	 * this is the node; 0 none. A node's helper processes inherit its environment.
+	 */
+	pid_t heir_of;
+	uint8_t daemon_tries;
+	uint64_t conns[CONNS_MAX];
+	unsigned int conn_count;
+	/* sampler */
+	uint32_t last_tid[DP_MAX_GILS];
+	/* caught signals whose Python handler has not run, a bit each */
+	uint64_t signals;
+	uint32_t signal_tid;
+	uint64_t signal_ns;
+	char why[DP_REASON_MAX];     /* no CPython: what it is instead */
+	char no_edge[DP_REASON_MAX]; /* why the edge source could not be had, "" */
+};
+
+struct dp_targets {
+	struct dp_wanted wanted;
+	struct dp_bpf *bpf;
+	struct dp_wire *wire;
+	struct dp_targets_sink sink;
+	struct target at[DP_MAX_TARGETS];
+	unsigned int alive;
+};
+
+struct target *target_find(struct dp_targets *t, pid_t pid); /* NULL: not watched */
+void target_emit(struct dp_targets *t, const struct dp_record *r);
+void target_emit_loss(struct dp_targets *t, pid_t pid, enum dp_loss reason, uint64_t count);
+void target_emit_facts(struct dp_targets *t, struct target *x);
+
+/* A sentence for the user about a process; "PID: " comes before it. */
+void target_say(struct dp_targets *t, pid_t pid, const char *sentence);
+
+/* Everything that the facts say, from what is known now. */
+void target_refresh_facts(struct target *x);
+
+/* ---- watched.c: one process -------------------------------------------------------------------- */
+
+/* Puts the process into the kernel's map, as what is known of it now. */
+void target_tell_kernel(struct dp_targets *t, struct target *x);
+void target_add_conn(struct target *x, uint64_t conn);
+/* It talks to the daemon itself. An ancestor that never did was but its wrapper. */
+void target_is_the_node(struct dp_targets *t, struct target *x);
+/* A process that ran before us: its connections and mapped regions are found in /proc. */
+void target_mark_open(struct dp_targets *t, struct target *x);
+/* Frees the slot, without a record. */
+void target_drop(struct dp_targets *t, struct target *x);
+/*
+ * Tries to see the runtime. 1 settled (Python or not), 0 still starting, -errno when the process is
+ * no use to us (and has been let go).
+ */
+int target_settle(struct dp_targets *t, struct target *x, uint64_t now);
+
+/* ---- discovery.c: who is wanted ---------------------------------------------------------------- */
+
+/* Can processes that nobody named be wanted, now or later? */
+int wanted_others(const struct dp_wanted *w);
+/* Takes a process up when it is wanted. 0 watched, 1 not wanted, -errno refused. */
+int target_take(struct dp_targets *t, pid_t pid, int running);
+
+/* ---- answers.c --------------------------------------------------------------------------------- */
+
+/* Tells how an arming ended, once it has. */
+void target_check_arming(struct dp_targets *t, struct target *x);
+
+#endif
