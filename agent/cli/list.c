@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT
-/* `dora-probe list`: the dora nodes of this machine and what can be observed of each. */
+/*
+ * `dora-probe list`: the dora nodes of this machine and what can be observed of each, by the same
+ * facts as `watch`.
+ */
 #include "base/log.h"
 #include "cli/watch.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "dora/nodeconfig.h"
-#include "python/pyprocess.h"
-#include "sense/procfs.h"
+#include "sense/targets.h"
 #include "show/line.h"
 
 struct list {
 	int json;
-	unsigned int nodes, unreadable;
+	unsigned int nodes;
 	struct dp_line line;
 };
 
@@ -27,15 +27,16 @@ static void column(struct dp_line *l, const char *value, size_t width)
 	dp_line_fill(l, ' ', (columns < width ? width - columns : 0) + 2);
 }
 
-static void print_text(struct dp_line *l, pid_t pid, const struct dp_node_config *c,
-		       const char *python, const char *dora, const char *observed)
+static void print_text(struct dp_line *l, const struct dp_discovered *d, const char *observed)
 {
-	dp_line_fmt(l, "%8d  ", (int)pid);
-	column(l, c->dataflow_name[0] ? c->dataflow_name : c->dataflow, 36);
-	column(l, c->node, 16);
-	column(l, python, 8);
-	column(l, dora, 7);
-	column(l, dp_transport_name(c->transport), 9);
+	const struct dp_rec_node *f = d->facts;
+
+	dp_line_fmt(l, "%8d  ", (int)d->pid);
+	column(l, f->dataflow_name[0] ? f->dataflow_name : f->dataflow, 36);
+	column(l, f->node, 16);
+	column(l, f->python, 8);
+	column(l, f->dora, 7);
+	column(l, dp_transport_name(f->transport), 9);
 	dp_line_text(l, observed);
 	dp_line_str(l, "\n");
 }
@@ -46,100 +47,82 @@ static void member(struct dp_line *l, const char *key, const char *value)
 	dp_line_json(l, value && value[0] ? value : NULL);
 }
 
-static void print_json(struct dp_line *l, pid_t pid, const struct dp_node_config *c,
-		       const char *python, const char *dora, int gil, int tokens,
-		       const char *reason)
+static void print_json(struct dp_line *l, const struct dp_discovered *d)
 {
-	dp_line_fmt(l, "{\"event\":\"list\",\"pid\":%d", (int)pid);
-	member(l, "dataflow", c->dataflow);
-	member(l, "dataflow_name", c->dataflow_name);
-	member(l, "node", c->node);
-	member(l, "python", python);
-	member(l, "dora", dora);
+	const struct dp_rec_node *f = d->facts;
+
+	dp_line_fmt(l, "{\"event\":\"list\",\"pid\":%d", (int)d->pid);
+	member(l, "dataflow", f->dataflow);
+	member(l, "dataflow_name", f->dataflow_name);
+	member(l, "node", f->node);
+	member(l, "python", f->python);
+	member(l, "dora", f->dora);
 	member(l, "transport",
-	       c->transport == DP_TRANSPORT_UNKNOWN ? "" : dp_transport_name(c->transport));
-	dp_line_fmt(l, ",\"gil_observable\":%s,\"tokens_observable\":%s", gil ? "true" : "false",
-		    tokens ? "true" : "false");
-	member(l, "reason", reason);
+	       f->transport == DP_TRANSPORT_UNKNOWN ? "" : dp_transport_name(f->transport));
+	dp_line_fmt(l, ",\"gil_observable\":%s,\"tokens_observable\":%s",
+		    f->gil_observable ? "true" : "false", f->tokens_observable ? "true" : "false");
+	member(l, "reason", f->reason);
+	member(l, "role", dp_member_name(d->role));
 	dp_line_str(l, "}\n");
 }
 
-static void list_one(void *ctx, pid_t pid)
+/* What a shell script does before its node begins is none. */
+static bool is_node(const struct dp_discovered *d)
 {
-	struct list *l = ctx;
-	struct dp_node_config c;
-	struct dp_py *py = NULL;
-	struct dp_target kernel;
-	char why[DP_REASON_MAX] = "", dora[24] = "", observed[DP_REASON_MAX + 64];
-	const char *python = "", *reason = "";
-	pid_t above;
-	int err, fds[4], n, own = 0, gil = 0, tokens;
+	if (d->role != DP_MEMBER_NODE && d->role != DP_MEMBER_DYNAMIC)
+		return false;
+	return d->facts->is_python || d->connected || d->facts->transport == DP_TRANSPORT_SHMEM;
+}
 
-	err = dp_node_config_read("/proc", pid, &c);
-	if (err == -EPERM && geteuid() != 0)
-		l->unreadable++;
-	if (err)
+static void list_one(void *ctx, const struct dp_discovered *d)
+{
+	const struct dp_rec_node *f = d->facts;
+	char observed[DP_REASON_MAX + 64];
+	struct list *l = ctx;
+
+	if (!is_node(d))
 		return;
-	err = dp_py_open(pid, &py, why, sizeof(why));
-	/* Children and wrappers of a node inherit its environment: a node talks to its daemon, or
-	 * is a Python that is about to and has not been started by one. */
-	n = dp_proc_daemon_sockets("/proc", pid, &c, fds, 4);
-	above = dp_proc_node_ancestor("/proc", pid, &c);
-	for (int i = 0; i < n; i++)
-		own += !above || !dp_proc_shares_socket("/proc", pid, fds[i], above);
-	if (c.transport != DP_TRANSPORT_SHMEM && !own && (err || above)) {
-		dp_py_close(py);
-		return;
-	}
 	l->nodes++;
-	if (py) {
-		memset(&kernel, 0, sizeof(kernel));
-		gil = dp_py_fill_target(py, &kernel) > 0;
-		python = dp_py_info(py)->version;
-	}
-	dp_dora_version_read("/proc", pid, dora, sizeof(dora));
-	tokens = c.transport != DP_TRANSPORT_SHMEM && c.transport != DP_TRANSPORT_UNKNOWN &&
-		 !dp_version_at_least(dora, 1, 0, 0);
-	if (!gil)
-		reason = py ? "free-threaded without a GIL" : why;
-	else if (c.transport == DP_TRANSPORT_SHMEM)
-		reason = "shared-memory transport";
-	else if (dp_version_at_least(dora, 1, 0, 0))
-		reason = "dora 1.x has no drop tokens";
 	snprintf(observed, sizeof(observed), "%s%s%s%s%s",
-		 gil && tokens ? "GIL, tokens, stop"
-		 : gil         ? "GIL, stop"
-		 : tokens      ? "tokens, stop"
-			       : "stop",
-		 reason[0] ? " (" : "", reason, reason[0] ? ")" : "",
-		 c.transport == DP_TRANSPORT_SHMEM ? ", no frames" : "");
+		 f->gil_observable && f->tokens_observable ? "GIL, tokens, stop"
+		 : f->gil_observable                       ? "GIL, stop"
+		 : f->tokens_observable                    ? "tokens, stop"
+							   : "stop",
+		 f->reason[0] ? " (" : "", f->reason, f->reason[0] ? ")" : "",
+		 f->transport == DP_TRANSPORT_SHMEM ? ", no frames" : "");
 	dp_line_reset(&l->line);
 	if (l->json) {
-		print_json(&l->line, pid, &c, python, dora, gil, tokens, reason);
+		print_json(&l->line, d);
 	} else {
 		if (l->nodes == 1)
 			printf("%8s  %-36s  %-16s  %-8s  %-7s  %-9s  %s\n", "PID", "DATAFLOW",
 			       "NODE", "PYTHON", "DORA", "TRANSPORT", "OBSERVABLE");
-		print_text(&l->line, pid, &c, python, dora, observed);
+		print_text(&l->line, d, observed);
 	}
 	if (!l->line.error)
 		fwrite(l->line.data, 1, l->line.len, stdout);
-	dp_py_close(py);
 }
 
 int dp_list(const struct dp_options *o)
 {
 	struct list l = {.json = o->json, .line = {.limit = 64 * 1024}};
+	unsigned int unreadable = 0;
+	int err = dp_targets_discover(list_one, &l, &unreadable);
 
-	dp_proc_each("/proc", list_one, &l);
 	dp_line_free(&l.line);
-	if (l.unreadable)
+	if (err) {
+		dp_log("not enough memory");
+		return DP_EX_INTERNAL;
+	}
+	if (geteuid() == 0)
+		unreadable = 0;
+	if (unreadable)
 		dp_log("%u processes of other users may not be read: run `sudo dora-probe list`",
-		       l.unreadable);
+		       unreadable);
 	if (!l.nodes) {
 		if (!l.json)
 			dp_log("no dora node is running");
-		return l.unreadable ? DP_EX_RIGHT : DP_EX_OK;
+		return unreadable ? DP_EX_RIGHT : DP_EX_OK;
 	}
 	return DP_EX_OK;
 }

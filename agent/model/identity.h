@@ -9,6 +9,8 @@
 
 #include <stdbool.h>
 
+struct entry;
+
 /* A node that has just started has not imported dora yet: its line waits for it this long, ns. */
 #define INTRODUCE_NS (2 * SEC)
 
@@ -18,6 +20,12 @@ struct identity {
 	bool exited;    /* the process has ended */
 	bool announced; /* its `node` line is out */
 	uint64_t first_ns, gone_ns;
+	struct entry *entry;   /* what it is a life of (lives.h); NULL nothing */
+	uint32_t life;         /* its number there, from 1 */
+	int8_t role;           /* enum dp_member_role; -1 it is no dora node */
+	bool unproven;         /* taken for the node, but not connected yet */
+	bool life_void;        /* was not the node after all */
+	bool exit_held;        /* its exit waits to be said */
 	uint32_t consumer_tid; /* takes events and frees arrays; 0 not known yet */
 	struct dp_rec_node facts;
 	struct dp_grace grace; /* of its dora version */

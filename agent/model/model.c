@@ -4,12 +4,15 @@
 
 #include "model/exit.h"
 #include "model/guard.h"
+#include "model/introduce.h"
 #include "model/outlook.h"
+#include "model/parting.h"
 #include "model/stop.h"
 #include "model/summary.h"
 #include "model/table.h"
 #include "model/timeline.h"
 #include "model/tokens.h"
+#include "model/view_of.h"
 #include "model/warn.h"
 
 #include <errno.h>
@@ -25,6 +28,7 @@ struct dp_model {
 	uint32_t sources; /* bit per enum dp_source that is on */
 	bool started, ended;
 	struct table table;
+	struct lives lives;
 	struct ledger ledger;
 };
 
@@ -106,10 +110,13 @@ static void start(struct dp_model *m)
 }
 
 /* A node for a process that is watched from now on; NULL when there is no room, which is a loss. */
-static struct node *node_add(struct dp_model *m, uint32_t pid, uint64_t t_ns)
+static struct node *node_add(struct dp_model *m, uint32_t pid, const struct dp_rec_node *facts,
+			     uint64_t t_ns)
 {
+	struct entry *of =
+		facts->is_dora ? lives_entry(&m->lives, facts->dataflow, facts->node, t_ns) : NULL;
 	bool reused;
-	struct node *n = table_slot(&m->table, m->env.now, &reused);
+	struct node *n = table_slot(&m->table, of, m->env.now, &reused);
 
 	if (!n) {
 		lose(m, NULL, pid, DP_LOSS_NODE_LIMIT, 1, t_ns);
@@ -117,41 +124,42 @@ static struct node *node_add(struct dp_model *m, uint32_t pid, uint64_t t_ns)
 	}
 	/* The tokens of who was there ended when it left, so nothing points at the slot but
 	 * deliveries that have ended and wait to be said. */
-	if (reused)
+	if (reused) {
 		tokens_forget(&m->ledger, &m->env, n);
+		parting_fold(n);
+	}
 	node_clear(n, pid, t_ns);
+	if (of) {
+		n->id.life = parting_next_life(of, &m->table);
+		n->id.entry = of;
+		of->processes++;
+	}
 	return n;
 }
 
-/* Is what has changed worth a line? Signal masks are not: they change with every new handler. */
-static bool is_worth_announcing(const struct dp_rec_node *a, const struct dp_rec_node *b)
+/* Facts may be read at the very end of a process, and come after its exit. */
+static bool has_ended(struct table *t, const struct dp_record *r)
 {
-	return strcmp(a->dora, b->dora) != 0 || strcmp(a->node, b->node) != 0 ||
-	       strcmp(a->reason, b->reason) != 0 || strcmp(a->python, b->python) != 0 ||
-	       a->transport != b->transport || a->gil_observable != b->gil_observable ||
-	       a->tokens_observable != b->tokens_observable || a->gil_count != b->gil_count;
+	const struct node *n = table_find_gone(t, r->h.pid);
+
+	return n && n->id.exited && n->id.facts.start_time == r->u.node.start_time &&
+	       n->id.facts.start_time;
 }
 
 static void node_facts(struct dp_model *m, const struct dp_record *r)
 {
 	struct node *n = table_find(&m->table, r->h.pid);
 	const struct dp_rec_node *facts = &r->u.node;
-	bool changed;
 
+	if (!n && has_ended(&m->table, r))
+		return;
 	if (!n)
-		n = node_add(m, r->h.pid, r->h.t_ns);
+		n = node_add(m, r->h.pid, facts, r->h.t_ns);
 	if (!n)
 		return;
-	changed = is_worth_announcing(&n->id.facts, facts);
-	n->id.facts = *facts;
-	dp_grace_of(facts->dora, &n->id.grace);
+	introduce_role(&n->id, lives_find(&m->lives, r->h.pid), facts);
 	n->edge.refused = !facts->edge_possible;
-	/* A node that has just started has not imported dora yet: its line can wait a little. */
-	if (!n->id.announced && facts->is_dora && facts->is_python && !facts->dora[0] &&
-	    r->h.t_ns - n->id.first_ns < INTRODUCE_NS)
-		return;
-	if (!n->id.announced || changed)
-		say_node(&m->env, &n->id, r->h.t_ns);
+	introduce_facts(&m->env, &n->id, r);
 }
 
 static void node_gone(struct dp_model *m, struct node *n, uint64_t t_ns)
@@ -175,8 +183,13 @@ static void node_exit(struct dp_model *m, struct node *n, const struct dp_record
 	signals_exit(&n->signals, &m->env, &n->id, r->u.exit.status & 0x7f, t);
 	timeline_end(&p, t, false);
 	tokens_stream_closed(&m->ledger, n, t);
-	exit_record(&m->env, n, node_tokens_known(n) ? tokens_abandoned(&m->ledger, n) : DP_NULL,
-		    r);
+	n->id.exit_held = !lives_exit(&m->lives, r);
+	if (!n->id.exit_held)
+		parting_died(&m->env, n, r,
+			     exit_record(&m->env, n,
+					 node_tokens_known(n) ? tokens_abandoned(&m->ledger, n)
+							      : DP_NULL,
+					 r));
 	node_gone(m, n, t);
 }
 
@@ -217,13 +230,14 @@ static void tick(struct dp_model *m)
 
 		if (n->id.gone)
 			continue;
-		if (!n->id.announced && m->env.now - n->id.first_ns >= INTRODUCE_NS)
-			say_node(&m->env, &n->id, m->env.now);
+		introduce_tick(&m->env, &n->id);
 		tick_timeline(m, n);
 		tick_activity(m, n);
 		warn_tick(&m->env, n);
 		tick_guard(m, n);
 	}
+	parting_tell(&m->env, &m->lives, &m->table);
+	parting_tick(&m->env, &m->lives);
 	for (uint32_t i = 0; m->losses.records && i < m->table.count; i++)
 		tokens_end_doubts(&m->ledger, &m->table.nodes[i], m->env.now);
 	tokens_tick(&m->ledger, &m->env);
@@ -342,6 +356,7 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		break;
 	case DP_REC_PROC_EXEC: /* the same pid, another program: what was known has ended */
 	case DP_REC_NODE_GONE:
+		n->id.life_void = n->id.unproven;
 		node_gone(m, n, r->h.t_ns);
 		break;
 	default:
@@ -358,6 +373,24 @@ static void process_record(struct dp_model *m, const struct dp_record *r)
 		n = table_find_gone(&m->table, r->h.pid);
 	if (n)
 		node_record(m, n, r);
+	else if (r->h.type == DP_REC_PROC_EXIT && r->u.exit.is_process)
+		lives_exit(&m->lives, r);
+	if (r->h.type == DP_REC_PROC_EXIT && r->u.exit.is_process)
+		parting_tell(&m->env, &m->lives, &m->table);
+	else if (r->h.type == DP_REC_PROC_EXEC)
+		lives_forget(&m->lives, r->h.pid);
+	else if (r->h.type == DP_REC_SIGNAL)
+		lives_signal(&m->lives, r);
+}
+
+static void member_record(struct dp_model *m, const struct dp_record *r)
+{
+	const struct member *of = lives_member(&m->lives, r);
+	struct node *n = table_find(&m->table, r->h.pid);
+
+	if (of && n)
+		introduce_role(&n->id, of, &n->id.facts);
+	parting_tell(&m->env, &m->lives, &m->table);
 }
 
 /* What `start` says is all in before anything else. */
@@ -405,6 +438,9 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 	case DP_REC_NODE_FACTS:
 		node_facts(m, r);
 		break;
+	case DP_REC_MEMBER:
+		member_record(m, r);
+		break;
 	case DP_REC_SOURCE_STATE:
 		source_state(m, r);
 		break;
@@ -430,47 +466,8 @@ unsigned int dp_model_node_count(const struct dp_model *m)
 
 int dp_model_node_view(const struct dp_model *m, unsigned int i, struct dp_node_view *ret)
 {
-	const struct node *n;
-	const struct hold *h;
-	const struct delivery *d;
-	uint64_t grace_ns = m->env.options.grace_ns;
-
 	if (i >= m->table.count)
 		return -ENOENT;
-	n = &m->table.nodes[i];
-	h = &n->timeline.gils[0].cur;
-	d = n->account.pending_first;
-	*ret = (struct dp_node_view){
-		.pid = n->id.pid,
-		.gone = n->id.gone,
-		.gone_ns = n->id.gone_ns,
-		.facts = &n->id.facts,
-		.hold_ns = h->tid && hold_proven(h) ? hold_until(h) - hold_start(h) : 0,
-		.holder_tid = h->tid,
-		.place = place_view(&h->place),
-		.pending_tokens = n->account.pending_count,
-		.oldest_pending_ns = d ? m->env.now - d->delivered_ns : 0,
-		.stop_seen = n->stop.seen,
-		.deadline_known = n->stop.seen && n->stop.deadline_ns,
-		.stop_ns = n->stop.at_ns,
-		.deadline_ns = n->stop.deadline_ns,
-		.slack_ns = n->outlook.slack_ns,
-		.need_ns = n->outlook.forecast_ns,
-		.grace_ns = grace_ns ? grace_ns : n->id.grace.deadline_ns,
-		.held_ns = n->timeline.held_ns,
-		.holds = n->timeline.holds,
-		.waits = n->timeline.waits,
-		.wait_ns = n->timeline.wait_ns,
-		.tokens = n->account.tokens,
-		.tokens_returned = n->account.returned,
-		.tokens_abandoned = n->account.abandoned,
-		.tokens_lost = n->account.lost,
-		.token_gil_ns = n->account.gil_ns,
-		.max_hold_ns = n->timeline.max_hold_ns,
-		.max_pending_ns = n->account.max_pending_ns,
-		.recommended_grace_ns = n->outlook.recommended_ns,
-		.max_hold_function =
-			n->timeline.max_hold_function[0] ? n->timeline.max_hold_function : NULL,
-	};
+	view_of(&m->env, &m->table.nodes[i], ret);
 	return 0;
 }

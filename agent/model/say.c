@@ -26,6 +26,8 @@ void say_node(const struct env *e, struct identity *id, uint64_t t_ns)
 	id->announced = true;
 	f.u.node = (struct dp_node_finding){
 		.facts = facts,
+		.role = id->role < 0 ? NULL : dp_member_name((unsigned int)id->role),
+		.life = id->life,
 		.nudge_signal = signal,
 		.nudge_disposition = (uint8_t)dp_policy_disposition(facts->signals_caught,
 								    facts->signals_ignored, signal),

@@ -37,6 +37,7 @@
 	X(action, struct dp_rec_action)                                                            \
 	X(cost, struct dp_rec_cost)                                                                \
 	X(loss, struct dp_rec_loss)                                                                \
+	X(member, struct dp_rec_member)                                                            \
 	X(none, struct dp_rec_none)
 /* The same for bodies that a kernel program fills; capture.h has their structs. */
 #define DP_KERNEL_BODIES(X)                                                                        \
@@ -203,6 +204,18 @@
 	N(uint32_t, pad)                                                                           \
 	N(uint64_t, count) /* since the last record of this reason */
 
+/* What a process is to a node; comes before its NODE_FACTS, and again when that changes. */
+#define DP_FIELDS_member(N, E, T, B, S)                                                            \
+	N(uint32_t, above_pid)                /* nearest ancestor of the same node; 0 none */      \
+	E(uint8_t, role, DP_MEMBER_COUNT - 1) /* enum dp_member_role */                            \
+	N(uint8_t, connected)                 /* to the daemon, by a connection of its own */      \
+	N(uint8_t, proven)                    /* its role, by a connection of the node's */        \
+	N(uint8_t, is_python)                 /* as far as is known yet */                         \
+	N(uint8_t, from_start)                /* seen since its exec or fork */                    \
+	B(pad, 7)                                                                                  \
+	T(dataflow, DP_UUID_MAX)                                                                   \
+	T(node, DP_ID_MAX)
+
 #define DP_FIELDS_wait(N, E, T, B, S)                                                              \
 	N(uint64_t, begin_ns)                                                                      \
 	N(uint64_t, switch_number)                                                                 \
@@ -346,9 +359,15 @@
 					  "whether a nudge would help: `nudge_signal`, its `disposition` (default, ignored or caught) and another `caught_signal` that would do") \
 						V(TEXT, dataflow_name,                                                                                                            \
 						  DP_FACT(dataflow_name, NULL), maybe, "",                                                                                        \
-						  "name of its dataflow")                                                                                                         \
-							V(ID, daemon_pid, DP_FACT(daemon_pid, 0),                                                                                 \
-							  maybe, "", "process of its daemon")
+						  "name of its dataflow") V(ID, daemon_pid,                                                                                       \
+									    DP_FACT(daemon_pid,                                                                                   \
+										    0),                                                                                           \
+									    maybe, "",                                                                                            \
+									    "process of its daemon")                                                                              \
+							F(TEXT, const char *, role, maybe, "",                                                                                    \
+							  "node, dynamic (a node that was started by hand), wrapper (started the node), helper (started by it)")                  \
+								F(ID, uint32_t, life, maybe, "",                                                                                  \
+								  "1 for the first process of this dataflow and node, 2 for the next")
 
 #define DP_FINDING_hold(F, V, M)                                                                               \
 	DP_FINDING_who(F, V, M, never) F(ID, uint32_t, tid, maybe, "", "the thread that held the GIL") M(      \
@@ -540,6 +559,7 @@
 	F(COUNT, uint64_t, recommended_grace_ns, maybe, "ns", "grace period that it needs")        \
 	F(COUNT, uint64_t, tokens_open, maybe, "", "drop tokens that are pending still")           \
 	F(COUNT, uint64_t, tokens_lost, maybe, "", "drop tokens whose trail was lost")             \
+	F(ID, uint32_t, lives, maybe, "", "how many processes it has had, one after the other")    \
 	M(uint32_t, blame_count)                                                                   \
 	M(struct dp_blame, blame[DP_BLAME_MAX])                                                    \
 	V(BLAMES, blame, d, never, "", "functions whose holds cost the most token time, as objects")

@@ -41,7 +41,8 @@
 	X(ACTION_RESULT, action)                                                                   \
 	X(SELF_COST, cost)                                                                         \
 	X(LOSS, loss)                                                                              \
-	X(END, none)
+	X(END, none)                                                                               \
+	X(MEMBER, member)
 
 /* X(ENUM, "name"): why something is pending (README, table of causes). */
 #define DP_CAUSES(X)                                                                               \
@@ -63,7 +64,9 @@
 	X(GIL_HOLD, "gil_hold")                                                                    \
 	X(STOP_PENDING, "stop_pending")                                                            \
 	X(DEADLINE, "deadline")                                                                    \
-	X(DEADLOCK, "deadlock")
+	X(DEADLOCK, "deadlock")                                                                    \
+	X(CRASH_LOOP, "crash_loop")                                                                \
+	X(WRAPPER_KILLED, "wrapper_killed")
 
 #define DP_SEVERITIES(X)                                                                           \
 	X(NOTICE, "notice")                                                                        \
@@ -116,6 +119,13 @@
 	X(NUDGE, "nudge")                                                                          \
 	X(TERMINATE, "terminate")
 
+/* What a process is to the node whose configuration it has. */
+#define DP_MEMBER_ROLES(X)                                                                         \
+	X(NODE, "node")                                                                            \
+	X(WRAPPER, "wrapper")                                                                      \
+	X(HELPER, "helper")                                                                        \
+	X(DYNAMIC, "dynamic")
+
 /* Sources of records that can be on, off or broken; `start.sources` lists those that are on. */
 #define DP_SOURCES(X)                                                                              \
 	X(FUTEX, "futex")                                                                          \
@@ -163,6 +173,7 @@
 #define DP_X_RESULT(e, s)    DP_RESULT_##e,
 #define DP_X_EXIT(e, s)      DP_EXIT_##e,
 #define DP_X_SHUTDOWN(e, s)  DP_SHUTDOWN_##e,
+#define DP_X_MEMBER(e, s)    DP_MEMBER_##e,
 #define DP_X_SOURCE(e, s)    DP_SOURCE_##e,
 #define DP_X_LOSS(e, s)      DP_LOSS_##e,
 #define DP_X_RECORD(e, b)    DP_REC_##e,
@@ -178,6 +189,7 @@ enum dp_action { DP_ACTIONS(DP_X_ACTION) DP_ACTION_COUNT };
 enum dp_action_result { DP_ACTION_RESULTS(DP_X_RESULT) DP_RESULT_COUNT };
 enum dp_exit_reason { DP_EXIT_REASONS(DP_X_EXIT) DP_EXIT_COUNT };
 enum dp_shutdown_mode { DP_SHUTDOWN_MODES(DP_X_SHUTDOWN) DP_SHUTDOWN_COUNT };
+enum dp_member_role { DP_MEMBER_ROLES(DP_X_MEMBER) DP_MEMBER_COUNT };
 enum dp_source { DP_SOURCES(DP_X_SOURCE) DP_SOURCE_COUNT };
 enum dp_loss { DP_LOSSES(DP_X_LOSS) DP_LOSS_COUNT };
 enum dp_record_type { DP_REC_NONE, DP_RECORD_TYPES(DP_X_RECORD) DP_REC_COUNT };
@@ -195,6 +207,7 @@ const char *dp_action_name(unsigned int v);
 const char *dp_action_result_name(unsigned int v);
 const char *dp_exit_reason_name(unsigned int v);
 const char *dp_shutdown_mode_name(unsigned int v);
+const char *dp_member_name(unsigned int v);
 const char *dp_source_name(unsigned int v);
 const char *dp_loss_name(unsigned int v);
 

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+/* The `node` line of a process; see introduce.h. */
+#include "model/introduce.h"
+
+#include <string.h>
+
+void introduce_role(struct identity *id, const struct member *of, const struct dp_rec_node *facts)
+{
+	id->role = (int8_t)(of ? of->role : facts->is_dora ? DP_MEMBER_NODE : -1);
+	id->unproven = of && !of->proven;
+}
+
+/* Has its line waited long enough? What is no Python, and not connected, may be any program. */
+static bool has_waited(const struct identity *id, uint64_t t_ns)
+{
+	return t_ns - id->first_ns >= INTRODUCE_NS && !(id->unproven && !id->facts.is_python);
+}
+
+/* A node that has just started is not understood, or has not imported dora, yet. */
+static bool is_growing(const struct identity *id, const struct dp_rec_node *f)
+{
+	return f->is_dora &&
+	       (id->unproven || !f->implementation[0] || (f->is_python && !f->dora[0]));
+}
+
+/* Is what has changed worth a line? Signal masks are not: they change with every new handler. */
+static bool is_worth_announcing(const struct dp_rec_node *a, const struct dp_rec_node *b)
+{
+	return strcmp(a->dora, b->dora) != 0 || strcmp(a->node, b->node) != 0 ||
+	       strcmp(a->reason, b->reason) != 0 || strcmp(a->python, b->python) != 0 ||
+	       a->transport != b->transport || a->gil_observable != b->gil_observable ||
+	       a->tokens_observable != b->tokens_observable || a->gil_count != b->gil_count;
+}
+
+void introduce_facts(const struct env *e, struct identity *id, const struct dp_record *r)
+{
+	const struct dp_rec_node *facts = &r->u.node;
+	bool changed = is_worth_announcing(&id->facts, facts);
+
+	id->facts = *facts;
+	dp_grace_of(facts->dora, &id->grace);
+	if (!id->announced && is_growing(id, facts) && !has_waited(id, r->h.t_ns))
+		return;
+	if (!id->announced || changed)
+		say_node(e, id, r->h.t_ns);
+}
+
+void introduce_tick(const struct env *e, struct identity *id)
+{
+	if (!id->announced && has_waited(id, e->now))
+		say_node(e, id, e->now);
+}
