@@ -468,6 +468,6 @@ int dp_model_node_view(const struct dp_model *m, unsigned int i, struct dp_node_
 {
 	if (i >= m->table.count)
 		return -ENOENT;
-	view_of(&m->env, &m->table.nodes[i], ret);
+	view_of(&m->env, &m->table, &m->table.nodes[i], ret);
 	return 0;
 }

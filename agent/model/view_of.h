@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* A process as the live view and the metrics see it (struct dp_node_view of model.h). */
+/* A process as the live view and the metrics see it (node_view.h). */
 #ifndef DORA_PROBE_MODEL_VIEW_OF_H
 #define DORA_PROBE_MODEL_VIEW_OF_H
 
-#include "model/model.h"
-#include "model/node.h"
+#include "model/node_view.h"
+#include "model/table.h"
 #include "model/say.h"
 
 /* Its strings point into the node. */
-void view_of(const struct env *e, const struct node *n, struct dp_node_view *ret);
+void view_of(const struct env *e, const struct table *t, const struct node *n,
+	     struct dp_node_view *ret);
 
 #endif
