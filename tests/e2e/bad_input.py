@@ -51,6 +51,11 @@ class Target:
             raise Wrong("the target did not start")
         return line
 
+    def go(self):
+        """It waits for a line: however long the probe took to attach, nothing has happened yet."""
+        self.proc.stdin.write(b"\n")
+        self.proc.stdin.flush()
+
     def __exit__(self, *_):
         if self.proc.poll() is None:
             self.proc.kill()
@@ -227,21 +232,25 @@ def test_one_of_two_targets():
             raise Wrong(f"the bad target is not told: {got.stderr!r}")
 
 
-def test_python_without_dora():
+def test_python_without_dora(folder):
     """No dora node: watched for the GIL all the same, and says so."""
-    hold = ("import ctypes, time\ntime.sleep(0.8)\nctypes.PyDLL(None).usleep(400000)\n" + IDLE)
-    with python(hold) as t:
-        lines, got = watched(t.pid, seconds="1800ms")
-        if got.returncode != OK:
-            raise Wrong(f"exit code {got.returncode}: {got.stderr!r}")
-        node = [o for o in lines if o["event"] == "node"][0]
-        if node["node"] is not None or node["dora"] is not None or node["tokens_observable"]:
-            raise Wrong(f"taken for a dora node: {node}")
-        if not node["gil_observable"] or not node["reason"]:
-            raise Wrong(f"does not say what is observed: {node}")
-        holds = [o for o in lines if o["event"] == "gil_hold"]
-        if len(holds) != 1 or not 320 * MS < holds[0]["duration_ns"] < 410 * MS:
-            raise Wrong(f"a hold of 400 ms gave {holds}")
+    with python("import ctypes\ninput()\nctypes.PyDLL(None).usleep(400000)\n" + IDLE) as t:
+        p = probe_of(folder, t.pid)
+        try:
+            t.go()
+            p.wait("gil_hold", 10)
+            if p.end() != OK:
+                raise Wrong(f"exit code {p.code}: {p.stderr()!r}")
+        finally:
+            p.end(signal.SIGKILL)
+    node = p.events("node")[0]
+    if node["node"] is not None or node["dora"] is not None or node["tokens_observable"]:
+        raise Wrong(f"taken for a dora node: {node}")
+    if not node["gil_observable"] or not node["reason"]:
+        raise Wrong(f"does not say what is observed: {node}")
+    holds = p.events("gil_hold")
+    if len(holds) != 1 or not 320 * MS < holds[0]["duration_ns"] < 410 * MS:
+        raise Wrong(f"a hold of 400 ms gave {holds}")
 
 
 def test_pypy():
@@ -353,9 +362,10 @@ def probe_of(folder, pid, *args):
 
 def test_execs_something_else(folder):
     """A target that becomes something that is no Python: let go, with an end."""
-    with python("import os, time\ntime.sleep(1)\nos.execv('/bin/sleep', ['sleep', '30'])\n") as t:
+    with python("import os\ninput()\nos.execv('/bin/sleep', ['sleep', '30'])\n") as t:
         p = probe_of(folder, t.pid)
         try:
+            t.go()
             code = p.end(None, 8)
             if code not in (OK, TARGET):
                 raise Wrong(f"exit code {code}: {p.stderr()!r}")
@@ -369,10 +379,10 @@ def test_execs_python_again(folder):
     """A target that starts over as another Python is watched anew."""
     again = ("import ctypes, time\ntime.sleep(1.2)\nctypes.PyDLL(None).usleep(300000)\n"
              "time.sleep(0.5)\n")
-    with python(f"import os, time\ntime.sleep(0.8)\nos.execv({PYTHON!r}, ['python3', '-c', {again!r}])"
-                "\n") as t:
+    with python(f"import os\ninput()\nos.execv({PYTHON!r}, ['python3', '-c', {again!r}])\n") as t:
         p = probe_of(folder, t.pid)
         try:
+            t.go()
             code = p.end(None, 10)
             holds = [o for o in p.events("gil_hold") if o["duration_ns"] > 200 * MS]
             if code != OK or len(holds) != 1:
@@ -383,12 +393,13 @@ def test_execs_python_again(folder):
 
 def test_forks(folder):
     """A child that holds the GIL is not taken for its parent."""
-    code = ("import ctypes, os, time\ntime.sleep(0.8)\n"
+    code = ("import ctypes, os, time\ninput()\n"
             "if os.fork() == 0:\n ctypes.PyDLL(None).usleep(400000)\n os._exit(0)\n"
             "time.sleep(1.0)\n")
     with python(code) as t:
         p = probe_of(folder, t.pid)
         try:
+            t.go()
             code = p.end(None, 10)
             wrong = [o for o in p.events("gil_hold") if o["pid"] == t.pid and
                      o["duration_ns"] > 100 * MS]
@@ -400,11 +411,12 @@ def test_forks(folder):
 
 def test_two_probes(folder):
     """Two probes on one target do not disturb each other."""
-    with python("import ctypes, time\ntime.sleep(1.5)\nctypes.PyDLL(None).usleep(400000)\n"
+    with python("import ctypes, time\ninput()\nctypes.PyDLL(None).usleep(400000)\n"
                 "time.sleep(0.4)\n") as t:
         os.mkdir(os.path.join(folder, "b"))
         a, b = probe_of(folder, t.pid), probe_of(os.path.join(folder, "b"), t.pid)
         try:
+            t.go()
             for p in (a, b):
                 code = p.end(None, 10)
                 holds = [o for o in p.events("gil_hold") if o["duration_ns"] > 300 * MS]
@@ -459,9 +471,11 @@ def test_replay_of_directory(folder):
 
 def test_replay_of_damaged(folder):
     """A cut or damaged recording: what can be read is shown, the rest is said, nothing crashes."""
-    with python("import ctypes, time\ntime.sleep(0.7)\nctypes.PyDLL(None).usleep(300000)\n"
+    with python("import ctypes, time\ninput()\nctypes.PyDLL(None).usleep(300000)\n"
                 "time.sleep(0.3)\n") as t:
         p = Probe(["--pid", t.pid], folder).start()
+        p.wait_attached([t.pid])
+        t.go()
         p.end(None, 10)
     with open(p.recording, "rb") as f:
         data = f.read()
@@ -519,9 +533,11 @@ def test_no_trace_left(folder):
 
 def test_replay_after_kill(folder):
     """A probe that is killed leaves all but the last second or so in its recording."""
-    with python("import ctypes, time\ntime.sleep(1)\nctypes.PyDLL(None).usleep(300000)\n"
+    with python("import ctypes, time\ninput()\nctypes.PyDLL(None).usleep(300000)\n"
                 "time.sleep(60)\n") as t:
         p = Probe(["--pid", t.pid], folder).start()
+        p.wait_attached([t.pid])
+        t.go()
         hold = p.wait("gil_hold", 10)[0]
         time.sleep(2.5)
         p.proc.kill()
