@@ -10,7 +10,8 @@
 
 /* ---- records ----------------------------------------------------------------------------------
  *
- * Order and types are the layout of the recording's file: a change needs a new DP_RECORD_VERSION.
+ * Order and types are the layout of the recording's file: a change needs a new DP_RECORD_VERSION. What
+ * is added at the end of a body needs a line in DP_RECORD_GROWN instead: older recordings have 0 there.
  *
  *   N(type, name)             any value
  *   E(type, name, most)       a value above `most` makes the record invalid
@@ -48,6 +49,9 @@
 	X(fork, struct dp_fork_op)                                                                 \
 	X(exit, struct dp_exit_op)
 
+/* X(record type, its body, the first field that was added since DP_RECORD_VERSION came out) */
+#define DP_RECORD_GROWN(X) X(OPTIONS, options, polling_threshold_ns)
+
 #define DP_FIELDS_session(N, E, T, B, S)                                                           \
 	T(version, 32)                                                                             \
 	T(kernel, 128)                                                                             \
@@ -68,7 +72,9 @@
 	N(uint8_t, dry_run)                                                                        \
 	N(uint8_t, exact)           /* keep the edge source armed, see exact_until_ns */           \
 	N(uint64_t, exact_until_ns) /* 0: for the whole run */                                     \
-	N(uint64_t, max_edge_rate) /* releases per second above which the edge source is too dear */
+	N(uint64_t,                                                                                \
+	  max_edge_rate) /* releases per second above which the edge source is too dear */         \
+	N(uint64_t, polling_threshold_ns) /* 0: that a consumer does not poll is not said */
 
 #define DP_FIELDS_wall_clock(N, E, T, B, S) N(int64_t, offset_ns)
 
