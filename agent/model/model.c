@@ -177,6 +177,7 @@ static void node_facts(struct dp_model *m, const struct dp_record *r)
 	changed = is_worth_announcing(&n->id.facts, facts);
 	n->id.facts = *facts;
 	dp_grace_of(facts->dora, &n->id.grace);
+	n->id.grace_source = facts->dora[0] ? DP_DEADLINE_VERSION : DP_DEADLINE_ASSUMED;
 	n->edge.refused = !facts->edge_possible;
 	/* A node that has just started has not imported dora yet: its line can wait a little. */
 	if (!n->id.announced && facts->is_dora && facts->is_python && !facts->dora[0] &&
@@ -316,9 +317,11 @@ static void token(struct dp_model *m, struct node *n, const struct dp_record *r)
 
 static void signal_record(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
+	uint32_t ends_it = signals_of_daemon(&n->id, r);
+
 	signals_record(&n->signals, &m->env, &n->id, r);
-	if (signals_is_daemon_term(&n->id, r))
-		stop_sigterm(&n->stop, &m->env, &n->id, r->h.t_ns);
+	if (ends_it)
+		stop_signal(&n->stop, &m->env, &n->id, ends_it, r->h.t_ns);
 }
 
 static void thread_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
@@ -408,12 +411,6 @@ static void options(struct dp_model *m, const struct dp_record *r)
 	dp_policy_configure(&m->policy, &m->env.options);
 }
 
-static void command(struct dp_model *m, const struct dp_record *r)
-{
-	for (uint32_t i = 0; i < m->table.count; i++)
-		stop_command(&m->table.nodes[i].stop, &m->table.nodes[i].id, r);
-}
-
 void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 {
 	if (m->ended)
@@ -443,7 +440,8 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 		source_state(m, r);
 		break;
 	case DP_REC_STOP_COMMAND:
-		command(m, r);
+	case DP_REC_DORA_COMMAND:
+		commands_note(&m->env.commands, r);
 		break;
 	case DP_REC_LOSS:
 		loss(m, r);

@@ -148,9 +148,14 @@ struct dp_rec_conn {
 	DP_BODY(conn)
 };
 
-/* A `dora stop` seen starting: pid of the header is the command. */
+/* What recordings up to 0.1.0 have instead of dp_rec_command, of `dora stop` alone. */
 struct dp_rec_stop_command {
 	DP_BODY(stop_command)
+};
+
+/* A `dora` command that ends nodes, seen starting or found running: its pid is the header's. */
+struct dp_rec_command {
+	DP_BODY(command)
 };
 
 struct dp_rec_action {
