@@ -7,7 +7,6 @@
 #include "cli/watch.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "sense/targets.h"

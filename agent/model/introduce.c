@@ -39,6 +39,7 @@ void introduce_facts(const struct env *e, struct identity *id, const struct dp_r
 
 	id->facts = *facts;
 	dp_grace_of(facts->dora, &id->grace);
+	id->grace_source = facts->dora[0] ? DP_DEADLINE_VERSION : DP_DEADLINE_ASSUMED;
 	if (!id->announced && is_growing(id, facts) && !has_waited(id, r->h.t_ns))
 		return;
 	if (!id->announced || changed)

@@ -5,6 +5,7 @@
 #include "model/exit.h"
 #include "model/guard.h"
 #include "model/introduce.h"
+#include "model/losses.h"
 #include "model/outlook.h"
 #include "model/parting.h"
 #include "model/stop.h"
@@ -12,7 +13,6 @@
 #include "model/table.h"
 #include "model/timeline.h"
 #include "model/tokens.h"
-#include "model/view_of.h"
 #include "model/warn.h"
 
 #include <errno.h>
@@ -67,10 +67,27 @@ static struct timeline_of timeline_of(const struct dp_model *m, struct node *n)
 				    .stop = &n->stop};
 }
 
-static void lose(struct dp_model *m, struct node *n, uint32_t pid, enum dp_loss reason,
-		 uint64_t count, uint64_t t_ns)
+/* Says what of the losses is due; `all`: everything that is left. */
+static void say_losses(struct dp_model *m, bool all)
 {
-	say_loss(&m->env, &m->losses, n ? &n->id : NULL, pid, reason, count, t_ns);
+	enum dp_loss reason;
+	struct untold u;
+
+	while (losses_due(&m->losses, m->env.now, all, &reason, &u)) {
+		struct dp_finding f = {.type = DP_FIND_LOSS, .pid = u.pid};
+		struct node *n = table_find(&m->table, u.pid);
+
+		f.u.loss = (struct dp_loss_finding){
+			.reason = reason, .count = u.count, .total = m->losses.count[reason]};
+		say_finding(&m->env, n ? &n->id : NULL, u.t_ns, &f);
+	}
+}
+
+static void lose(struct dp_model *m, uint32_t pid, enum dp_loss reason, uint64_t count,
+		 uint64_t t_ns)
+{
+	losses_count(&m->losses, reason, pid, count, t_ns);
+	say_losses(m, false);
 }
 
 static void loss(struct dp_model *m, const struct dp_record *r)
@@ -96,7 +113,7 @@ static void loss(struct dp_model *m, const struct dp_record *r)
 	/* A stream is one process' own; a full ring or map is everybody's. */
 	if (capture || wire)
 		tokens_loss(&m->ledger, capture ? NULL : of, r->h.t_ns);
-	lose(m, of, r->h.pid, reason, r->u.loss.count, r->h.t_ns);
+	lose(m, r->h.pid, reason, r->u.loss.count, r->h.t_ns);
 }
 
 static void start(struct dp_model *m)
@@ -119,7 +136,7 @@ static struct node *node_add(struct dp_model *m, uint32_t pid, const struct dp_r
 	struct node *n = table_slot(&m->table, of, m->env.now, &reused);
 
 	if (!n) {
-		lose(m, NULL, pid, DP_LOSS_NODE_LIMIT, 1, t_ns);
+		lose(m, pid, DP_LOSS_NODE_LIMIT, 1, t_ns);
 		return NULL;
 	}
 	/* The tokens of who was there ended when it left, so nothing points at the slot but
@@ -137,13 +154,16 @@ static struct node *node_add(struct dp_model *m, uint32_t pid, const struct dp_r
 	return n;
 }
 
-/* Facts may be read at the very end of a process, and come after its exit. */
-static bool has_ended(struct table *t, const struct dp_record *r)
+/*
+ * The agent looks at a process once a second, and may do so when it has ended and its exit is not
+ * drained yet: then its facts come after its exit. It is no new process. One that runs another
+ * program by exec has the same start time, and has not exited.
+ */
+static bool is_of_the_dead(struct dp_model *m, const struct dp_record *r)
 {
-	const struct node *n = table_find_gone(t, r->h.pid);
+	const struct node *n = table_find_gone(&m->table, r->h.pid);
 
-	return n && n->id.exited && n->id.facts.start_time == r->u.node.start_time &&
-	       n->id.facts.start_time;
+	return n && n->id.exited && n->id.facts.start_time == r->u.node.start_time;
 }
 
 static void node_facts(struct dp_model *m, const struct dp_record *r)
@@ -151,7 +171,7 @@ static void node_facts(struct dp_model *m, const struct dp_record *r)
 	struct node *n = table_find(&m->table, r->h.pid);
 	const struct dp_rec_node *facts = &r->u.node;
 
-	if (!n && has_ended(&m->table, r))
+	if (!n && is_of_the_dead(m, r))
 		return;
 	if (!n)
 		n = node_add(m, r->h.pid, facts, r->h.t_ns);
@@ -240,6 +260,7 @@ static void tick(struct dp_model *m)
 	parting_tick(&m->env, &m->lives);
 	for (uint32_t i = 0; m->losses.records && i < m->table.count; i++)
 		tokens_end_doubts(&m->ledger, &m->table.nodes[i], m->env.now);
+	say_losses(m, false);
 	tokens_tick(&m->ledger, &m->env);
 }
 
@@ -256,6 +277,7 @@ static void end(struct dp_model *m)
 	for (uint32_t i = 0; i < m->table.count; i++)
 		tokens_end_pending(&m->ledger, &m->table.nodes[i], m->env.now);
 	tokens_end(&m->ledger, &m->env, m->env.now);
+	say_losses(m, true);
 	m->ended = true;
 	summary_say(&m->env, &m->table, m->records, m->losses.records);
 }
@@ -291,14 +313,16 @@ static void stack(struct node *n, const struct dp_record *r)
 static void token(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
 	if (tokens_record(&m->ledger, &m->env, n, r) < 0)
-		lose(m, n, n->id.pid, DP_LOSS_TOKEN_LIMIT, 1, r->h.t_ns);
+		lose(m, n->id.pid, DP_LOSS_TOKEN_LIMIT, 1, r->h.t_ns);
 }
 
 static void signal_record(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
+	uint32_t ends_it = signals_of_daemon(&n->id, r);
+
 	signals_record(&n->signals, &m->env, &n->id, r);
-	if (signals_is_daemon_term(&n->id, r))
-		stop_sigterm(&n->stop, &m->env, &n->id, r->h.t_ns);
+	if (ends_it)
+		stop_signal(&n->stop, &m->env, &n->id, ends_it, r->h.t_ns);
 }
 
 static void thread_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
@@ -407,12 +431,6 @@ static void options(struct dp_model *m, const struct dp_record *r)
 	dp_policy_configure(&m->policy, &m->env.options);
 }
 
-static void command(struct dp_model *m, const struct dp_record *r)
-{
-	for (uint32_t i = 0; i < m->table.count; i++)
-		stop_command(&m->table.nodes[i].stop, &m->table.nodes[i].id, r);
-}
-
 void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 {
 	if (m->ended)
@@ -445,7 +463,8 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 		source_state(m, r);
 		break;
 	case DP_REC_STOP_COMMAND:
-		command(m, r);
+	case DP_REC_DORA_COMMAND:
+		commands_note(&m->env.commands, r);
 		break;
 	case DP_REC_LOSS:
 		loss(m, r);
@@ -468,6 +487,7 @@ int dp_model_node_view(const struct dp_model *m, unsigned int i, struct dp_node_
 {
 	if (i >= m->table.count)
 		return -ENOENT;
-	view_of(&m->env, &m->table, &m->table.nodes[i], ret);
+	node_view(&m->env, &m->table.nodes[i], ret);
+	ret->superseded = table_is_superseded(&m->table, &m->table.nodes[i]);
 	return 0;
 }

@@ -11,8 +11,10 @@
 #include "dora_probe/finding.h"
 #include "dora_probe/record.h"
 #include "dora_probe/request.h"
-#include "model/node_view.h"
 #include "model/sink.h"
+#include "model/viewing.h"
+
+#include <stdbool.h>
 
 struct dp_model;
 
@@ -29,5 +31,12 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r);
 /* Number of nodes known, and a view of the i-th. 0, or -ENOENT beyond the last. */
 unsigned int dp_model_node_count(const struct dp_model *m);
 int dp_model_node_view(const struct dp_model *m, unsigned int i, struct dp_node_view *ret);
+
+/* Where a reader of node views has them from: the two functions above with the model as `ctx`. */
+struct dp_node_views {
+	unsigned int (*count)(const void *ctx);
+	int (*view)(const void *ctx, unsigned int i, struct dp_node_view *ret);
+	const void *ctx;
+};
 
 #endif

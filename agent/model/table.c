@@ -66,6 +66,18 @@ struct node *table_slot(struct table *t, const struct entry *of, uint64_t now, b
 	return longest_gone(t, NULL, now, &count);
 }
 
+bool table_is_superseded(const struct table *t, const struct node *n)
+{
+	for (uint32_t i = 0; n->id.gone && n->id.entry && i < t->count; i++) {
+		const struct identity *o = &t->nodes[i].id;
+
+		if (o->entry == n->id.entry && o != &n->id &&
+		    (!o->gone || o->gone_ns > n->id.gone_ns))
+			return true;
+	}
+	return false;
+}
+
 void node_clear(struct node *n, uint32_t pid, uint64_t t_ns)
 {
 	memset(n, 0, offsetof(struct node, timeline));

@@ -25,6 +25,8 @@ struct node *table_find_gone(struct table *t, uint32_t pid);
  * that somebody was there.
  */
 struct node *table_slot(struct table *t, const struct entry *of, uint64_t now, bool *ret_reused);
+/* Has it left, and has its entry another process that came later? */
+bool table_is_superseded(const struct table *t, const struct node *n);
 /* Makes the slot that of the process `pid`, first seen at t_ns. */
 void node_clear(struct node *n, uint32_t pid, uint64_t t_ns);
 

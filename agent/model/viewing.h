@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* What the metrics and the live view see of the model: a snapshot for each process. */
-#ifndef DORA_PROBE_MODEL_NODE_VIEW_H
-#define DORA_PROBE_MODEL_NODE_VIEW_H
+/* A node as metrics and the live view see it. */
+#ifndef DORA_PROBE_MODEL_VIEWING_H
+#define DORA_PROBE_MODEL_VIEWING_H
 
 #include "dora_probe/finding.h"
 
 #include <stdbool.h>
+#include <stdint.h>
+
+struct env;
+struct node;
 
 /* A snapshot of one node for metrics and the live view. Strings live as long as the node. */
 struct dp_node_view {
@@ -31,11 +35,7 @@ struct dp_node_view {
 	const char *max_hold_function; /* NULL unknown */
 };
 
-/* Where a reader of node views has them from: dp_model_node_count() and dp_model_node_view(), with the model as `ctx`. */
-struct dp_node_views {
-	unsigned int (*count)(const void *ctx);
-	int (*view)(const void *ctx, unsigned int i, struct dp_node_view *ret);
-	const void *ctx;
-};
+/* `superseded` is left false: it takes the table. */
+void node_view(const struct env *e, const struct node *n, struct dp_node_view *ret);
 
 #endif

@@ -1,24 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* A process as the live view and the metrics see it; see view_of.h. */
-#include "model/view_of.h"
+/* A node as metrics and the live view see it; see viewing.h. */
+#include "model/viewing.h"
 
-#include "model/token.h"
+#include "model/ledger.h"
+#include "model/node.h"
 
-/* Has its node another process that came later? */
-static bool is_superseded(const struct table *t, const struct node *n)
-{
-	for (uint32_t i = 0; n->id.gone && n->id.entry && i < t->count; i++) {
-		const struct identity *o = &t->nodes[i].id;
-
-		if (o->entry == n->id.entry && o != &n->id &&
-		    (!o->gone || o->gone_ns > n->id.gone_ns))
-			return true;
-	}
-	return false;
-}
-
-void view_of(const struct env *e, const struct table *t, const struct node *n,
-	     struct dp_node_view *ret)
+void node_view(const struct env *e, const struct node *n, struct dp_node_view *ret)
 {
 	const struct hold *h = &n->timeline.gils[0].cur;
 	const struct delivery *d = n->account.pending_first;
@@ -27,7 +14,6 @@ void view_of(const struct env *e, const struct table *t, const struct node *n,
 	*ret = (struct dp_node_view){
 		.pid = n->id.pid,
 		.gone = n->id.gone,
-		.superseded = is_superseded(t, n),
 		.gone_ns = n->id.gone_ns,
 		.facts = &n->id.facts,
 		.hold_ns = h->tid && hold_proven(h) ? hold_until(h) - hold_start(h) : 0,
