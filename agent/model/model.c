@@ -11,6 +11,7 @@
 #include "model/timeline.h"
 #include "model/tokens.h"
 #include "model/warn.h"
+#include "model/witness.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -175,6 +176,8 @@ static void node_exit(struct dp_model *m, struct node *n, const struct dp_record
 	signals_exit(&n->signals, &m->env, &n->id, r->u.exit.status & 0x7f, t);
 	timeline_end(&p, t, false);
 	tokens_stream_closed(&m->ledger, n, t);
+	witness_look_back(&m->env, n,
+			  signals_is_of_daemon(&n->signals, &n->id, r->u.exit.status & 0x7f), t);
 	exit_record(&m->env, n, node_tokens_known(n) ? tokens_abandoned(&m->ledger, n) : DP_NULL,
 		    r);
 	node_gone(m, n, t);
@@ -221,6 +224,7 @@ static void tick(struct dp_model *m)
 			say_node(&m->env, &n->id, m->env.now);
 		tick_timeline(m, n);
 		tick_activity(m, n);
+		witness_tick(&m->env, &m->table, n);
 		warn_tick(&m->env, n);
 		tick_guard(m, n);
 	}
@@ -283,8 +287,10 @@ static void token(struct dp_model *m, struct node *n, const struct dp_record *r)
 static void signal_record(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
 	signals_record(&n->signals, &m->env, &n->id, r);
-	if (signals_is_daemon_term(&n->id, r))
-		stop_sigterm(&n->stop, &m->env, &n->id, r->h.t_ns);
+	if (!signals_is_daemon_term(&n->id, r))
+		return;
+	witness_look_back(&m->env, n, true, r->h.t_ns);
+	stop_sigterm(&n->stop, &m->env, &n->id, r->h.t_ns);
 }
 
 static void thread_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
@@ -314,6 +320,8 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 	case DP_REC_TOKEN_DELIVERED:
 	case DP_REC_TOKEN_REPORTED:
 	case DP_REC_TOKEN_RETURNED:
+		if (r->h.type == DP_REC_TOKEN_DELIVERED)
+			streams_delivered(&n->streams, r);
 		token(m, n, r);
 		break;
 	case DP_REC_REGION:
@@ -323,6 +331,11 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 	case DP_REC_WIRE_REQUEST:
 		streams_wire(&n->streams, r);
 		stop_wire(&n->stop, &m->env, &n->id, r);
+		if (r->u.wire.kind == DP_WIRE_STOP)
+			witness_frame(&m->table, n, r->h.t_ns);
+		break;
+	case DP_REC_CONN_OPENED:
+		streams_opened(&n->streams, r);
 		break;
 	case DP_REC_CONN_CLOSED:
 		if (r->u.conn.role == DP_ROLE_EVENTS)
@@ -358,6 +371,8 @@ static void process_record(struct dp_model *m, const struct dp_record *r)
 		n = table_find_gone(&m->table, r->h.pid);
 	if (n)
 		node_record(m, n, r);
+	else if (r->h.type == DP_REC_SIGNAL)
+		witness_signal(&m->table, r);
 }
 
 /* What `start` says is all in before anything else. */
@@ -376,8 +391,12 @@ static void options(struct dp_model *m, const struct dp_record *r)
 
 static void command(struct dp_model *m, const struct dp_record *r)
 {
-	for (uint32_t i = 0; i < m->table.count; i++)
-		stop_command(&m->table.nodes[i].stop, &m->table.nodes[i].id, r);
+	for (uint32_t i = 0; i < m->table.count; i++) {
+		struct node *n = &m->table.nodes[i];
+
+		stop_command(&n->stop, &n->id, r);
+		witness_command(&n->stop, &n->id, r);
+	}
 }
 
 void dp_model_feed(struct dp_model *m, const struct dp_record *r)
@@ -410,6 +429,9 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 		break;
 	case DP_REC_STOP_COMMAND:
 		command(m, r);
+		break;
+	case DP_REC_STOP_WITNESS:
+		witness_record(&m->table, r);
 		break;
 	case DP_REC_LOSS:
 		loss(m, r);

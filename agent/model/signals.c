@@ -79,6 +79,11 @@ bool signals_is_daemon_term(const struct identity *id, const struct dp_record *r
 	       id->facts.is_dora && o->sender_pid && o->sender_pid == id->facts.daemon_pid;
 }
 
+bool signals_is_of_daemon(const struct signals *s, const struct identity *id, uint32_t by)
+{
+	return by && s->kill_signal == by && s->killer_pid && s->killer_pid == id->facts.daemon_pid;
+}
+
 void signals_exit(struct signals *s, const struct env *e, struct identity *id, int by,
 		  uint64_t t_ns)
 {

@@ -12,15 +12,27 @@ static void say_stop(const struct stop *s, const struct env *e, struct identity 
 	f.u.stop.reason = (uint8_t)why;
 	f.u.stop.deadline_ns = s->deadline_ns ? s->deadline_ns : DP_NULL;
 	f.u.stop.kill_signal = s->deadline_ns ? s->first_signal : 0;
+	f.u.stop.witness = s->witness;
 	say_finding(e, id, t_ns, &f);
 }
 
 void stop_sigterm(struct stop *s, const struct env *e, struct identity *id, uint64_t t_ns)
 {
 	/* After a Stop it changes no deadline, and is said all the same. */
-	if (!s->seen)
+	if (!s->seen) {
+		s->witness = DP_WITNESS_DAEMON;
 		stop_begin(s, id, e->options.grace_ns, DP_STOP_SIGTERM, t_ns);
+	}
+	s->confirmed = true;
 	say_stop(s, e, id, DP_STOP_SIGTERM, t_ns);
+}
+
+void stop_by_witness(struct stop *s, const struct env *e, struct identity *id, enum dp_witness who,
+		     uint64_t at_ns)
+{
+	s->witness = (uint8_t)who;
+	stop_begin(s, id, e->options.grace_ns, DP_STOP_STOP, at_ns);
+	say_stop(s, e, id, DP_STOP_STOP, at_ns);
 }
 
 void stop_wire(struct stop *s, const struct env *e, struct identity *id, const struct dp_record *r)
@@ -29,8 +41,10 @@ void stop_wire(struct stop *s, const struct env *e, struct identity *id, const s
 
 	switch (r->u.wire.kind) {
 	case DP_WIRE_STOP:
+		s->confirmed = true;
 		if (s->seen)
 			break;
+		s->witness = DP_WITNESS_NODE;
 		stop_begin(s, id, e->options.grace_ns, DP_STOP_STOP, t);
 		say_stop(s, e, id, DP_STOP_STOP, t);
 		break;

@@ -34,8 +34,10 @@ static void stop_command(const struct dp_captures *c, const struct dp_capture *h
 	dp_record_init(&r, DP_REC_STOP_COMMAND, h->t_ns, h->pid, h->tid);
 	memset(&r.u.stop_command, 0, sizeof(r.u.stop_command));
 	if (dp_stop_command_read(NULL, (pid_t)h->pid, &r.u.stop_command) == 0 &&
-	    dp_targets_trusts(c->targets, r.u.stop_command.uid))
+	    dp_targets_trusts(c->targets, r.u.stop_command.uid)) {
 		c->record(c->ctx, &r);
+		dp_targets_commanded(c->targets, (pid_t)h->pid, h->t_ns);
+	}
 }
 
 /* 0: a capture without a record whose body is the same. */

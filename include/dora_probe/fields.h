@@ -38,6 +38,7 @@
 	X(action, struct dp_rec_action)                                                            \
 	X(cost, struct dp_rec_cost)                                                                \
 	X(loss, struct dp_rec_loss)                                                                \
+	X(witness, struct dp_rec_witness)                                                          \
 	X(none, struct dp_rec_none)
 /* The same for bodies that a kernel program fills; capture.h has their structs. */
 #define DP_KERNEL_BODIES(X)                                                                        \
@@ -190,6 +191,11 @@
 	B(pad, 3)                                                                                  \
 	T(target, DP_ID_MAX) /* uuid or name as given, "" none */
 
+#define DP_FIELDS_witness(N, E, T, B, S)                                                           \
+	E(uint8_t, witness, DP_WITNESS_COUNT - 1) /* enum dp_witness */                            \
+	N(uint8_t, found)                         /* 0: looked for, and not there */               \
+	B(pad, 6)
+
 #define DP_FIELDS_action(N, E, T, B, S)                                                            \
 	E(uint8_t, action, DP_ACTION_COUNT - 1) /* enum dp_action */                               \
 	E(uint8_t, result, DP_RESULT_COUNT - 1) /* enum dp_action_result */                        \
@@ -274,7 +280,7 @@
  *   LINE    signed; 0 and below              CODE      signed; below 0
  *   SLACK   signed; DP_SNULL                 SIGNAL    unsigned; 0: also the field NAME_name
  *   TOKEN   bytes of a drop token            WALL      ns of the wall clock; DP_SNULL
- *   CAUSE and TRANSPORT can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, ACTION, RESULT, EXIT
+ *   CAUSE and TRANSPORT can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, WITNESS, ACTION, RESULT, EXIT
  *   and LOSS cannot: words of names.h. TARGETS, SOURCES, READINESS, WAITERS, NODES and BLAMES are
  *   arrays and objects with a writer each in show/json.c.
  */
@@ -468,7 +474,8 @@
 					 "what tells the node to end")                             \
 		F(MOMENT, uint64_t, deadline_ns, maybe, "ns (clock)",                              \
 		  "when the daemon sends its first signal")                                        \
-			F(SIGNAL, uint32_t, kill_signal, maybe, "", "which signal that is")
+			F(SIGNAL, uint32_t, kill_signal, maybe, "", "which signal that is")        \
+				F(WITNESS, uint8_t, witness, never, "", "by whom it is known")
 
 #define DP_FINDING_action(F, V, M)                                                                 \
 	DP_FINDING_who(F, V, M, maybe) F(ACTION, uint8_t, action, never, "",                       \

@@ -153,6 +153,15 @@ struct dp_rec_stop_command {
 	DP_BODY(stop_command)
 };
 
+/*
+ * Whether a witness has seen that a node, or its dataflow, was told to stop. COMMAND: pid of the header
+ * is a `dora stop` that a record STOP_COMMAND has told of, and it still runs. UNREAD: pid is the node,
+ * whose socket was looked into.
+ */
+struct dp_rec_witness {
+	DP_BODY(witness)
+};
+
 struct dp_rec_action {
 	DP_BODY(action)
 };
