@@ -146,6 +146,7 @@ static void node_facts(struct dp_model *m, const struct dp_record *r)
 	changed = is_worth_announcing(&n->id.facts, facts);
 	n->id.facts = *facts;
 	dp_grace_of(facts->dora, &n->id.grace);
+	n->id.grace_source = facts->dora[0] ? DP_DEADLINE_VERSION : DP_DEADLINE_ASSUMED;
 	n->edge.refused = !facts->edge_possible;
 	/* A node that has just started has not imported dora yet: its line can wait a little. */
 	if (!n->id.announced && facts->is_dora && facts->is_python && !facts->dora[0] &&
@@ -176,8 +177,7 @@ static void node_exit(struct dp_model *m, struct node *n, const struct dp_record
 	signals_exit(&n->signals, &m->env, &n->id, r->u.exit.status & 0x7f, t);
 	timeline_end(&p, t, false);
 	tokens_stream_closed(&m->ledger, n, t);
-	witness_look_back(&m->env, n,
-			  signals_is_of_daemon(&n->signals, &n->id, r->u.exit.status & 0x7f), t);
+	witness_look_back(&m->env, n, false, t);
 	exit_record(&m->env, n, node_tokens_known(n) ? tokens_abandoned(&m->ledger, n) : DP_NULL,
 		    r);
 	node_gone(m, n, t);
@@ -286,11 +286,13 @@ static void token(struct dp_model *m, struct node *n, const struct dp_record *r)
 
 static void signal_record(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
+	uint32_t ends_it = signals_of_daemon(&n->id, r);
+
 	signals_record(&n->signals, &m->env, &n->id, r);
-	if (!signals_is_daemon_term(&n->id, r))
-		return;
-	witness_look_back(&m->env, n, true, r->h.t_ns);
-	stop_sigterm(&n->stop, &m->env, &n->id, r->h.t_ns);
+	if (ends_it) {
+		witness_look_back(&m->env, n, true, r->h.t_ns);
+		stop_signal(&n->stop, &m->env, &n->id, ends_it, r->h.t_ns);
+	}
 }
 
 static void thread_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
@@ -332,7 +334,7 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		streams_wire(&n->streams, r);
 		stop_wire(&n->stop, &m->env, &n->id, r);
 		if (r->u.wire.kind == DP_WIRE_STOP)
-			witness_frame(&m->table, n, r->h.t_ns);
+			witness_frame(&m->env, &m->table, n, r->h.t_ns);
 		break;
 	case DP_REC_CONN_OPENED:
 		streams_opened(&n->streams, r);
@@ -389,16 +391,6 @@ static void options(struct dp_model *m, const struct dp_record *r)
 	dp_policy_configure(&m->policy, &m->env.options);
 }
 
-static void command(struct dp_model *m, const struct dp_record *r)
-{
-	for (uint32_t i = 0; i < m->table.count; i++) {
-		struct node *n = &m->table.nodes[i];
-
-		stop_command(&n->stop, &n->id, r);
-		witness_command(&n->stop, &n->id, r);
-	}
-}
-
 void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 {
 	if (m->ended)
@@ -428,7 +420,9 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 		source_state(m, r);
 		break;
 	case DP_REC_STOP_COMMAND:
-		command(m, r);
+	case DP_REC_DORA_COMMAND:
+		commands_note(&m->env.commands, r);
+		witness_command(&m->env, &m->table, r);
 		break;
 	case DP_REC_STOP_WITNESS:
 		witness_record(&m->table, r);

@@ -31,8 +31,13 @@ static bool same_dataflow(const struct node *a, const struct node *b)
 	       strcmp(a->id.facts.dataflow, b->id.facts.dataflow) == 0;
 }
 
-void witness_frame(struct table *t, const struct node *told, uint64_t t_ns)
+void witness_frame(const struct env *e, struct table *t, const struct node *told, uint64_t t_ns)
 {
+	const struct dp_rec_command *c = commands_find(&e->commands, &told->id, t_ns, false);
+
+	/* `dora node stop` and the like: its own. */
+	if (c && c->node[0])
+		return;
 	for (uint32_t i = 0; i < t->count; i++) {
 		struct node *n = &t->nodes[i];
 
@@ -56,20 +61,29 @@ void witness_signal(struct table *t, const struct dp_record *r)
 	}
 }
 
-void witness_command(struct stop *s, const struct identity *id, const struct dp_record *r)
+/* Does the command name this node, or its dataflow, and may its user end it? */
+static bool is_named(const struct identity *id, const struct dp_rec_command *c)
 {
-	const struct dp_rec_stop_command *c = &r->u.stop_command;
+	if (!c->dataflow[0] || (strcmp(c->dataflow, id->facts.dataflow) != 0 &&
+				strcmp(c->dataflow, id->facts.dataflow_name) != 0))
+		return false;
+	if (c->node[0] && strcmp(c->node, id->facts.node) != 0)
+		return false;
+	return c->uid == 0 || c->uid == id->facts.uid;
+}
 
-	if (id->gone || !id->facts.is_dora || !c->target[0])
-		return;
-	if (strcmp(c->target, id->facts.dataflow) != 0 &&
-	    strcmp(c->target, id->facts.dataflow_name) != 0)
-		return;
-	/* Root, or the node's own user. */
-	if (c->uid != 0 && c->uid != id->facts.uid)
-		return;
-	s->command_pid = r->h.pid;
-	s->command_began_ns = r->h.t_ns;
+void witness_command(const struct env *e, struct table *t, const struct dp_record *r)
+{
+	const struct dp_rec_command *c = commands_newest(&e->commands);
+
+	for (uint32_t i = 0; c && i < t->count; i++) {
+		struct node *n = &t->nodes[i];
+
+		if (n->id.gone || !n->id.facts.is_dora || !is_named(&n->id, c))
+			continue;
+		n->stop.command_pid = r->h.pid;
+		n->stop.command_began_ns = c->started_ns;
+	}
 }
 
 void witness_record(struct table *t, const struct dp_record *r)
@@ -194,10 +208,8 @@ void witness_look_back(const struct env *e, struct node *n, bool by_daemon, uint
 		return;
 	for (unsigned int i = 0; i < DP_WITNESS_COUNT; i++) {
 		uint64_t at = s->heard_ns[i];
-		struct stop then = {.at_ns = at,
-				    .command_ns = s->command_ns,
-				    .command_grace_ns = s->command_grace_ns};
-		uint64_t grace = stop_grace(&then, &n->id, e->options.grace_ns);
+		const struct dp_rec_command *c = commands_find(&e->commands, &n->id, at, false);
+		uint64_t grace = stop_grace(&n->id, c, e->options.grace_ns).ns;
 
 		if (!at || t_ns < at || (who != DP_WITNESS_COUNT && s->heard_ns[who] <= at))
 			continue;

@@ -24,11 +24,11 @@
 #include "model/table.h"
 
 /* The node `told` was handed a Stop at t_ns: the others of its dataflow may have been, too. */
-void witness_frame(struct table *t, const struct node *told, uint64_t t_ns);
+void witness_frame(const struct env *e, struct table *t, const struct node *told, uint64_t t_ns);
 /* A signal to a process that is no watched node; it may be the daemon of some. */
 void witness_signal(struct table *t, const struct dp_record *r);
-/* A `dora stop` was seen starting: noted where it names this node's dataflow. */
-void witness_command(struct stop *s, const struct identity *id, const struct dp_record *r);
+/* The newest command, of the record, was seen starting: noted where it names a node or its dataflow. */
+void witness_command(const struct env *e, struct table *t, const struct dp_record *r);
 /* A record STOP_WITNESS: of the command, or of a node's own socket. */
 void witness_record(struct table *t, const struct dp_record *r);
 /* Believes what is to be believed by now, and asks for a look at the socket. */

@@ -148,14 +148,19 @@ struct dp_rec_conn {
 	DP_BODY(conn)
 };
 
-/* A `dora stop` seen starting: pid of the header is the command. */
+/* What recordings up to 0.1.0 have instead of dp_rec_command, of `dora stop` alone. */
 struct dp_rec_stop_command {
 	DP_BODY(stop_command)
 };
 
+/* A `dora` command that ends nodes, seen starting or found running: its pid is the header's. */
+struct dp_rec_command {
+	DP_BODY(command)
+};
+
 /*
  * Whether a witness has seen that a node, or its dataflow, was told to stop. COMMAND: pid of the header
- * is a `dora stop` that a record STOP_COMMAND has told of, and it still runs. UNREAD: pid is the node,
+ * is a command that a record DORA_COMMAND has told of, and it still runs. UNREAD: pid is the node,
  * whose socket was looked into.
  */
 struct dp_rec_witness {

@@ -406,6 +406,7 @@ static void test_look_back(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct run *u = begin();
+		const struct dp_finding *f;
 		const struct said *s;
 
 		until(u, 700);
@@ -414,13 +415,19 @@ static void test_look_back(void **state)
 		wire(u, A, DP_WIRE_STOP);
 		until(u, rows[i].at);
 		assert_null(stop_of(u, B));
-		kill_by(u, rows[i].sender, SIGKILL);
+		kill_by(u, rows[i].sender, SIGTERM);
 		s = said(u->t, DP_FIND_EXIT, 0);
 		assert_non_null(s);
-		assert_int_equal(stop_of(u, B) != NULL, rows[i].stopped);
-		assert_int_equal(s->f.u.exit.grace_kill, rows[i].stopped);
-		if (rows[i].stopped)
+		/* Else it is the SIGTERM alone that says so, and since when is not known. */
+		f = stop_of(u, B);
+		assert_int_equal(f && f->u.stop.reason == DP_STOP_STOP, rows[i].stopped);
+		if (rows[i].stopped) {
+			expect_stop(u, B, DP_WITNESS_SIBLING, 1000);
+			assert_true(s->f.u.exit.grace_kill);
 			assert_int_equal(s->f.u.exit.since_stop_ns, 10011000000ULL);
+		} else {
+			assert_int_equal(s->f.u.exit.since_stop_ns, DP_NULL);
+		}
 		finish(u);
 	}
 }
