@@ -51,3 +51,8 @@ uninstall:
 deb:
 	$(Q)tests/setup/packages.sh deb
 	$(Q)agent/dist/deb.sh build/packages
+
+## package-test  packages built, installed, run, upgraded and removed in fresh systems (root; SUITES=...)
+package-test:
+	$(Q)command -v debootstrap >/dev/null || apt-get install -y -qq --no-install-recommends debootstrap >/dev/null
+	$(Q)tests/package/debian.sh $(SUITES)

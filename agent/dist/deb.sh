@@ -23,7 +23,7 @@ cat >"$tree/debian/changelog" <<-END
 
 	  * Version $version: see CHANGELOG.md.
 
-	 -- dora-probe developers <dora-probe@localhost>  $(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")
+	 -- dora-probe developers <dora-probe@localhost.invalid>  $(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")
 END
 options=(-b -us -uc)
 [ "$arch" = "$(dpkg --print-architecture)" ] || options+=("-a$arch" -Pcross,nocheck)
