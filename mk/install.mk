@@ -56,3 +56,9 @@ deb:
 package-test:
 	$(Q)command -v debootstrap >/dev/null || apt-get install -y -qq --no-install-recommends debootstrap >/dev/null
 	$(Q)tests/package/debian.sh $(SUITES)
+
+## wheel      a wheel for PyPI with the one binary, for glibc 2.31 and later (build/packages; root; WHEELS="amd64 arm64")
+wheel: all
+	$(Q)tests/setup/packages.sh kernels
+	$(Q)command -v debootstrap >/dev/null || apt-get install -y -qq --no-install-recommends debootstrap >/dev/null
+	$(Q)agent/dist/wheel.sh build/packages $(WHEELS)

@@ -26,9 +26,9 @@ cat >"$tree/debian/changelog" <<-END
 	 -- dora-probe developers <dora-probe@localhost.invalid>  $(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")
 END
 options=(-b -us -uc)
-[ "$arch" = "$(dpkg --print-architecture)" ] || options+=("-a$arch" -Pcross,nocheck)
+[ "$arch" = "$(dpkg --print-architecture)" ] || options+=("-a$arch" "-Pcross,nocheck")
 log=$work/log
 (cd "$tree" && dpkg-buildpackage "${options[@]}") >"$log" 2>&1 || { tail -n 40 "$log" >&2; exit 1; }
-cp "$work"/dora-probe_*.deb "$out/"
-[ ! -e "$work"/dora-probe-dbgsym_*.deb ] || cp "$work"/dora-probe-dbgsym_*.deb "$out/"
+# With it comes a package of debug symbols.
+cp "$work"/dora-probe*.deb "$out/"
 echo "  DEB      $out/dora-probe_${version}_$arch.deb"
