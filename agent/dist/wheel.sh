@@ -82,7 +82,7 @@ for arch in "$@"; do
 	cp "$skeleton" "$root/dora-probe/build/gen/"
 	inside "$root" "set -e
 		make -o build/gen/dora_probe.skel.h -o build/deps.stamp build/dora-probe ARCH=$arch ROOT= B=build \
-			CC=$triplet-gcc AR=$triplet-ar CPPFLAGS=-I$static/include \
+			CC=$triplet-gcc AR=$triplet-ar CPPFLAGS='-I$static/include -I/build/$arch/libbpf/include/uapi' \
 			LDFLAGS='-L$static/lib -pthread -Wl,-z,relro,-z,now' \
 			LIBS='-Wl,-Bstatic -lbpf -lelf -lz -lyaml -lcap -lmicrohttpd -lncursesw -ltinfo -Wl,-Bdynamic'
 		$triplet-strip -o build/dora-probe.stripped build/dora-probe" >>"$work/log" 2>&1 || fail
