@@ -37,7 +37,7 @@ sources() {
 }
 
 if [ "$(cat "$root/.stamp" 2>/dev/null)" != "$(sha256sum <agent/dist/wheel.sh)" ]; then
-	chroot_make "$root" bullseye gcc,make,pkg-config,dpkg-dev,xz-utils,libc6-dev >"$work/log" 2>&1 || fail
+	chroot_make "$root" bullseye gcc,make,file,pkg-config,dpkg-dev,xz-utils,libc6-dev >"$work/log" 2>&1 || fail
 	sources >>"$work/log" 2>&1 || fail
 	inside "$root" "dpkg --add-architecture arm64; cd /src && for f in *.dsc; do dpkg-source --no-check -x \$f; done" \
 		>>"$work/log" 2>&1 || fail
@@ -64,7 +64,10 @@ for arch in "$@"; do
 				PREFIX=$static LIBDIR=$static/lib OBJDIR=/build/$arch/obj DESTDIR= install
 			cd /build/$arch/http && ./configure --host=$triplet --prefix=$static --libdir=$static/lib --disable-https \
 				--enable-static --disable-shared --disable-doc --disable-examples --disable-curl
-			make && make install
+			# Debian's patches make its generated files look old.
+			old='ACLOCAL=: AUTOCONF=: AUTOMAKE=: AUTOHEADER=:'
+			make \$old -C src/include install
+			make \$old -C src/microhttpd install
 			touch $static/.complete" >>"$work/log" 2>&1 || fail
 	fi
 	# The kernel's side has been compiled here; the copy keeps its times, so that make there finds it made.
