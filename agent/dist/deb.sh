@@ -16,7 +16,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 tree=$work/dora-probe-$version
 mkdir -p "$tree"
-git archive HEAD 2>/dev/null | tar -x -C "$tree" || tar -c --exclude=./build . | tar -x -C "$tree"
+if git rev-parse -q --verify HEAD >/dev/null 2>&1; then
+	git archive HEAD | tar -x -C "$tree"
+else
+	tar -c --exclude=./build . | tar -x -C "$tree"
+fi
 cp -r "$tree/agent/dist/debian" "$tree/debian"
 cat >"$tree/debian/changelog" <<-END
 	dora-probe ($version) unstable; urgency=medium

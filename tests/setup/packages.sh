@@ -29,7 +29,7 @@ sanitize)
 dashboards) want="$build $test $dashboards" ;;
 cross) want="$build $cross" ;;
 kernels) want="$build $test $kernels" ;;
-deb) want="$build dpkg-dev debhelper fakeroot lintian" ;;
+deb) want="$build build-essential debhelper fakeroot lintian" ;;
 render) want="$build $test $dashboards chromium fonts-dejavu-core" ;;
 *) echo "usage: packages.sh build|test|fuzz|lint|sanitize|dashboards|render|cross|kernels|deb" >&2; exit 2 ;;
 esac
