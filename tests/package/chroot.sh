@@ -3,7 +3,7 @@
 # To be read by a script that tries something in fresh Debian systems (`.`).
 passed=0 failed=0 skipped=0
 
-check() { # NAME COMMAND...: counts; what the command says is shown when it fails
+must() { # NAME COMMAND...: counts; what the command says is shown when it fails, and its exit code returned
 	local name=$1 log rc=0
 	shift
 	log=$("$@" 2>&1) || rc=$?
@@ -15,6 +15,10 @@ check() { # NAME COMMAND...: counts; what the command says is shown when it fail
 		echo "FAIL $name: exit code $rc: $(tail -n 12 <<<"$log")"
 	fi
 	return "$rc"
+}
+
+check() { # the same, and the script goes on whatever it is
+	must "$@" || true
 }
 
 skip() { # WHY

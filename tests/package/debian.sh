@@ -14,7 +14,7 @@ mkdir -p "$work" build/packages
 build() { # SUITE
 	local suite=$1 root=$work/$1-build version
 	version=$(cat VERSION)
-	check "$suite: build" inside "$root" "agent/dist/deb.sh /out && agent/dist/deb.sh /again" || return 1
+	must "$suite: build" inside "$root" "agent/dist/deb.sh /out && agent/dist/deb.sh /again" || return 1
 	check "$suite: the same bytes" cmp "$root/out/dora-probe_${version}_$arch.deb" "$root/again/dora-probe_${version}_$arch.deb"
 	# Also what is only informational must be known.
 	check "$suite: lintian" inside "$root" \
@@ -41,7 +41,7 @@ use() { # SUITE
 
 cross() { # SUITE: a package for arm64, by Debian's own multiarch
 	local suite=$1 root=$work/$1-build deb
-	check "$suite: build for arm64" inside "$root" "echo $(cat VERSION) >VERSION &&
+	must "$suite: build for arm64" inside "$root" "echo $(cat VERSION) >VERSION &&
 		dpkg --add-architecture arm64 && apt-get update -qq &&
 		apt-get install -y -qq --no-install-recommends crossbuild-essential-arm64 libbpf-dev:arm64 libelf-dev:arm64 \
 			zlib1g-dev:arm64 libyaml-dev:arm64 libcap-dev:arm64 libmicrohttpd-dev:arm64 libncurses-dev:arm64 &&
@@ -60,7 +60,7 @@ for suite in "$@"; do
 	fi
 	mkdir -p "$work/$suite-build/dora-probe"
 	git archive HEAD | tar -x -C "$work/$suite-build/dora-probe"
-	check "$suite: make deps" inside "$work/$suite-build" "make deps && tests/setup/packages.sh deb" || continue
+	must "$suite: make deps" inside "$work/$suite-build" "make deps && tests/setup/packages.sh deb" || continue
 	build "$suite" || continue
 	use "$suite"
 	[ "$suite" != bookworm ] || cross "$suite"

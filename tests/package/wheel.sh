@@ -34,7 +34,7 @@ for suite in "$@"; do
 	mkdir -p "$root/packages"
 	cp "$wheel" "$root/packages/"
 	inside "$root" "python3 -m venv /venv"
-	check "$suite: pip install to the first line" inside "$root" "$first_line" || continue
+	must "$suite: pip install to the first line" inside "$root" "$first_line" || continue
 	took=$(inside "$root" "/venv/bin/pip -q uninstall -y dora-probe; $first_line" | sed -n 's/^took //p')
 	echo "   $suite: $(inside "$root" "python3 -V"), pip install to the first line in $took"
 	check "$suite: in less than 5 s" test "${took% ms}" -lt 5000
