@@ -14,6 +14,7 @@
 #include "model/timeline.h"
 #include "model/tokens.h"
 #include "model/warn.h"
+#include "model/witness.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -189,6 +190,7 @@ static void node_gone(struct dp_model *m, struct node *n, uint64_t t_ns)
 	timeline_end(&p, t_ns, false);
 	warn_node_gone(&m->env, n, t_ns);
 	tokens_node_gone(&m->ledger, &m->env, n, t_ns);
+	n->id.life_void = n->id.unproven && !n->id.exited;
 	n->id.gone = true;
 	n->id.gone_ns = t_ns;
 }
@@ -203,13 +205,9 @@ static void node_exit(struct dp_model *m, struct node *n, const struct dp_record
 	signals_exit(&n->signals, &m->env, &n->id, r->u.exit.status & 0x7f, t);
 	timeline_end(&p, t, false);
 	tokens_stream_closed(&m->ledger, n, t);
-	n->id.exit_held = !lives_exit(&m->lives, r);
-	if (!n->id.exit_held)
-		parting_died(&m->env, n, r,
-			     exit_record(&m->env, n,
-					 node_tokens_known(n) ? tokens_abandoned(&m->ledger, n)
-							      : DP_NULL,
-					 r));
+	witness_look_back(&m->env, n, false, t);
+	parting_exit(&m->env, &m->lives, n,
+		     node_tokens_known(n) ? tokens_abandoned(&m->ledger, n) : DP_NULL, r);
 	node_gone(m, n, t);
 }
 
@@ -255,6 +253,7 @@ static void tick(struct dp_model *m)
 		introduce_tick(&m->env, &n->id);
 		tick_timeline(m, n);
 		tick_activity(m, n);
+		witness_tick(&m->env, &m->table, n);
 		warn_tick(&m->env, n);
 		tick_guard(m, n);
 	}
@@ -324,8 +323,10 @@ static void signal_record(struct dp_model *m, struct node *n, const struct dp_re
 	uint32_t ends_it = signals_of_daemon(&n->id, r);
 
 	signals_record(&n->signals, &m->env, &n->id, r);
-	if (ends_it)
+	if (ends_it) {
+		witness_look_back(&m->env, n, true, r->h.t_ns);
 		stop_signal(&n->stop, &m->env, &n->id, ends_it, r->h.t_ns);
+	}
 }
 
 static void thread_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
@@ -355,6 +356,8 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 	case DP_REC_TOKEN_DELIVERED:
 	case DP_REC_TOKEN_REPORTED:
 	case DP_REC_TOKEN_RETURNED:
+		if (r->h.type == DP_REC_TOKEN_DELIVERED)
+			streams_delivered(&n->streams, r);
 		token(m, n, r);
 		break;
 	case DP_REC_REGION:
@@ -364,6 +367,11 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 	case DP_REC_WIRE_REQUEST:
 		streams_wire(&n->streams, r);
 		stop_wire(&n->stop, &m->env, &n->id, r);
+		if (r->u.wire.kind == DP_WIRE_STOP)
+			witness_frame(&m->env, &m->table, n, r->h.t_ns);
+		break;
+	case DP_REC_CONN_OPENED:
+		streams_opened(&n->streams, r);
 		break;
 	case DP_REC_CONN_CLOSED:
 		if (r->u.conn.role == DP_ROLE_EVENTS)
@@ -383,7 +391,6 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		break;
 	case DP_REC_PROC_EXEC: /* the same pid, another program: what was known has ended */
 	case DP_REC_NODE_GONE:
-		n->id.life_void = n->id.unproven;
 		node_gone(m, n, r->h.t_ns);
 		break;
 	default:
@@ -400,24 +407,9 @@ static void process_record(struct dp_model *m, const struct dp_record *r)
 		n = table_find_gone(&m->table, r->h.pid);
 	if (n)
 		node_record(m, n, r);
-	else if (r->h.type == DP_REC_PROC_EXIT && r->u.exit.is_process)
-		lives_exit(&m->lives, r);
-	if (r->h.type == DP_REC_PROC_EXIT && r->u.exit.is_process)
-		parting_tell(&m->env, &m->lives, &m->table);
-	else if (r->h.type == DP_REC_PROC_EXEC)
-		lives_forget(&m->lives, r->h.pid);
 	else if (r->h.type == DP_REC_SIGNAL)
-		lives_signal(&m->lives, r);
-}
-
-static void member_record(struct dp_model *m, const struct dp_record *r)
-{
-	const struct member *of = lives_member(&m->lives, r);
-	struct node *n = table_find(&m->table, r->h.pid);
-
-	if (of && n)
-		introduce_role(&n->id, of, &n->id.facts);
-	parting_tell(&m->env, &m->lives, &m->table);
+		witness_signal(&m->table, r);
+	parting_record(&m->env, &m->lives, &m->table, r, n != NULL);
 }
 
 /* What `start` says is all in before anything else. */
@@ -459,15 +451,16 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 	case DP_REC_NODE_FACTS:
 		node_facts(m, r);
 		break;
-	case DP_REC_MEMBER:
-		member_record(m, r);
-		break;
 	case DP_REC_SOURCE_STATE:
 		source_state(m, r);
 		break;
 	case DP_REC_STOP_COMMAND:
 	case DP_REC_DORA_COMMAND:
 		commands_note(&m->env.commands, r);
+		witness_command(&m->env, &m->table, r);
+		break;
+	case DP_REC_STOP_WITNESS:
+		witness_record(&m->table, r);
 		break;
 	case DP_REC_LOSS:
 		loss(m, r);

@@ -4,6 +4,7 @@
 
 #include "base/sentence.h"
 #include "model/exit.h"
+#include "model/introduce.h"
 
 #include <string.h>
 
@@ -89,10 +90,18 @@ static void count_death(const struct env *e, struct identity *id, bool connected
 	warn(e, id, t, DP_WARN_CRASH_LOOP, severity, false, text);
 }
 
-void parting_died(const struct env *e, struct node *n, const struct dp_record *r, uint8_t reason)
+static void died(const struct env *e, struct node *n, const struct dp_record *r, uint8_t reason)
 {
 	if (n->id.entry && reason != DP_EXIT_CLEAN && !n->stop.seen)
 		count_death(e, &n->id, !n->id.unproven, r->h.t_ns, r->u.exit.status);
+}
+
+void parting_exit(const struct env *e, struct lives *l, struct node *n, uint64_t abandoned,
+		  const struct dp_record *r)
+{
+	n->id.exit_held = !lives_exit(l, r);
+	if (!n->id.exit_held)
+		died(e, n, r, exit_record(e, n, abandoned, r));
 }
 
 /* The exit of a process that is no node of the table: its code is all that there is. */
@@ -168,12 +177,46 @@ void parting_tell(const struct env *e, struct lives *l, struct table *t)
 		if (n)
 			n->id.exit_held = false;
 		if (m.parting == PARTING_EXIT && n)
-			parting_died(e, n, &r,
-				     exit_record(e, n, node_tokens_known(n) ? 0 : DP_NULL, &r));
+			died(e, n, &r, exit_record(e, n, node_tokens_known(n) ? 0 : DP_NULL, &r));
 		else if (m.parting == PARTING_EXIT)
 			say_bare_exit(e, t, &m);
 		else if (m.parting == PARTING_WRAPPER)
 			say_wrapper(e, &m);
+	}
+}
+
+static void member_record(struct lives *l, struct table *t, const struct dp_record *r)
+{
+	const struct member *of = lives_member(l, r);
+	struct node *n = table_find(t, r->h.pid);
+
+	if (of && n)
+		introduce_role(&n->id, of, &n->id.facts);
+}
+
+void parting_record(const struct env *e, struct lives *l, struct table *t,
+		    const struct dp_record *r, bool known)
+{
+	switch ((enum dp_record_type)r->h.type) {
+	case DP_REC_MEMBER:
+		member_record(l, t, r);
+		parting_tell(e, l, t);
+		break;
+	case DP_REC_PROC_EXIT:
+		if (!r->u.exit.is_process)
+			break;
+		if (!known)
+			lives_exit(l, r);
+		parting_tell(e, l, t);
+		break;
+	case DP_REC_PROC_EXEC:
+		lives_forget(l, r->h.pid);
+		break;
+	case DP_REC_SIGNAL:
+		lives_signal(l, r);
+		break;
+	default:
+		break;
 	}
 }
 

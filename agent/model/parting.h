@@ -7,10 +7,14 @@
 #include "model/table.h"
 
 /*
- * The process of a node has ended, and exit_record() has said it with `reason` (enum
- * dp_exit_reason): the life is counted, and a crash loop warned of. `m` may be NULL.
+ * The process of a node has ended: its exit is said, or held until it is known whose it was; the
+ * life is counted. `abandoned` as for exit_record().
  */
-void parting_died(const struct env *e, struct node *n, const struct dp_record *r, uint8_t reason);
+void parting_exit(const struct env *e, struct lives *l, struct node *n, uint64_t abandoned,
+		  const struct dp_record *r);
+/* A record about a process, which has gone to its node if it has one (`known`). */
+void parting_record(const struct env *e, struct lives *l, struct table *t,
+		    const struct dp_record *r, bool known);
 /* Says of all exits that waited what has become clear by now. */
 void parting_tell(const struct env *e, struct lives *l, struct table *t);
 /* Once in a while: warnings that are over. */

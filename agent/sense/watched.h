@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The watched processes, seen from inside: for targets.c, discovery.c, watched.c, facts.c, sampler.c
- * and answers.c of this room alone.
+ * The watched processes, seen from inside: for targets.c, discovery.c, watched.c, facts.c, sampler.c,
+ * witnesses.c and answers.c of this room alone.
  */
 #ifndef DORA_PROBE_WATCHED_H
 #define DORA_PROBE_WATCHED_H
@@ -39,6 +39,7 @@ struct target {
 	uint8_t member_told;
 	struct dp_rec_member member; /* as last told */
 	uint8_t daemon_tries;
+	uint32_t marked_daemon; /* the kernel tells of signals to this one */
 	uint64_t conns[CONNS_MAX];
 	unsigned int conn_count;
 	/* sampler */
@@ -51,6 +52,15 @@ struct target {
 	char no_edge[DP_REASON_MAX]; /* why the edge source could not be had, "" */
 };
 
+/* A command that ends nodes, seen starting. */
+struct command {
+	pid_t pid; /* 0: slot free */
+	uint64_t start_time;
+	uint64_t since_ns;
+};
+
+#define COMMANDS_MAX 16
+
 struct dp_targets {
 	struct dp_wanted wanted;
 	struct dp_bpf *bpf;
@@ -59,6 +69,8 @@ struct dp_targets {
 	struct target at[DP_MAX_TARGETS];
 	unsigned int alive;
 	unsigned int unreadable; /* processes of other users that may not be read */
+	struct command commands[COMMANDS_MAX];
+	unsigned int next_command;
 };
 
 struct target *target_find(struct dp_targets *t, pid_t pid); /* NULL: not watched */
@@ -110,6 +122,15 @@ void member_left(struct dp_targets *t, const struct target *gone);
 bool member_is_aside(const struct target *x);
 /* The roles of all that have this configuration, from what is known now; who is new or has changed is told at t_ns. */
 void members_decide(struct dp_targets *t, const struct dp_node_config *of, uint64_t t_ns);
+
+/* ---- witnesses.c: who else knows of a Stop ------------------------------------------------------ */
+
+/* Tells of the commands that have been running for a while. */
+void targets_check_commands(struct dp_targets *t, uint64_t now);
+/* Tells whether a Stop lies unread in a socket of the process; nothing where it may not be read. */
+void target_peek_stop(struct dp_targets *t, struct target *x);
+/* Signals to its daemon are to be seen. */
+void target_mark_daemon(struct dp_targets *t, struct target *x);
 
 /* ---- answers.c --------------------------------------------------------------------------------- */
 
