@@ -20,7 +20,7 @@ _dora_probe()
 		words="INT TERM USR1 USR2 HUP"
 		;;
 	--hold-threshold | --warn-hold | --token-threshold | --pending-threshold | --grace | \
-		--nudge-after | --nudge-interval | --stop-dataflow-after | --duration)
+		--nudge-after | --nudge-interval | --stop-dataflow-after | --duration | --share-interval)
 		words="50ms 100ms 500ms 1s 5s 10s 1m"
 		;;
 	--listen)
@@ -53,7 +53,7 @@ _dora_probe()
 		*)
 			words="$model --pid --node --dataflow --all --json --view --listen
 				--dora-cli --fail-on-warning --on-warning --on-action --exact
-				--max-overhead --record --duration --verbose --quiet --help
+				--max-overhead --share-interval --record --duration --verbose --quiet --help
 				--usage --version"
 			((COMP_CWORD == 1)) && words+=" watch list doctor replay report"
 			;;

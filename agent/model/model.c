@@ -11,6 +11,7 @@
 #include "model/table.h"
 #include "model/timeline.h"
 #include "model/tokens.h"
+#include "model/usage.h"
 #include "model/warn.h"
 
 #include <errno.h>
@@ -192,6 +193,7 @@ static void node_gone(struct dp_model *m, struct node *n, uint64_t t_ns)
 	struct timeline_of p = timeline_of(m, n);
 
 	timeline_end(&p, t_ns, false);
+	usage_end(&m->env, n, t_ns);
 	warn_node_gone(&m->env, n, t_ns);
 	tokens_node_gone(&m->ledger, &m->env, n, t_ns);
 	n->id.gone = true;
@@ -255,6 +257,7 @@ static void tick(struct dp_model *m)
 		tick_timeline(m, n);
 		tick_activity(m, n);
 		warn_tick(&m->env, n);
+		usage_tick(&m->env, n);
 		tick_guard(m, n);
 	}
 	for (uint32_t i = 0; m->losses.records && i < m->table.count; i++)
@@ -276,6 +279,9 @@ static void end(struct dp_model *m)
 	for (uint32_t i = 0; i < m->table.count; i++)
 		tokens_end_pending(&m->ledger, &m->table.nodes[i], m->env.now);
 	tokens_end(&m->ledger, &m->env, m->env.now);
+	for (uint32_t i = 0; i < m->table.count; i++)
+		if (!m->table.nodes[i].id.gone)
+			usage_end(&m->env, &m->table.nodes[i], m->env.now);
 	say_losses(m, true);
 	m->ended = true;
 	summary_say(&m->env, &m->table, m->records, m->losses.records);
@@ -300,6 +306,7 @@ static void gil_record(struct dp_model *m, struct node *n, const struct dp_recor
 	if (r->h.type == DP_REC_GIL_LOOK && r->u.look.gil == 0)
 		edge_look(&n->edge, &r->u.look);
 	timeline_record(&p, r);
+	usage_gil(n, r);
 }
 
 static void stack(struct node *n, const struct dp_record *r)
@@ -307,6 +314,7 @@ static void stack(struct node *n, const struct dp_record *r)
 	timeline_stack(&n->timeline, r);
 	activity_stack(&n->activity, &n->timeline.gils[0].cur, node_consumer(n),
 		       n->streams.events_dropped_ns != 0, r);
+	usage_stack(n, r);
 }
 
 static void token(struct dp_model *m, struct node *n, const struct dp_record *r)
@@ -346,6 +354,9 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		break;
 	case DP_REC_STACK:
 		stack(n, r);
+		break;
+	case DP_REC_SHARE:
+		usage_stretch(&m->env, n, r);
 		break;
 	case DP_REC_TOKEN_SENT:
 	case DP_REC_TOKEN_DELIVERED:

@@ -148,6 +148,22 @@ static void instant(struct dp_trace *t, const struct dp_finding *f, const char *
 	close_event(t, f);
 }
 
+/* The shares as a counter track of the process, which holds each value up to the next. */
+static void share(struct dp_trace *t, const struct dp_finding *f)
+{
+	const struct dp_share_finding *k = &f->u.share;
+
+	if (!(k->gil_held.ratio >= 0) || k->duration_ns > f->t_ns)
+		return;
+	open_event(t, "C", "share", f->pid, 0, f->t_ns - k->duration_ns);
+	put_name(&t->line, "GIL shares, %");
+	dp_line_fmt(&t->line, ",\"args\":{\"held\":%.2f", k->gil_held.ratio * 100);
+	if (k->gil_wait.ratio >= 0)
+		dp_line_fmt(&t->line, ",\"waited for\":%.2f", k->gil_wait.ratio * 100);
+	dp_line_str(&t->line, "}}");
+	put(t);
+}
+
 void dp_trace_finding(struct dp_trace *t, const struct dp_finding *f)
 {
 	switch ((enum dp_finding_type)f->type) {
@@ -182,6 +198,9 @@ void dp_trace_finding(struct dp_trace *t, const struct dp_finding *f)
 		break;
 	case DP_FIND_LOSS:
 		instant(t, f, "loss");
+		break;
+	case DP_FIND_SHARE:
+		share(t, f);
 		break;
 	case DP_FIND_START:
 	case DP_FIND_FORECAST:

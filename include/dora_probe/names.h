@@ -42,7 +42,8 @@
 	X(SELF_COST, cost)                                                                         \
 	X(LOSS, loss)                                                                              \
 	X(END, none)                                                                               \
-	X(DORA_COMMAND, command)
+	X(DORA_COMMAND, command)                                                                   \
+	X(SHARE, share)
 
 /* X(ENUM, "name"): why something is pending (README, table of causes). */
 #define DP_CAUSES(X)                                                                               \
@@ -64,7 +65,9 @@
 	X(GIL_HOLD, "gil_hold")                                                                    \
 	X(STOP_PENDING, "stop_pending")                                                            \
 	X(DEADLINE, "deadline")                                                                    \
-	X(DEADLOCK, "deadlock")
+	X(DEADLOCK, "deadlock")                                                                    \
+	X(GIL_SHARE, "gil_share")                                                                  \
+	X(CONVOY, "convoy")
 
 #define DP_SEVERITIES(X)                                                                           \
 	X(NOTICE, "notice")                                                                        \
