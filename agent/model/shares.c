@@ -80,46 +80,58 @@ void shares_off(struct shares *s, bool is_main, const struct dp_gil_span *g)
 	s->off_since_ns = 0;
 }
 
-/* The mean and the variance of a share of which k of n were seen: Beta(k + 1/2, n - k + 1/2). */
-static void share_seen(double k, double n, double *ret_mean, double *ret_variance)
+static void add_sampled(struct share_sampled *s, const struct share_sampled *a)
 {
-	*ret_mean = (k + 0.5) / (n + 1);
-	*ret_variance = *ret_mean * (1 - *ret_mean) / (n + 2);
-}
-
-static void put(struct share_sum *s, enum share_kind kind, double of_ns, double ns, double variance)
-{
-	s->of_ns[kind] = of_ns;
-	s->ns[kind] = ns < 0 ? 0 : ns > of_ns ? of_ns : ns;
-	s->variance[kind] = variance;
+	s->of_ns += a->of_ns;
+	s->ns += a->ns;
+	s->more_ns += a->more_ns;
+	s->samples += a->samples;
+	s->held += a->held;
 }
 
 static void add(struct share_sum *s, const struct share_sum *a)
 {
-	for (int i = 0; i < SHARE_KINDS; i++) {
-		s->of_ns[i] += a->of_ns[i];
-		s->ns[i] += a->ns[i];
-		s->variance[i] += a->variance[i];
-	}
+	add_sampled(&s->clock, &a->clock);
+	add_sampled(&s->looks, &a->looks);
+	s->wait.of_ns += a->wait.of_ns;
+	s->wait.ns += a->wait.ns;
+	s->wait.variance += a->wait.variance;
+	s->blocked.of_ns += a->blocked.of_ns;
+	s->blocked.ns += a->blocked.ns;
+	s->blocked.variance += a->blocked.variance;
+}
+
+static double between(double low, double v, double high)
+{
+	return v < low ? low : v > high ? high : v;
 }
 
 static void put_held(struct share_sum *ret, const struct shares *s, const struct dp_rec_share *r,
 		     double length)
 {
-	double cpu = (double)r->cpu_ns, mean, variance;
 	bool blind = r->cpu_ns == UINT64_MAX ||
 		     (r->cpu_ns > CPU_TO_TELL_NS && r->samples * 4ULL * SAMPLE_NS < r->cpu_ns);
 
-	if (!blind) {
-		share_seen(r->samples_held, r->samples, &mean, &variance);
-		variance *= cpu * cpu;
-		put(ret, SHARE_HELD, length, cpu * mean + (double)(r->off_ns + s->off_ns),
-		    variance);
-		put(ret, SHARE_WITHOUT, length, cpu * (1 - mean), variance);
-	} else if (r->looks) {
-		share_seen(r->looks_held, r->looks, &mean, &variance);
-		put(ret, SHARE_HELD, length, length * mean, length * length * variance);
-	}
+	if (!blind)
+		ret->clock = (struct share_sampled){.of_ns = length,
+						    .ns = (double)r->cpu_ns,
+						    .more_ns = (double)(r->off_ns + s->off_ns),
+						    .samples = r->samples,
+						    .held = r->samples_held};
+	else if (r->looks)
+		ret->looks = (struct share_sampled){
+			.of_ns = length, .ns = length, .samples = r->looks, .held = r->looks_held};
+}
+
+/* How the short ones overlap with the others is not known. */
+static void put_wait(struct share_sum *ret, const struct shares *s, const struct dp_rec_share *r,
+		     double length)
+{
+	double brief = (double)r->wait_ns;
+
+	ret->wait.of_ns = length;
+	ret->wait.ns = between(0, (double)s->wait_ns + brief, length);
+	ret->wait.variance = brief * brief / 12;
 }
 
 /* What is left of the main thread's time. Whose the short waits are is not known: half of them. */
@@ -127,13 +139,14 @@ static void put_blocked(struct share_sum *ret, const struct shares *s, const str
 			double length)
 {
 	double brief = (double)(r->wait_ns + r->off_ns);
+	double rest = length - (double)r->main_cpu_ns - (double)r->main_queued_ns -
+		      (double)(s->main_wait_ns + s->main_off_ns) - brief / 2;
 
 	if (r->main_cpu_ns == UINT64_MAX || r->main_queued_ns == UINT64_MAX)
 		return;
-	put(ret, SHARE_BLOCKED, length,
-	    length - (double)r->main_cpu_ns - (double)r->main_queued_ns -
-		    (double)(s->main_wait_ns + s->main_off_ns) - brief / 2,
-	    brief * brief / 12);
+	ret->blocked.of_ns = length;
+	ret->blocked.ns = between(0, rest, length);
+	ret->blocked.variance = brief * brief / 12;
 }
 
 /* What goes on is counted up to the end of the stretch, and from there on later. */
@@ -152,12 +165,12 @@ bool shares_stretch(struct shares *s, const struct dp_record *r, bool main_takes
 	const struct dp_rec_share *k = &r->u.share;
 	struct share_sum now = {0};
 	uint64_t length_ns = r->h.t_ns > k->from_ns ? r->h.t_ns - k->from_ns : 0;
-	double length = (double)length_ns, brief = (double)k->wait_ns;
+	double length = (double)length_ns;
 
 	close_open(s, r->h.pid, r->h.t_ns, waiters, count);
 	if (length_ns) {
 		put_held(&now, s, k, length);
-		put(&now, SHARE_WAIT, length, (double)s->wait_ns + brief, brief * brief / 12);
+		put_wait(&now, s, k, length);
 		if (main_takes)
 			put_blocked(&now, s, k, length);
 	}
@@ -204,17 +217,46 @@ static double square_root(double v)
 	return x;
 }
 
-struct dp_estimate share_estimate(const struct share_sum *s, enum share_kind kind)
+/* Mean and variance of the share of which `held` of `samples` were seen: Beta(k + 1/2, n - k + 1/2). */
+static double mean_of(const struct share_sampled *s)
+{
+	return (s->held + 0.5) / (s->samples + 1);
+}
+
+static double variance_of(const struct share_sampled *s)
+{
+	double mean = mean_of(s);
+
+	return s->ns * s->ns * mean * (1 - mean) / (s->samples + 2);
+}
+
+static struct dp_estimate estimate(double ns, double variance, double of_ns)
 {
 	struct dp_estimate e = {.ratio = -1, .error = -1};
 
-	if (s->of_ns[kind] > 0) {
-		e.ratio = s->ns[kind] / s->of_ns[kind];
-		e.error = square_root(s->variance[kind]) / s->of_ns[kind];
-		if (e.error > 1)
-			e.error = 1;
+	if (of_ns > 0) {
+		e.ratio = between(0, ns / of_ns, 1);
+		e.error = between(0, square_root(variance) / of_ns, 1);
 	}
 	return e;
+}
+
+struct dp_estimate share_estimate(const struct share_sum *s, enum share_kind kind)
+{
+	const struct share_sampled *c = &s->clock, *k = &s->looks;
+
+	switch (kind) {
+	case SHARE_HELD:
+		return estimate(c->ns * mean_of(c) + c->more_ns + k->ns * mean_of(k),
+				variance_of(c) + variance_of(k), c->of_ns + k->of_ns);
+	case SHARE_WITHOUT:
+		return estimate(c->ns * (1 - mean_of(c)), variance_of(c), c->of_ns);
+	case SHARE_WAIT:
+		return estimate(s->wait.ns, s->wait.variance, s->wait.of_ns);
+	case SHARE_BLOCKED:
+	default:
+		return estimate(s->blocked.ns, s->blocked.variance, s->blocked.of_ns);
+	}
 }
 
 void shares_recent(const struct shares *s, struct share_sum *ret)

@@ -25,13 +25,24 @@
 #define SHARES_RECENT 5
 #define COVER_MAX     16
 
-enum share_kind { SHARE_HELD, SHARE_WAIT, SHARE_WITHOUT, SHARE_BLOCKED, SHARE_KINDS };
+enum share_kind { SHARE_HELD, SHARE_WAIT, SHARE_WITHOUT, SHARE_BLOCKED };
 
-/* Sums over stretches: time, and variance of what was estimated of it, ns and ns². */
+/* Time of which samples say how much was with the GIL. */
+struct share_sampled {
+	double of_ns;   /* length of the stretches */
+	double ns;      /* what was sampled of them: the CPU time, or all of it */
+	double more_ns; /* with the GIL beside that: off the CPU */
+	double samples, held;
+};
+
+/* Sums over stretches. Samples are put together first: a few say little of one second. */
 struct share_sum {
-	double of_ns[SHARE_KINDS]; /* time in which it was known */
-	double ns[SHARE_KINDS];
-	double variance[SHARE_KINDS];
+	struct share_sampled clock, looks;
+	struct {
+		double of_ns; /* length of the stretches in which it was known */
+		double ns;
+		double variance; /* ns² */
+	} wait, blocked;
 };
 
 /* Stretches of time put together: apart from each other, the last ones, in order. */

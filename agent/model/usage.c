@@ -152,13 +152,15 @@ static void warn_share(const struct env *e, struct node *n)
 	struct warning *w = &n->warn[DP_WARN_GIL_SHARE];
 	char what[DP_REASON_MAX];
 	enum warn_level level;
+	struct dp_estimate held;
 	struct share_sum now;
 	double ratio, of, in_long;
 
 	shares_recent(&n->shares, &now);
-	of = now.of_ns[SHARE_HELD];
+	held = share_estimate(&now, SHARE_HELD);
+	of = now.clock.of_ns + now.looks.of_ns;
 	in_long = in_long_holds(e, n, e->now - (uint64_t)of, e->now);
-	ratio = of > 2 * in_long ? (now.ns[SHARE_HELD] - in_long) / (of - in_long) : 0;
+	ratio = of > 2 * in_long ? (held.ratio * of - in_long) / (of - in_long) : 0;
 	n->usage.is_high = ratio >= HIGH;
 	if (w->level != LEVEL_NONE && (ratio < LOW || n->stop.seen)) {
 		warn_resolve(e, n, DP_WARN_GIL_SHARE, e->now);
@@ -171,7 +173,7 @@ static void warn_share(const struct env *e, struct node *n)
 	note(n, DP_WARN_GIL_SHARE, cause_of_share(n));
 	snprintf(what, sizeof(what),
 		 "the GIL was held for %.0f %% of the last %.0f s (error %.1f %%), in short holds",
-		 ratio * 100, of / SEC, share_estimate(&now, SHARE_HELD).error * 100);
+		 ratio * 100, of / SEC, held.error * 100);
 	raise(e, n, DP_WARN_GIL_SHARE, level, what);
 }
 
