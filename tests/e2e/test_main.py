@@ -327,6 +327,27 @@ def warning_hold(t):
         t.check(checks.check_no_warnings(lines, ("token_pending",)))
 
 
+@scenario()
+def warning_again(t):
+    """A second hold at the same line while the first one's warning stands, short ones elsewhere."""
+    flow = t.flow(sender(), receiver(plan=[
+        {"at": 0.4, "do": "usleep", "for": 0.9}, {"at": 1.9, "do": "usleep", "for": 0.9},
+        {"at": 3.0, "do": "sum", "for": 0.15}, {"at": 3.4, "do": "sum", "for": 0.15}]))
+    probe = t.probe("--token-threshold", "0s")
+    flow.go()
+    flow.wait_said("recv", "plan_done", 20)
+    last = flow.said("recv", "hold")[1]
+    wait_until(lambda: now() > last["t1"] + 2_600 * MS, 5, "time for the warnings to be resolved")
+    end = finish(t, flow, probe)
+    lines = standard(t, flow, probe, end, share=False)
+    pid = flow.pid("recv")
+    for h in flow.said("recv", "hold")[:2]:
+        t.check(checks.check_warning(lines, "gil_hold", pid, h["t0"], h["t1"], 500 * MS,
+                                     ("gil_native",), {"function": "hold_usleep", "tid": h["tid"]}))
+    for o in checks.lines_of(lines, "warning", kind="gil_hold", pid=pid, resolved=True):
+        t.expect(o["function"] == "hold_usleep", f"resolved: {o['function']!r}")
+
+
 @scenario(dora=HAS_TOKENS)
 def references_kept(t):
     """Arrays are kept for a while although the node polls on: not the GIL's fault."""
