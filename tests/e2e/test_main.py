@@ -344,8 +344,10 @@ def warning_again(t):
     for h in flow.said("recv", "hold")[:2]:
         t.check(checks.check_warning(lines, "gil_hold", pid, h["t0"], h["t1"], 500 * MS,
                                      ("gil_native",), {"function": "hold_usleep", "tid": h["tid"]}))
+    # On a busy machine the short ones may have taken long enough to be warned of themselves.
+    long = {h["function"] for h in flow.said("recv", "hold") if h["t1"] - h["t0"] > 450 * MS}
     for o in checks.lines_of(lines, "warning", kind="gil_hold", pid=pid, resolved=True):
-        t.expect(o["function"] == "hold_usleep", f"resolved: {o['function']!r}")
+        t.expect(o["function"] in long, f"resolved: {o['function']!r}")
 
 
 @scenario(dora=HAS_TOKENS)
