@@ -12,6 +12,7 @@
 #include "model/edge.h"
 #include "model/gil.h"
 #include "model/identity.h"
+#include "model/progress.h"
 #include "model/shares.h"
 #include "model/signals.h"
 #include "model/streams.h"
@@ -59,6 +60,7 @@ struct node {
 	struct identity id;
 	struct edge edge;
 	struct activity activity;
+	struct progress progress;
 	struct streams streams;
 	struct account account;
 	struct stop stop;
