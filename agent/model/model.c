@@ -13,6 +13,7 @@
 #include "model/tokens.h"
 #include "model/usage.h"
 #include "model/warn.h"
+#include "model/witness.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -142,15 +143,6 @@ static struct node *node_add(struct dp_model *m, uint32_t pid, uint64_t t_ns)
 	return n;
 }
 
-/* Is what has changed worth a line? Signal masks are not: they change with every new handler. */
-static bool is_worth_announcing(const struct dp_rec_node *a, const struct dp_rec_node *b)
-{
-	return strcmp(a->dora, b->dora) != 0 || strcmp(a->node, b->node) != 0 ||
-	       strcmp(a->reason, b->reason) != 0 || strcmp(a->python, b->python) != 0 ||
-	       a->transport != b->transport || a->gil_observable != b->gil_observable ||
-	       a->tokens_observable != b->tokens_observable || a->gil_count != b->gil_count;
-}
-
 /*
  * The agent looks at a process once a second, and may do so when it has ended and its exit is not
  * drained yet: then its facts come after its exit. It is no new process. One that runs another
@@ -175,7 +167,7 @@ static void node_facts(struct dp_model *m, const struct dp_record *r)
 		n = node_add(m, r->h.pid, r->h.t_ns);
 	if (!n)
 		return;
-	changed = is_worth_announcing(&n->id.facts, facts);
+	changed = identity_differs(&n->id, facts);
 	n->id.facts = *facts;
 	dp_grace_of(facts->dora, &n->id.grace);
 	n->id.grace_source = facts->dora[0] ? DP_DEADLINE_VERSION : DP_DEADLINE_ASSUMED;
@@ -210,6 +202,7 @@ static void node_exit(struct dp_model *m, struct node *n, const struct dp_record
 	signals_exit(&n->signals, &m->env, &n->id, r->u.exit.status & 0x7f, t);
 	timeline_end(&p, t, false);
 	tokens_stream_closed(&m->ledger, n, t);
+	witness_look_back(&m->env, n, false, t);
 	exit_record(&m->env, n, node_tokens_known(n) ? tokens_abandoned(&m->ledger, n) : DP_NULL,
 		    r);
 	node_gone(m, n, t);
@@ -258,6 +251,7 @@ static void tick(struct dp_model *m)
 			say_node(&m->env, &n->id, m->env.now);
 		tick_timeline(m, n);
 		tick_activity(m, n);
+		witness_tick(&m->env, &m->table, n);
 		warn_tick(&m->env, n);
 		usage_tick(&m->env, n);
 		tick_guard(m, n);
@@ -322,8 +316,18 @@ static void stack(struct node *n, const struct dp_record *r)
 
 static void token(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
+	if (r->h.type == DP_REC_TOKEN_DELIVERED)
+		streams_delivered(&n->streams, r);
 	if (tokens_record(&m->ledger, &m->env, n, r) < 0)
 		lose(m, n->id.pid, DP_LOSS_TOKEN_LIMIT, 1, r->h.t_ns);
+}
+
+static void wire(struct dp_model *m, struct node *n, const struct dp_record *r)
+{
+	streams_wire(&n->streams, r);
+	stop_wire(&n->stop, &m->env, &n->id, r);
+	if (r->u.wire.kind == DP_WIRE_STOP)
+		witness_frame(&m->env, &m->table, n, r->h.t_ns);
 }
 
 static void signal_record(struct dp_model *m, struct node *n, const struct dp_record *r)
@@ -331,8 +335,10 @@ static void signal_record(struct dp_model *m, struct node *n, const struct dp_re
 	uint32_t ends_it = signals_of_daemon(&n->id, r);
 
 	signals_record(&n->signals, &m->env, &n->id, r);
-	if (ends_it)
+	if (ends_it) {
+		witness_look_back(&m->env, n, true, r->h.t_ns);
 		stop_signal(&n->stop, &m->env, &n->id, ends_it, r->h.t_ns);
+	}
 }
 
 static void thread_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
@@ -372,8 +378,10 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		break;
 	case DP_REC_WIRE_EVENT:
 	case DP_REC_WIRE_REQUEST:
-		streams_wire(&n->streams, r);
-		stop_wire(&n->stop, &m->env, &n->id, r);
+		wire(m, n, r);
+		break;
+	case DP_REC_CONN_OPENED:
+		streams_opened(&n->streams, r);
 		break;
 	case DP_REC_CONN_CLOSED:
 		if (r->u.conn.role == DP_ROLE_EVENTS)
@@ -409,6 +417,8 @@ static void process_record(struct dp_model *m, const struct dp_record *r)
 		n = table_find_gone(&m->table, r->h.pid);
 	if (n)
 		node_record(m, n, r);
+	else if (r->h.type == DP_REC_SIGNAL)
+		witness_signal(&m->table, r);
 }
 
 /* What `start` says is all in before anything else. */
@@ -456,6 +466,10 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 	case DP_REC_STOP_COMMAND:
 	case DP_REC_DORA_COMMAND:
 		commands_note(&m->env.commands, r);
+		witness_command(&m->env, &m->table, r);
+		break;
+	case DP_REC_STOP_WITNESS:
+		witness_record(&m->table, r);
 		break;
 	case DP_REC_LOSS:
 		loss(m, r);
