@@ -2,8 +2,6 @@
 /* The `node` line of a process; see introduce.h. */
 #include "model/introduce.h"
 
-#include <string.h>
-
 void introduce_role(struct identity *id, const struct member *of, const struct dp_rec_node *facts)
 {
 	id->role = (int8_t)(of ? of->role : facts->is_dora ? DP_MEMBER_NODE : -1);
@@ -23,19 +21,10 @@ static bool is_growing(const struct identity *id, const struct dp_rec_node *f)
 	       (id->unproven || !f->implementation[0] || (f->is_python && !f->dora[0]));
 }
 
-/* Is what has changed worth a line? Signal masks are not: they change with every new handler. */
-static bool is_worth_announcing(const struct dp_rec_node *a, const struct dp_rec_node *b)
-{
-	return strcmp(a->dora, b->dora) != 0 || strcmp(a->node, b->node) != 0 ||
-	       strcmp(a->reason, b->reason) != 0 || strcmp(a->python, b->python) != 0 ||
-	       a->transport != b->transport || a->gil_observable != b->gil_observable ||
-	       a->tokens_observable != b->tokens_observable || a->gil_count != b->gil_count;
-}
-
 void introduce_facts(const struct env *e, struct identity *id, const struct dp_record *r)
 {
 	const struct dp_rec_node *facts = &r->u.node;
-	bool changed = is_worth_announcing(&id->facts, facts);
+	bool changed = identity_differs(id, facts);
 
 	id->facts = *facts;
 	dp_grace_of(facts->dora, &id->grace);

@@ -13,6 +13,7 @@
 #include "model/table.h"
 #include "model/timeline.h"
 #include "model/tokens.h"
+#include "model/usage.h"
 #include "model/warn.h"
 #include "model/witness.h"
 
@@ -188,6 +189,7 @@ static void node_gone(struct dp_model *m, struct node *n, uint64_t t_ns)
 	struct timeline_of p = timeline_of(m, n);
 
 	timeline_end(&p, t_ns, false);
+	usage_end(&m->env, n, t_ns);
 	warn_node_gone(&m->env, n, t_ns);
 	tokens_node_gone(&m->ledger, &m->env, n, t_ns);
 	n->id.life_void = n->id.unproven && !n->id.exited;
@@ -255,6 +257,7 @@ static void tick(struct dp_model *m)
 		tick_activity(m, n);
 		witness_tick(&m->env, &m->table, n);
 		warn_tick(&m->env, n);
+		usage_tick(&m->env, n);
 		tick_guard(m, n);
 	}
 	parting_tell(&m->env, &m->lives, &m->table);
@@ -278,6 +281,9 @@ static void end(struct dp_model *m)
 	for (uint32_t i = 0; i < m->table.count; i++)
 		tokens_end_pending(&m->ledger, &m->table.nodes[i], m->env.now);
 	tokens_end(&m->ledger, &m->env, m->env.now);
+	for (uint32_t i = 0; i < m->table.count; i++)
+		if (!m->table.nodes[i].id.gone)
+			usage_end(&m->env, &m->table.nodes[i], m->env.now);
 	say_losses(m, true);
 	m->ended = true;
 	summary_say(&m->env, &m->table, m->records, m->losses.records);
@@ -302,6 +308,7 @@ static void gil_record(struct dp_model *m, struct node *n, const struct dp_recor
 	if (r->h.type == DP_REC_GIL_LOOK && r->u.look.gil == 0)
 		edge_look(&n->edge, &r->u.look);
 	timeline_record(&p, r);
+	usage_gil(n, r);
 }
 
 static void stack(struct node *n, const struct dp_record *r)
@@ -310,12 +317,23 @@ static void stack(struct node *n, const struct dp_record *r)
 	progress_stack(&n->progress, &n->stop, node_consumer(n), n->account.took_ns, r);
 	activity_stack(&n->activity, &n->timeline.gils[0].cur, node_consumer(n),
 		       n->streams.events_dropped_ns != 0, r);
+	usage_stack(n, r);
 }
 
 static void token(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
+	if (r->h.type == DP_REC_TOKEN_DELIVERED)
+		streams_delivered(&n->streams, r);
 	if (tokens_record(&m->ledger, &m->env, n, r) < 0)
 		lose(m, n->id.pid, DP_LOSS_TOKEN_LIMIT, 1, r->h.t_ns);
+}
+
+static void wire(struct dp_model *m, struct node *n, const struct dp_record *r)
+{
+	streams_wire(&n->streams, r);
+	stop_wire(&n->stop, &m->env, &n->id, r);
+	if (r->u.wire.kind == DP_WIRE_STOP)
+		witness_frame(&m->env, &m->table, n, r->h.t_ns);
 }
 
 static void signal_record(struct dp_model *m, struct node *n, const struct dp_record *r)
@@ -352,12 +370,13 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 	case DP_REC_STACK:
 		stack(n, r);
 		break;
+	case DP_REC_SHARE:
+		usage_stretch(&m->env, n, r);
+		break;
 	case DP_REC_TOKEN_SENT:
 	case DP_REC_TOKEN_DELIVERED:
 	case DP_REC_TOKEN_REPORTED:
 	case DP_REC_TOKEN_RETURNED:
-		if (r->h.type == DP_REC_TOKEN_DELIVERED)
-			streams_delivered(&n->streams, r);
 		token(m, n, r);
 		break;
 	case DP_REC_REGION:
@@ -365,10 +384,7 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		break;
 	case DP_REC_WIRE_EVENT:
 	case DP_REC_WIRE_REQUEST:
-		streams_wire(&n->streams, r);
-		stop_wire(&n->stop, &m->env, &n->id, r);
-		if (r->u.wire.kind == DP_WIRE_STOP)
-			witness_frame(&m->env, &m->table, n, r->h.t_ns);
+		wire(m, n, r);
 		break;
 	case DP_REC_CONN_OPENED:
 		streams_opened(&n->streams, r);

@@ -96,6 +96,10 @@ static void say_node_totals(const struct env *e, const struct table *t, struct n
 		.recommended_grace_ns = a.recommended_ns,
 		.lives = n->id.life,
 		.blame_count = a.blame_count,
+		.gil_held = share_estimate(&n->shares.total, SHARE_HELD),
+		.gil_wait = share_estimate(&n->shares.total, SHARE_WAIT),
+		.running_without_gil = share_estimate(&n->shares.total, SHARE_WITHOUT),
+		.blocked = share_estimate(&n->shares.total, SHARE_BLOCKED),
 	};
 	memcpy(s->blame, a.blame, sizeof(s->blame));
 	say_finding(e, &n->id, e->now, &f);

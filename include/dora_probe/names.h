@@ -44,6 +44,7 @@
 	X(END, none)                                                                               \
 	X(DORA_COMMAND, command)                                                                   \
 	X(STOP_WITNESS, witness)                                                                   \
+	X(SHARE, share)                                                                            \
 	X(MEMBER, member)
 
 /* X(ENUM, "name"): why something is pending (README, table of causes). */
@@ -68,7 +69,9 @@
 	X(DEADLINE, "deadline")                                                                    \
 	X(DEADLOCK, "deadlock")                                                                    \
 	X(CRASH_LOOP, "crash_loop")                                                                \
-	X(WRAPPER_KILLED, "wrapper_killed")
+	X(WRAPPER_KILLED, "wrapper_killed")                                                        \
+	X(GIL_SHARE, "gil_share")                                                                  \
+	X(CONVOY, "convoy")
 
 #define DP_SEVERITIES(X)                                                                           \
 	X(NOTICE, "notice")                                                                        \
