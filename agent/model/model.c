@@ -156,24 +156,12 @@ static struct node *node_add(struct dp_model *m, uint32_t pid, const struct dp_r
 	return n;
 }
 
-/*
- * The agent looks at a process once a second, and may do so when it has ended and its exit is not
- * drained yet: then its facts come after its exit. It is no new process. One that runs another
- * program by exec has the same start time, and has not exited.
- */
-static bool is_of_the_dead(struct dp_model *m, const struct dp_record *r)
-{
-	const struct node *n = table_find_gone(&m->table, r->h.pid);
-
-	return n && n->id.exited && n->id.facts.start_time == r->u.node.start_time;
-}
-
 static void node_facts(struct dp_model *m, const struct dp_record *r)
 {
 	struct node *n = table_find(&m->table, r->h.pid);
 	const struct dp_rec_node *facts = &r->u.node;
 
-	if (!n && is_of_the_dead(m, r))
+	if (!n && table_is_of_the_dead(&m->table, r))
 		return;
 	if (!n)
 		n = node_add(m, r->h.pid, facts, r->h.t_ns);

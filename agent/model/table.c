@@ -66,6 +66,13 @@ struct node *table_slot(struct table *t, const struct entry *of, uint64_t now, b
 	return longest_gone(t, NULL, now, &count);
 }
 
+bool table_is_of_the_dead(struct table *t, const struct dp_record *facts)
+{
+	const struct node *n = table_find_gone(t, facts->h.pid);
+
+	return n && n->id.exited && n->id.facts.start_time == facts->u.node.start_time;
+}
+
 bool table_is_superseded(const struct table *t, const struct node *n)
 {
 	for (uint32_t i = 0; n->id.gone && n->id.entry && i < t->count; i++) {

@@ -25,6 +25,12 @@ struct node *table_find_gone(struct table *t, uint32_t pid);
  * that somebody was there.
  */
 struct node *table_slot(struct table *t, const struct entry *of, uint64_t now, bool *ret_reused);
+/*
+ * The agent looks at a process once a second, and may do so when it has ended and its exit is not
+ * drained yet: then its facts come after its exit. It is no new process. One that runs another
+ * program by exec has the same start time, and has not exited.
+ */
+bool table_is_of_the_dead(struct table *t, const struct dp_record *facts);
 /* Has it left, and has its entry another process that came later? */
 bool table_is_superseded(const struct table *t, const struct node *n);
 /* Makes the slot that of the process `pid`, first seen at t_ns. */
