@@ -52,7 +52,8 @@ def crash_loop(t):
     """A node that dora starts again and again: each life is told, and the loop once."""
     probe = t.probe("--node", "crash2", pids=[])
     probe.wait("start", 20)
-    flow = t.flow(receiver("crash2", script="crasher.py", restart="on-failure"), wait=False)
+    flow = t.flow(sender(), receiver("crash2", script="crasher.py", restart="on-failure"),
+                  wait=False)
     flow.wait_said("crash2", "start", 40, count=4)
     probe.wait("warning", 10, kind="crash_loop")
     time.sleep(1)
