@@ -137,14 +137,6 @@ void lives_signal(struct lives *l, const struct dp_record *r)
 	m->killer_pid = o->sender_pid;
 }
 
-void lives_forget(struct lives *l, uint32_t pid)
-{
-	struct member *m = lives_find(l, pid);
-
-	if (m)
-		m->entry = NULL;
-}
-
 static bool anybody_there(const struct lives *l, const struct entry *e, bool connected)
 {
 	for (uint32_t i = 0; i < l->member_high; i++) {
@@ -202,6 +194,18 @@ static void resolve(struct lives *l, const struct entry *e)
 		if (l->members[i].entry == e && l->members[i].parting == PARTING_WAIT)
 			decide(&l->members[i],
 			       &l->members[i] == last ? PARTING_EXIT : PARTING_DROP);
+}
+
+void lives_forget(struct lives *l, uint32_t pid)
+{
+	struct member *m = lives_find(l, pid);
+	const struct entry *e = m ? m->entry : NULL;
+
+	if (!m)
+		return;
+	m->entry = NULL;
+	if (!anybody_there(l, e, false))
+		resolve(l, e);
 }
 
 bool lives_exit(struct lives *l, const struct dp_record *r)

@@ -211,6 +211,7 @@ void parting_record(const struct env *e, struct lives *l, struct table *t,
 		break;
 	case DP_REC_PROC_EXEC:
 		lives_forget(l, r->h.pid);
+		parting_tell(e, l, t);
 		break;
 	case DP_REC_SIGNAL:
 		lives_signal(l, r);

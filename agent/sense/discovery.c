@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/number.h"
+#include "base/procfile.h"
 #include "base/task.h"
 #include "sense/procfs.h"
 
@@ -119,6 +121,48 @@ static void begin(struct dp_targets *t, struct target *x, uint64_t t_ns)
 	members_decide(t, &x->config, t_ns);
 }
 
+/* How a process has ended that nobody has waited for yet: the last field of its stat (proc(5)). */
+static int zombie_status(pid_t pid, int *ret)
+{
+	char text[1024];
+	const char *last;
+	uint64_t status;
+
+	if (dp_procfile_read_pid("/proc", pid, "stat", text, sizeof(text)) < 0)
+		return -ESRCH;
+	text[strcspn(text, "\n")] = '\0';
+	last = strrchr(text, ' ');
+	if (!last || !dp_number(last + 1, 10, INT32_MAX, &status))
+		return -EBADMSG;
+	*ret = (int)status;
+	return 0;
+}
+
+/*
+ * It ended before the kernel was told of it, which then told nothing of its end. Without this the
+ * process would be watched for ever.
+ */
+static void check_alive(struct dp_targets *t, struct target *x)
+{
+	struct dp_task_stat stat;
+	struct dp_record r;
+	int err = dp_task_stat("/proc", x->pid, 0, &stat), status;
+
+	if (!err && stat.start_time == x->start_time && !dp_task_state_is_dead(stat.state))
+		return;
+	/* How, nobody knows any more: it is forgotten as one that runs another program. */
+	dp_record_init(&r, DP_REC_PROC_EXEC, dp_now(), (uint32_t)x->pid, (uint32_t)x->pid);
+	if (!err && stat.start_time == x->start_time && zombie_status(x->pid, &status) == 0) {
+		dp_record_init(&r, DP_REC_PROC_EXIT, dp_now(), (uint32_t)x->pid, (uint32_t)x->pid);
+		memset(&r.u.exit, 0, sizeof(r.u.exit));
+		r.u.exit.status = status;
+		r.u.exit.is_process = 1;
+	}
+	if (x->announced || x->member_told)
+		target_emit(t, &r);
+	dp_targets_exit(t, x->pid, r.h.t_ns);
+}
+
 bool target_take(struct dp_targets *t, pid_t pid, uint64_t t_ns)
 {
 	struct target *x;
@@ -126,6 +170,7 @@ bool target_take(struct dp_targets *t, pid_t pid, uint64_t t_ns)
 	if (select_one(t, pid, &x))
 		return false;
 	begin(t, x, t_ns);
+	check_alive(t, x);
 	return true;
 }
 
@@ -140,8 +185,10 @@ void dp_targets_fork(struct dp_targets *t, pid_t parent, pid_t pid, uint64_t t_n
 	    dp_task_stat("/proc", pid, 0, &stat) < 0)
 		return;
 	x = add(t, pid, &from->config, stat.start_time);
-	if (x)
-		begin(t, x, t_ns);
+	if (!x)
+		return;
+	begin(t, x, t_ns);
+	check_alive(t, x);
 }
 
 static void scan_one(void *ctx, pid_t pid)
