@@ -6,7 +6,7 @@ _dora_probe()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
 	local command=${COMP_WORDS[1]}
-	local model="--hold-threshold --warn-hold --token-threshold --pending-threshold --grace
+	local model="--hold-threshold --warn-hold --token-threshold --pending-threshold --polling-threshold --grace
 		--shutdown --nudge-signal --nudge-after --nudge-interval --stop-dataflow-after
 		--save-tokens --dry-run"
 	local words
@@ -19,7 +19,7 @@ _dora_probe()
 	--nudge-signal)
 		words="INT TERM USR1 USR2 HUP"
 		;;
-	--hold-threshold | --warn-hold | --token-threshold | --pending-threshold | --grace | \
+	--hold-threshold | --warn-hold | --token-threshold | --pending-threshold | --polling-threshold | --grace | \
 		--nudge-after | --nudge-interval | --stop-dataflow-after | --duration)
 		words="50ms 100ms 500ms 1s 5s 10s 1m"
 		;;
