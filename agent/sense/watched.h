@@ -36,6 +36,10 @@ struct target {
 	 */
 	pid_t heir_of;
 	uint8_t daemon_tries;
+	struct {
+		uint32_t tid;
+		uint64_t since_ns;
+	} asleep;               /* the last thread that was asked for with dp_asleep_since() */
 	uint32_t marked_daemon; /* the kernel tells of signals to this one */
 	uint64_t conns[CONNS_MAX];
 	unsigned int conn_count;
@@ -112,6 +116,14 @@ void targets_check_commands(struct dp_targets *t, uint64_t now);
 void target_peek_stop(struct dp_targets *t, struct target *x);
 /* Signals to its daemon are to be seen. */
 void target_mark_daemon(struct dp_targets *t, struct target *x);
+
+/* ---- asleep.c ----------------------------------------------------------------------------------- */
+
+/*
+ * Since when a thread that is asleep sleeps, by the scheduler (CLOCK_MONOTONIC ns); 0 unknown. To be
+ * asked of one that the kernel programs have not seen.
+ */
+uint64_t dp_asleep_since(pid_t pid, pid_t tid);
 
 /* ---- answers.c --------------------------------------------------------------------------------- */
 

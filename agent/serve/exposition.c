@@ -100,6 +100,10 @@ static void put_gil(struct out *o, unsigned int id, const struct series *s)
 		if (s->live && gil_shown(s))
 			line_seconds(o, s->labels, "", s->hold_ns);
 		break;
+	case DP_METRIC_NOT_POLLING:
+		if (s->live && gil_shown(s))
+			line_seconds(o, s->labels, "", s->not_polling_ns);
+		break;
 	default:
 		break;
 	}
@@ -198,6 +202,7 @@ static void put_series(struct out *o, unsigned int id, const struct series *s)
 	case DP_METRIC_GIL_HOLD:
 	case DP_METRIC_GIL_WAIT:
 	case DP_METRIC_CURRENT_HOLD:
+	case DP_METRIC_NOT_POLLING:
 		put_gil(o, id, s);
 		break;
 	case DP_METRIC_TOKENS_PENDING:

@@ -65,6 +65,7 @@ static void series_state(struct series *s, const struct dp_node_view *v, uint64_
 	if (now_ns > s->last_ns)
 		s->last_ns = now_ns;
 	keep_max(&s->hold_ns, v->hold_ns);
+	keep_max(&s->not_polling_ns, v->not_polling_ns);
 	s->pending += v->pending_tokens;
 	if (v->pending_tokens)
 		keep_max(&s->oldest_ns, v->oldest_pending_ns);
@@ -141,7 +142,7 @@ void dp_metrics_refresh(struct dp_metrics *m, uint64_t now_ns)
 		/* Without views the findings alone say who is there. */
 		if (m->views.count)
 			s->live = 0;
-		s->hold_ns = s->pending = s->oldest_ns = 0;
+		s->hold_ns = s->not_polling_ns = s->pending = s->oldest_ns = 0;
 		s->need_ns = s->recommended_ns = s->grace_ns = DP_NULL;
 		s->slack_ns = DP_SNULL;
 		s->stop_pending = 0;

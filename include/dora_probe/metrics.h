@@ -26,6 +26,8 @@
 	  "Length of waits for the GIL that outlived one switch interval")                         \
 	X(CURRENT_HOLD, GAUGE, NODE, "gil_current_hold_seconds", "seconds", "",                    \
 	  "How long the present hold of the GIL has lasted; 0: not held as far as is proven")      \
+	X(NOT_POLLING, GAUGE, NODE, "not_polling_seconds", "seconds", "",                          \
+	  "For how long the consumer has not come back to next(), as far as is proven; 0: it has") \
 	X(TOKENS_PENDING, GAUGE, NODE, "drop_tokens_pending", "", "",                              \
 	  "Drop tokens that the node has received and not yet reported back")                      \
 	X(OLDEST_PENDING, GAUGE, NODE, "drop_token_oldest_pending_seconds", "seconds", "",         \
