@@ -23,6 +23,12 @@ static bool is_running(const struct node *n)
 	return n->streams.asked_ns || n->streams.opened_ns;
 }
 
+/* What began after Stop, or after the last input has closed, is its clean-up: stop_pending is of that. */
+static bool is_cleaning_up(const struct node *n, uint64_t since_ns)
+{
+	return n->stop.inputs_closed || (n->stop.seen && since_ns > n->stop.at_ns);
+}
+
 /*
  * Is the consumer known? Until then it is taken for main. Where main waits for another thread to end,
  * that other one may well be the consumer.
@@ -93,7 +99,7 @@ static void prove(const struct env *e, struct node *n)
 		for (unsigned int i = 0; i < DP_EVIDENCE_COUNT; i++) {
 			uint64_t since = since_by(e, n, (enum dp_evidence)i);
 
-			if (!since || since > e->now)
+			if (!since || since > e->now || is_cleaning_up(n, since))
 				continue;
 			p->evidence |= 1u << i;
 			if (!earliest || since < earliest)

@@ -61,6 +61,13 @@ static void put_kind(struct dp_line *l, const struct dp_warning_finding *w)
 			put_duration(l, w->not_polling_ns);
 		}
 		break;
+	case DP_WARN_GIL_SHARE:
+		dp_line_str(l,
+			    "the GIL is held most of the time, in holds too short to be warned of");
+		break;
+	case DP_WARN_CONVOY:
+		dp_line_str(l, "a thread waits for the GIL at each of its calls");
+		break;
 	case DP_WARN_COUNT:
 	default:
 		dp_line_str(l, "warning of an unknown kind");
@@ -123,6 +130,8 @@ static void put_resolved(struct dp_line *l, const struct dp_warning_finding *w)
 		[DP_WARN_DEADLINE] = "the deadline is no longer in danger",
 		[DP_WARN_NOT_POLLING] = "it is back in next()",
 		[DP_WARN_DEADLOCK] = "the threads no longer wait for each other",
+		[DP_WARN_GIL_SHARE] = "the GIL is no longer held for most of the time",
+		[DP_WARN_CONVOY] = "no thread waits for the GIL at each of its calls any more",
 	};
 
 	_Static_assert(DP_COUNT_OF(over) == DP_WARN_COUNT, "words for each kind");

@@ -43,7 +43,8 @@
 	X(LOSS, loss)                                                                              \
 	X(END, none)                                                                               \
 	X(DORA_COMMAND, command)                                                                   \
-	X(STOP_WITNESS, witness)
+	X(STOP_WITNESS, witness)                                                                   \
+	X(SHARE, share)
 
 /* X(ENUM, "name"): why something is pending (README, table of causes). */
 #define DP_CAUSES(X)                                                                               \
@@ -67,6 +68,8 @@
 	X(STOP_PENDING, "stop_pending")                                                            \
 	X(DEADLINE, "deadline")                                                                    \
 	X(DEADLOCK, "deadlock")                                                                    \
+	X(GIL_SHARE, "gil_share")                                                                  \
+	X(CONVOY, "convoy")                                                                        \
 	X(NOT_POLLING, "not_polling")
 
 /* X(ENUM, "name"): what proves that a consumer has not been in next(); agent/model/polling.h. */

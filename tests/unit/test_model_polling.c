@@ -320,6 +320,21 @@ static void test_no_gil_taken(void **state)
 	}
 }
 
+/* What begins after Stop is a clean-up, whose own warnings are stop_pending and deadline. */
+static void test_after_stop(void **state)
+{
+	(void)state;
+	for (int after = 0; after < 2; after++) {
+		struct run *u = begin();
+
+		until(u, 1000);
+		wire(u, DP_WIRE_STOP);
+		sleep_until(u, 9000, after ? 1100 : 900, PID, "/node.py");
+		assert_int_equal(told(u, 0) != NULL, !after);
+		finish(u);
+	}
+}
+
 /* Without a threshold, as in recordings from before, nothing is said. */
 static void test_off(void **state)
 {
