@@ -723,7 +723,7 @@ def text_output(t):
     t.expect("\033[" not in text, "escape sequences in a pipe")
     t.expect(b"\033[" in outs["colour"], "no colour on a terminal")
     t.expect(b"\033[" not in outs["no colour"], "colour in spite of NO_COLOR")
-    t.expect(not [w for w in text.split("\n") if len(w) > 400], "a line of more than 400 letters")
+    t.expect(not [w for w in text.split("\n") if len(w) > 100], "a line of more than 100 letters")
 
 
 @scenario()
