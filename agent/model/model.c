@@ -5,6 +5,7 @@
 #include "model/exit.h"
 #include "model/guard.h"
 #include "model/losses.h"
+#include "model/memory.h"
 #include "model/outlook.h"
 #include "model/stop.h"
 #include "model/summary.h"
@@ -192,12 +193,16 @@ static void node_gone(struct dp_model *m, struct node *n, uint64_t t_ns)
 	n->id.gone_ns = t_ns;
 }
 
-/* What ends with the process ends first: its share belongs to the exit. */
-static void node_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
+/* Of a thread or of the process. What ends with that ends first: its share belongs to the exit. */
+static void process_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
 	struct timeline_of p = timeline_of(m, n);
 	uint64_t t = r->h.t_ns;
 
+	if (!r->u.exit.is_process) {
+		timeline_thread_exit(&p, r->h.tid, t);
+		return;
+	}
 	n->id.exited = true;
 	signals_exit(&n->signals, &m->env, &n->id, r->u.exit.status & 0x7f, t);
 	timeline_end(&p, t, false);
@@ -341,13 +346,6 @@ static void signal_record(struct dp_model *m, struct node *n, const struct dp_re
 	}
 }
 
-static void thread_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
-{
-	struct timeline_of p = timeline_of(m, n);
-
-	timeline_thread_exit(&p, r->h.tid, r->h.t_ns);
-}
-
 /* A record about a process that is watched. */
 static void node_record(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
@@ -363,6 +361,9 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		break;
 	case DP_REC_STACK:
 		stack(n, r);
+		break;
+	case DP_REC_SHARED_MEMORY:
+		memory_record(&m->env, n, r);
 		break;
 	case DP_REC_SHARE:
 		usage_stretch(&m->env, n, r);
@@ -394,10 +395,7 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		guard_answer(&m->env, n, r);
 		break;
 	case DP_REC_PROC_EXIT:
-		if (r->u.exit.is_process)
-			node_exit(m, n, r);
-		else
-			thread_exit(m, n, r);
+		process_exit(m, n, r);
 		break;
 	case DP_REC_PROC_EXEC: /* the same pid, another program: what was known has ended */
 	case DP_REC_NODE_GONE:

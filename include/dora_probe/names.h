@@ -44,7 +44,8 @@
 	X(END, none)                                                                               \
 	X(DORA_COMMAND, command)                                                                   \
 	X(STOP_WITNESS, witness)                                                                   \
-	X(SHARE, share)
+	X(SHARE, share)                                                                            \
+	X(SHARED_MEMORY, memory)
 
 /* X(ENUM, "name"): why something is pending (README, table of causes). */
 #define DP_CAUSES(X)                                                                               \
@@ -68,7 +69,8 @@
 	X(DEADLINE, "deadline")                                                                    \
 	X(DEADLOCK, "deadlock")                                                                    \
 	X(GIL_SHARE, "gil_share")                                                                  \
-	X(CONVOY, "convoy")
+	X(CONVOY, "convoy")                                                                        \
+	X(SHM_FULL, "shm_full")
 
 #define DP_SEVERITIES(X)                                                                           \
 	X(NOTICE, "notice")                                                                        \
