@@ -208,6 +208,7 @@ static void process_exit(struct dp_model *m, struct node *n, const struct dp_rec
 	timeline_end(&p, t, false);
 	tokens_stream_closed(&m->ledger, n, t);
 	witness_look_back(&m->env, n, false, t);
+	usage_end(&m->env, n, t);
 	exit_record(&m->env, n, node_tokens_known(n) ? tokens_abandoned(&m->ledger, n) : DP_NULL,
 		    r);
 	node_gone(m, n, t);
