@@ -44,7 +44,8 @@
 	X(END, none)                                                                               \
 	X(DORA_COMMAND, command)                                                                   \
 	X(STOP_WITNESS, witness)                                                                   \
-	X(SHARE, share)
+	X(SHARE, share)                                                                            \
+	X(SHARED_MEMORY, memory)
 
 /* X(ENUM, "name"): why something is pending (README, table of causes). */
 #define DP_CAUSES(X)                                                                               \
@@ -70,6 +71,7 @@
 	X(DEADLOCK, "deadlock")                                                                    \
 	X(GIL_SHARE, "gil_share")                                                                  \
 	X(CONVOY, "convoy")                                                                        \
+	X(SHM_FULL, "shm_full")                                                                    \
 	X(NOT_POLLING, "not_polling")
 
 /* X(ENUM, "name"): what proves that a consumer has not been in next(); agent/model/polling.h. */
