@@ -38,6 +38,13 @@ static bool outlives_sigterm(const struct identity *id)
 	return (id->facts.signals_caught | id->facts.signals_ignored) & (1ULL << (SIGTERM - 1));
 }
 
+uint64_t stop_default_ns(const struct identity *id)
+{
+	uint64_t ns = id->grace.deadline_ns;
+
+	return ns + (id->grace.first_signal == SIGTERM && outlives_sigterm(id) ? ns / 2 : 0);
+}
+
 /* The deadline of a grace that began at at_ns. */
 static void set_deadline(struct stop *s, const struct identity *id)
 {

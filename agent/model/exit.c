@@ -80,10 +80,37 @@ static bool is_grace_kill(const struct death *d)
 	return (by_daemon(d) && !is_forced(d)) || when_due(d);
 }
 
+/* The finish grace of dora 1.x: a Stop that nobody asked for, so long after all inputs had closed. */
+static bool is_finish_kill(const struct death *d)
+{
+	const struct node *n = d->n;
+	uint64_t closed = n->watchdog.inputs_closed_ns, finish = watchdog_finish_ns(&n->id);
+
+	return closed && finish && n->stop.reason == DP_STOP_STOP &&
+	       n->stop.at_ns >= closed + NEARLY(finish) &&
+	       !commands_find(&d->env->commands, &n->id, n->stop.at_ns, false);
+}
+
+/* The watchdog whose time was over when the daemon sent SIGKILL, without a Stop; 0 none. */
+static uint8_t watchdog_of(const struct death *d)
+{
+	const struct node *n = d->n;
+	struct watchdog_deadline due = watchdog_due(&n->watchdog, &n->stop, &n->id);
+
+	if (!by_daemon(d) || d->by != SIGKILL || !due.at_ns || due.ends_as == DP_EXIT_FINISH_KILL)
+		return 0;
+	return n->signals.kill_ns - due.since_ns >= NEARLY(due.at_ns - due.since_ns) ? due.ends_as
+										 : 0;
+}
+
 static uint8_t reason_of(const struct death *d)
 {
+	uint8_t watchdog = watchdog_of(d);
+
 	if (is_grace_kill(d))
-		return DP_EXIT_GRACE_KILL;
+		return is_finish_kill(d) ? DP_EXIT_FINISH_KILL : DP_EXIT_GRACE_KILL;
+	if (watchdog)
+		return watchdog;
 	if (d->by)
 		return DP_EXIT_SIGNAL;
 	return d->code ? DP_EXIT_ERROR : DP_EXIT_CLEAN;
@@ -95,24 +122,33 @@ static uint64_t told_ns(const struct stop *s)
 	return s->seen && s->reason == DP_STOP_STOP ? s->at_ns : 0;
 }
 
-/* From when on the time until its end is looked at for a cause; 0 nothing to look at. */
-static uint64_t stall_begin(const struct death *d, bool grace_kill)
+/*
+ * From when on the time until its end is looked at for a cause: since it was told, since it has been
+ * silent, for the grace that it had without our seeing the Stop; 0 it ended by itself.
+ */
+static uint64_t stall_begin(const struct death *d, uint8_t reason)
 {
 	const struct node *n = d->n;
-	uint64_t told = told_ns(&n->stop), grace;
+	uint64_t told = told_ns(&n->stop), back = d->t_ns - SLOW_EXIT_NS, from;
 
-	if (told || !grace_kill)
+	if (told || reason == DP_EXIT_CLEAN || reason == DP_EXIT_ERROR)
 		return told;
-	/* Stop was not seen, and came a grace before the signal. */
-	grace = n->stop.seen ? n->stop.grace_ns : n->id.grace.deadline_ns;
-	return d->t_ns - n->id.first_ns > grace ? d->t_ns - grace : n->id.first_ns;
+	if (reason == DP_EXIT_STARTUP_KILL)
+		return n->id.limits.started_ns ? n->id.limits.started_ns : n->id.first_ns;
+	if (reason == DP_EXIT_GRACE_KILL)
+		from = d->t_ns - (n->stop.seen ? n->stop.grace_ns : n->id.grace.deadline_ns);
+	else
+		from = n->watchdog.request_ns && n->watchdog.request_ns < back ?
+			       n->watchdog.request_ns :
+			       back;
+	return from > n->id.first_ns && from < d->t_ns ? from : n->id.first_ns;
 }
 
 /* What the GIL had to do with the time that it had to end. */
 static void blame_exit(const struct death *d, struct dp_exit_finding *f)
 {
 	const struct node *n = d->n;
-	uint64_t from = stall_begin(d, f->grace_kill), t = d->t_ns;
+	uint64_t from = stall_begin(d, f->reason), t = d->t_ns;
 	struct blame_share share;
 
 	f->cause = -1;
@@ -122,7 +158,10 @@ static void blame_exit(const struct death *d, struct dp_exit_finding *f)
 	blame_window(&n->timeline, node_consumer(n), from, t, &share);
 	if (n->id.facts.gil_observable)
 		f->gil_share = (double)share.gil_ns / (double)(t - from);
-	if (f->grace_kill || t - from >= SLOW_EXIT_NS)
+	if (f->reason == DP_EXIT_STARTUP_KILL)
+		f->cause = DP_CAUSE_NOT_CONNECTED;
+	else if ((f->reason != DP_EXIT_CLEAN && f->reason != DP_EXIT_ERROR) ||
+		 t - from >= SLOW_EXIT_NS)
 		f->cause = cause_of_stall(n, from, t);
 }
 

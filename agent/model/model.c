@@ -144,8 +144,7 @@ static void node_facts(struct dp_model *m, const struct dp_record *r)
 		return;
 	changed = is_worth_announcing(&n->id.facts, facts);
 	n->id.facts = *facts;
-	dp_grace_of(facts->dora, &n->id.grace);
-	n->id.grace_source = facts->dora[0] ? DP_DEADLINE_VERSION : DP_DEADLINE_ASSUMED;
+	identity_judge(&n->id);
 	n->edge.refused = !facts->edge_possible;
 	/* A node that has just started has not imported dora yet: its line can wait a little. */
 	if (!n->id.announced && facts->is_dora && facts->is_python && !facts->dora[0] &&
@@ -153,6 +152,20 @@ static void node_facts(struct dp_model *m, const struct dp_record *r)
 		return;
 	if (!n->id.announced || changed)
 		say_node(&m->env, &n->id, r->h.t_ns);
+}
+
+/* Comes before the first facts, so that the node's line has it. */
+static void node_limits(struct dp_model *m, const struct dp_record *r)
+{
+	struct node *n = table_find(&m->table, r->h.pid);
+
+	if (!n)
+		n = node_add(m, r->h.pid, r->h.t_ns);
+	if (!n)
+		return;
+	n->id.limits = r->u.limits;
+	n->id.limits_known = true;
+	identity_judge(&n->id);
 }
 
 static void node_gone(struct dp_model *m, struct node *n, uint64_t t_ns)
@@ -196,7 +209,7 @@ static void tick_activity(struct dp_model *m, struct node *n)
 	const struct delivery *d = n->account.pending_first;
 
 	if ((d && m->env.now - d->delivered_ns >= ACTIVITY_AFTER_NS) ||
-	    (n->stop.seen && !n->stop.outputs_done))
+	    (n->stop.seen && !n->stop.outputs_done) || outlook_is_silent(&m->env, n))
 		activity_ask(&n->activity, &m->env, &n->id);
 }
 
@@ -205,6 +218,7 @@ static void tick_guard(struct dp_model *m, struct node *n)
 	if (!n->id.facts.is_dora)
 		return;
 	outlook_second(&m->env, &m->table, n);
+	outlook_watchdog(&m->env, n);
 	if (stop_is_on(&n->stop))
 		outlook_stop(&m->env, n);
 	if (stop_is_on(&n->stop) || m->env.options.stop_dataflow_after_ns)
@@ -317,6 +331,7 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 	case DP_REC_TOKEN_DELIVERED:
 	case DP_REC_TOKEN_REPORTED:
 	case DP_REC_TOKEN_RETURNED:
+		watchdog_wire(&n->watchdog, r);
 		token(m, n, r);
 		break;
 	case DP_REC_REGION:
@@ -325,6 +340,7 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 	case DP_REC_WIRE_EVENT:
 	case DP_REC_WIRE_REQUEST:
 		streams_wire(&n->streams, r);
+		watchdog_wire(&n->watchdog, r);
 		stop_wire(&n->stop, &m->env, &n->id, r);
 		break;
 	case DP_REC_CONN_CLOSED:
@@ -401,6 +417,9 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 		break;
 	case DP_REC_NODE_FACTS:
 		node_facts(m, r);
+		break;
+	case DP_REC_NODE_LIMITS:
+		node_limits(m, r);
 		break;
 	case DP_REC_SOURCE_STATE:
 		source_state(m, r);

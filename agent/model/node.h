@@ -14,6 +14,7 @@
 #include "model/signals.h"
 #include "model/streams.h"
 #include "model/warning.h"
+#include "model/watchdog.h"
 
 /* How it ended, as far as that says how much time it needs. */
 struct ending {
@@ -48,6 +49,7 @@ struct node {
 	struct streams streams;
 	struct account account;
 	struct stop stop;
+	struct watchdog watchdog;
 	struct signals signals;
 	struct warning warn[DP_WARN_COUNT];
 	struct outlook outlook;

@@ -36,6 +36,7 @@
 	X(conn, struct dp_rec_conn)                                                                \
 	X(stop_command, struct dp_rec_stop_command)                                                \
 	X(command, struct dp_rec_command)                                                          \
+	X(limits, struct dp_rec_limits)                                                            \
 	X(action, struct dp_rec_action)                                                            \
 	X(cost, struct dp_rec_cost)                                                                \
 	X(loss, struct dp_rec_loss)                                                                \
@@ -201,6 +202,18 @@
 	T(dataflow, DP_ID_MAX) /* uuid or name as given, "" any */                                 \
 	T(node, DP_ID_MAX)     /* of the node commands, "" all */
 
+/* What ends a node without a Stop; comes before its NODE_FACTS, and again when that changes. */
+#define DP_FIELDS_limits(N, E, T, B, S)                                                            \
+	N(uint64_t, started_ns)     /* the process; 0 unknown */                                   \
+	N(uint64_t, health_ns)      /* health_check_timeout of its descriptor; 0 none */           \
+	N(uint64_t, startup_ns)     /* startup_timeout; 0 none */                                  \
+	N(uint64_t, finish_ns)      /* finish_grace_secs; 0 none */                                \
+	N(uint32_t, run_parent_pid) /* whose end dora's orphan guard watches for; 0 none */        \
+	E(uint8_t, dora_source, DP_DORA_FROM_COUNT - 1) /* enum dp_dora_source */                  \
+	N(uint8_t, foreign)   /* its dora package is no distribution of dora-rs */                 \
+	N(uint8_t, connected) /* to its daemon */                                                  \
+	B(pad, 1)
+
 #define DP_FIELDS_action(N, E, T, B, S)                                                            \
 	E(uint8_t, action, DP_ACTION_COUNT - 1) /* enum dp_action */                               \
 	E(uint8_t, result, DP_RESULT_COUNT - 1) /* enum dp_action_result */                        \
@@ -285,8 +298,8 @@
  *   LINE    signed; 0 and below              CODE      signed; below 0
  *   SLACK   signed; DP_SNULL                 SIGNAL    unsigned; 0: also the field NAME_name
  *   TOKEN   bytes of a drop token            WALL      ns of the wall clock; DP_SNULL
- *   CAUSE, TRANSPORT and DEADLINE can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, ACTION, RESULT, EXIT
- *   and LOSS cannot: words of names.h. TARGETS, SOURCES, READINESS, WAITERS, NODES and BLAMES are
+ *   CAUSE, TRANSPORT and DEADLINE can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, ACTION, RESULT, EXIT,
+ *   DORA and LOSS cannot: words of names.h. TARGETS, SOURCES, READINESS, WAITERS, NODES and BLAMES are
  *   arrays and objects with a writer each in show/json.c.
  */
 
@@ -365,7 +378,15 @@
 						  DP_FACT(dataflow_name, NULL), maybe, "",                                                                                        \
 						  "name of its dataflow")                                                                                                         \
 							V(ID, daemon_pid, DP_FACT(daemon_pid, 0),                                                                                 \
-							  maybe, "", "process of its daemon")
+							  maybe, "", "process of its daemon")           \
+	F(DORA, uint8_t, dora_source, never, "",                                                                                                                                  \
+	  "how that version is known; assumed: it is not, and the newest dora's deadlines are taken")                                                                             \
+	F(COUNT, uint64_t, health_check_timeout_ns, maybe, "ns",                                                                                                                  \
+	  "the daemon kills it after so long without a request")                                                                                                                  \
+	F(COUNT, uint64_t, startup_timeout_ns, maybe, "ns",                                                                                                                       \
+	  "the daemon kills it when it has not connected by then")                                                                                                                \
+	F(COUNT, uint64_t, finish_grace_ns, maybe, "ns",                                                                                                                          \
+	  "the daemon stops it so long after all inputs have closed")
 
 #define DP_FINDING_hold(F, V, M)                                                                               \
 	DP_FINDING_who(F, V, M, never) F(ID, uint32_t, tid, maybe, "", "the thread that held the GIL") M(      \
@@ -453,14 +474,15 @@
 			F(COUNT, uint64_t, oldest_pending_ns, maybe, "ns",                         \
 			  "for how long the oldest of them is")                                    \
 				F(MOMENT, uint64_t, deadline_ns, maybe, "ns (clock)",              \
-				  "when the daemon sends its first signal")                        \
+				  "when the daemon ends it unless something changes")              \
 					F(SLACK, int64_t, slack_ns, maybe, "ns",                   \
 					  "time to spare until then; negative: too late")          \
 						F(TEXT, const char *, advice, maybe, "",           \
 						  "what helps") F(BOOL, uint8_t, resolved, never,  \
 								  "", "the same warning ends")     \
 							V(TEXT, thread, d->place.thread, maybe,    \
-							  "", "name of the thread at the place")
+							  "", "name of the thread at the place")    \
+	F(DEADLINE, uint8_t, deadline_source, maybe, "", "where the deadline comes from")
 
 #define DP_FINDING_signal(F, V, M)                                                                 \
 	DP_FINDING_who(F, V, M, never)                                                             \

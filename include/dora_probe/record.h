@@ -158,6 +158,10 @@ struct dp_rec_command {
 	DP_BODY(command)
 };
 
+struct dp_rec_limits {
+	DP_BODY(limits)
+};
+
 struct dp_rec_action {
 	DP_BODY(action)
 };
