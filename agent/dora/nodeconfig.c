@@ -34,8 +34,8 @@ enum place {
 	IN_COMM,       /* daemon_communication of the variant that `comm` names */
 	IN_COMM_OUTER, /* daemon_communication whose variant is a key, as old serde_yaml wrote it */
 	IN_DESCRIPTOR,
-	IN_NODES,      /* the sequence of the descriptor's nodes */
-	IN_DESCRIBED,  /* one of them */
+	IN_NODES,     /* the sequence of the descriptor's nodes */
+	IN_DESCRIBED, /* one of them */
 };
 
 struct level {

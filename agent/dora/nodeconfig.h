@@ -24,9 +24,9 @@ struct dp_node_config {
 	uint8_t is_runtime; /* an operator runtime */
 	uint8_t dynamic;
 	/* Watchdogs of dora 1.x, from the node's entry in the descriptor; ns, 0 none. */
-	uint64_t health_ns;   /* health_check_timeout */
-	uint64_t startup_ns;  /* startup_timeout */
-	uint64_t finish_ns;   /* finish_grace_secs */
+	uint64_t health_ns;  /* health_check_timeout */
+	uint64_t startup_ns; /* startup_timeout */
+	uint64_t finish_ns;  /* finish_grace_secs */
 	pid_t run_parent_pid; /* DORA_RUN_PARENT_PID: the `dora run` whose end ends the node; 0 none */
 };
 

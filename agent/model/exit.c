@@ -100,7 +100,7 @@ static uint8_t watchdog_of(const struct death *d)
 	if (!by_daemon(d) || d->by != SIGKILL || !due.at_ns || due.ends_as == DP_EXIT_FINISH_KILL)
 		return 0;
 	return n->signals.kill_ns - due.since_ns >= NEARLY(due.at_ns - due.since_ns) ? due.ends_as
-										 : 0;
+										     : 0;
 }
 
 static uint8_t reason_of(const struct death *d)
@@ -122,6 +122,14 @@ static uint64_t told_ns(const struct stop *s)
 	return s->seen && s->reason == DP_STOP_STOP ? s->at_ns : 0;
 }
 
+/* Death by another's hand: not by itself, nor by a fault of its own. */
+static bool by_another(const struct death *d, uint8_t reason)
+{
+	if (reason == DP_EXIT_SIGNAL)
+		return d->by == SIGKILL || d->by == SIGTERM;
+	return reason != DP_EXIT_CLEAN && reason != DP_EXIT_ERROR;
+}
+
 /*
  * From when on the time until its end is looked at for a cause: since it was told, since it has been
  * silent, for the grace that it had without our seeing the Stop; 0 it ended by itself.
@@ -131,16 +139,16 @@ static uint64_t stall_begin(const struct death *d, uint8_t reason)
 	const struct node *n = d->n;
 	uint64_t told = told_ns(&n->stop), back = d->t_ns - SLOW_EXIT_NS, from;
 
-	if (told || reason == DP_EXIT_CLEAN || reason == DP_EXIT_ERROR)
+	if (told || !by_another(d, reason))
 		return told;
 	if (reason == DP_EXIT_STARTUP_KILL)
 		return n->id.limits.started_ns ? n->id.limits.started_ns : n->id.first_ns;
 	if (reason == DP_EXIT_GRACE_KILL)
 		from = d->t_ns - (n->stop.seen ? n->stop.grace_ns : n->id.grace.deadline_ns);
 	else
-		from = n->watchdog.request_ns && n->watchdog.request_ns < back ?
-			       n->watchdog.request_ns :
-			       back;
+		from = n->watchdog.request_ns && n->watchdog.request_ns < back
+			       ? n->watchdog.request_ns
+			       : back;
 	return from > n->id.first_ns && from < d->t_ns ? from : n->id.first_ns;
 }
 
@@ -160,8 +168,7 @@ static void blame_exit(const struct death *d, struct dp_exit_finding *f)
 		f->gil_share = (double)share.gil_ns / (double)(t - from);
 	if (f->reason == DP_EXIT_STARTUP_KILL)
 		f->cause = DP_CAUSE_NOT_CONNECTED;
-	else if ((f->reason != DP_EXIT_CLEAN && f->reason != DP_EXIT_ERROR) ||
-		 t - from >= SLOW_EXIT_NS)
+	else if (by_another(d, f->reason) || t - from >= SLOW_EXIT_NS)
 		f->cause = cause_of_stall(n, from, t);
 }
 

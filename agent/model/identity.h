@@ -21,7 +21,7 @@ struct identity {
 	uint32_t consumer_tid; /* takes events and frees arrays; 0 not known yet */
 	struct dp_rec_node facts;
 	struct dp_rec_limits limits;
-	bool limits_known; /* recordings up to 0.1.0 do not tell them */
+	bool limits_known;     /* recordings up to 0.1.0 do not tell them */
 	struct dp_grace grace; /* what its daemon gives by default */
 	uint8_t grace_source;  /* how that is known: enum dp_deadline_source */
 };

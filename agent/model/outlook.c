@@ -127,10 +127,10 @@ static void say_watchdog(const struct env *e, struct node *n, const struct watch
 		[DP_EXIT_FINISH_KILL] = "all its inputs have been closed for ",
 	};
 	static const char *const after[DP_EXIT_COUNT] = {
-		[DP_EXIT_STARTUP_KILL] = ": its startup_timeout kills it after ",
-		[DP_EXIT_HEALTH_KILL] = ": its health_check_timeout kills it after ",
+		[DP_EXIT_STARTUP_KILL] = ": its startup_timeout ends it from ",
+		[DP_EXIT_HEALTH_KILL] = ": its health_check_timeout ends it from ",
 		[DP_EXIT_FINISH_KILL] =
-			": once the other nodes have finished, dora stops and kills it after ",
+			": once the other nodes have finished, dora stops it and ends it after ",
 	};
 	char text[DP_REASON_MAX];
 	struct dp_sentence s;
@@ -140,6 +140,8 @@ static void say_watchdog(const struct env *e, struct node *n, const struct watch
 	dp_say_duration(&s, e->now - d->since_ns);
 	dp_say(&s, after[d->ends_as]);
 	dp_say_duration(&s, d->at_ns - d->since_ns);
+	/* The daemon looks every 5 s, or as health_check_interval says. */
+	dp_say(&s, d->ends_as == DP_EXIT_FINISH_KILL ? "" : " on");
 	warn_say(e, n, DP_WARN_DEADLINE, e->now, text);
 }
 

@@ -37,8 +37,8 @@ uint64_t watchdog_finish_ns(const struct identity *id)
 }
 
 /* The first of several is what counts. */
-static void run(struct watchdog_deadline *due, uint64_t since_ns, uint64_t length_ns, uint8_t source,
-		uint8_t ends_as)
+static void run(struct watchdog_deadline *due, uint64_t since_ns, uint64_t length_ns,
+		uint8_t source, uint8_t ends_as)
 {
 	uint64_t at_ns = since_ns + length_ns;
 

@@ -2,6 +2,8 @@
 /* Sentences about a stop: what it would take, signals, what the guard did, the exit. */
 #include "show/sentence.h"
 
+#include <stdbool.h>
+
 #include "base/array.h"
 #include "base/duration.h"
 #include "base/units.h"

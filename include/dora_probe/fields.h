@@ -348,45 +348,47 @@
 	V(SOURCES, sources, d->sources, never, "", "what is attached")
 
 #define DP_FACT(member, unknown) (d->facts ? d->facts->member : (unknown))
-#define DP_FINDING_node(F, V, M)                                                                                                                                                  \
-	M(const struct dp_rec_node *, facts)                                                                                                                                      \
-	M(uint8_t, nudge_disposition)   /* of the nudge signal: enum dp_signal_disposition */                                                                                     \
-	M(uint8_t, other_caught_signal) /* a signal that the node catches, 0 none */                                                                                              \
-	M(uint32_t, nudge_signal)                                                                                                                                                 \
-	DP_FINDING_who(F, V, M, never) V(                                                                                                                                         \
-		TEXT, python, DP_FACT(python, NULL), maybe, "",                                                                                                                   \
-		"version of Python") V(TEXT, implementation, DP_FACT(implementation, NULL), maybe,                                                                                \
-				       "", "cpython, pypy, or native where there is no Python")                                                                                   \
-		V(TRUTH, free_threaded,                                                                                                                                           \
-		  d->facts && d->facts->is_python ? d->facts->free_threaded : -1, maybe, "",                                                                                      \
-		  "a Python without a GIL") V(TEXT, dora, DP_FACT(dora, NULL), maybe, "",                                                                                         \
-					      "version of dora")                                                                                                                  \
-			V(TRANSPORT, transport, DP_FACT(transport, DP_TRANSPORT_UNKNOWN), maybe,                                                                                  \
-			  "", "between the node and its daemon") V(BOOL, gil_observable,                                                                                          \
-								   DP_FACT(gil_observable, 0),                                                                                    \
-								   never, "",                                                                                                     \
-								   "holds of its GIL can be seen")                                                                                \
-				V(BOOL, tokens_observable, DP_FACT(tokens_observable, 0), never,                                                                                  \
-				  "",                                                                                                                                             \
-				  "its drop tokens can be seen") V(TEXT, reason,                                                                                                  \
-								   DP_FACT(reason, NULL), maybe,                                                                                  \
-								   "",                                                                                                            \
-								   "why something cannot be seen")                                                                                \
-					V(READINESS, readiness, d, never, "",                                                                                                     \
-					  "whether a nudge would help: `nudge_signal`, its `disposition` (default, ignored or caught) and another `caught_signal` that would do") \
-						V(TEXT, dataflow_name,                                                                                                            \
-						  DP_FACT(dataflow_name, NULL), maybe, "",                                                                                        \
-						  "name of its dataflow")                                                                                                         \
-							V(ID, daemon_pid, DP_FACT(daemon_pid, 0),                                                                                 \
-							  maybe, "", "process of its daemon")           \
-	F(DORA, uint8_t, dora_source, never, "",                                                                                                                                  \
-	  "how that version is known; assumed: it is not, and the newest dora's deadlines are taken")                                                                             \
-	F(COUNT, uint64_t, health_check_timeout_ns, maybe, "ns",                                                                                                                  \
-	  "the daemon kills it after so long without a request")                                                                                                                  \
-	F(COUNT, uint64_t, startup_timeout_ns, maybe, "ns",                                                                                                                       \
-	  "the daemon kills it when it has not connected by then")                                                                                                                \
-	F(COUNT, uint64_t, finish_grace_ns, maybe, "ns",                                                                                                                          \
-	  "the daemon stops it so long after all inputs have closed")
+#define DP_FINDING_node(F, V, M)                                                                                                                                          \
+	M(const struct dp_rec_node *, facts)                                                                                                                              \
+	M(uint8_t, nudge_disposition)   /* of the nudge signal: enum dp_signal_disposition */                                                                             \
+	M(uint8_t, other_caught_signal) /* a signal that the node catches, 0 none */                                                                                      \
+	M(uint32_t, nudge_signal)                                                                                                                                         \
+	DP_FINDING_who(F, V, M, never) V(TEXT, python, DP_FACT(python, NULL), maybe, "", "version of Python") V(                                                          \
+		TEXT, implementation, DP_FACT(implementation, NULL), maybe, "",                                                                                           \
+		"cpython, pypy, or native where there is no Python") V(TRUTH, free_threaded,                                                                              \
+								       d->facts && d->facts->is_python                                                                    \
+									       ? d->facts->free_threaded                                                                  \
+									       : -1,                                                                                      \
+								       maybe, "",                                                                                         \
+								       "a Python without a GIL")                                                                          \
+		V(TEXT, dora, DP_FACT(dora, NULL), maybe, "", "version of dora") V(                                                                                       \
+			TRANSPORT, transport, DP_FACT(transport, DP_TRANSPORT_UNKNOWN), maybe, "",                                                                        \
+			"between the node and its daemon") V(BOOL, gil_observable,                                                                                        \
+							     DP_FACT(gil_observable, 0), never,                                                                           \
+							     "", "holds of its GIL can be seen")                                                                          \
+			V(BOOL, tokens_observable, DP_FACT(tokens_observable, 0), never, "",                                                                              \
+			  "its drop tokens can be seen") V(TEXT, reason, DP_FACT(reason, NULL),                                                                           \
+							   maybe, "",                                                                                                     \
+							   "why something cannot be seen")                                                                                \
+				V(READINESS, readiness, d, never, "",                                                                                                     \
+				  "whether a nudge would help: `nudge_signal`, its `disposition` (default, ignored or caught) and another `caught_signal` that would do") \
+					V(TEXT, dataflow_name, DP_FACT(dataflow_name, NULL),                                                                              \
+					  maybe, "",                                                                                                                      \
+					  "name of its dataflow") V(ID, daemon_pid,                                                                                       \
+								    DP_FACT(daemon_pid, 0), maybe,                                                                        \
+								    "", "process of its daemon")                                                                          \
+						F(DORA, uint8_t, dora_source, never, "",                                                                                  \
+						  "how that version is known; assumed: it is not, and the newest dora's deadlines are taken")                             \
+							F(COUNT, uint64_t,                                                                                                \
+							  health_check_timeout_ns, maybe, "ns",                                                                           \
+							  "the daemon kills it after so long without a request")                                                          \
+								F(COUNT, uint64_t,                                                                                        \
+								  startup_timeout_ns, maybe, "ns",                                                                        \
+								  "the daemon kills it when it has not connected by then")                                                \
+									F(COUNT, uint64_t,                                                                                \
+									  finish_grace_ns, maybe,                                                                         \
+									  "ns",                                                                                           \
+									  "the daemon stops it so long after all inputs have closed")
 
 #define DP_FINDING_hold(F, V, M)                                                                               \
 	DP_FINDING_who(F, V, M, never) F(ID, uint32_t, tid, maybe, "", "the thread that held the GIL") M(      \
@@ -481,8 +483,10 @@
 						  "what helps") F(BOOL, uint8_t, resolved, never,  \
 								  "", "the same warning ends")     \
 							V(TEXT, thread, d->place.thread, maybe,    \
-							  "", "name of the thread at the place")    \
-	F(DEADLINE, uint8_t, deadline_source, maybe, "", "where the deadline comes from")
+							  "", "name of the thread at the place")   \
+								F(DEADLINE, uint8_t,               \
+								  deadline_source, maybe, "",      \
+								  "where the deadline comes from")
 
 #define DP_FINDING_signal(F, V, M)                                                                 \
 	DP_FINDING_who(F, V, M, never)                                                             \

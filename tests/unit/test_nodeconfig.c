@@ -179,7 +179,8 @@ static void test_watchdogs(void **state)
 		/* not of the entry itself, not in the sequence, of no entry */
 		{"  nodes: [{id: cam, env: {health_check_timeout: 3, id: b}}]\n", 0, 0, 0},
 		{"  nodes: {id: cam, health_check_timeout: 3}\n", 0, 0, 0},
-		{"  health_check_timeout: 3\n  nodes: [[{id: cam, startup_timeout: 3}]]\n", 0, 0, 0},
+		{"  health_check_timeout: 3\n  nodes: [[{id: cam, startup_timeout: 3}]]\n", 0, 0,
+		 0},
 	};
 
 	(void)state;
