@@ -73,6 +73,7 @@ void stop_begin(struct stop *s, const struct identity *id, const struct dp_rec_c
 	if (why == DP_STOP_SIGTERM) {
 		/* The daemon's own SIGTERM: what is left is its second stage. */
 		s->deadline_ns = t_ns + (s->term_first ? g.ns / 2 : 0);
+		s->first_signal = SIGKILL;
 		s->term_ns = t_ns;
 	}
 }

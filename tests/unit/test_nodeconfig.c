@@ -530,11 +530,11 @@ static void test_version_real(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_real),         cmocka_unit_test(test_forms),
-		cmocka_unit_test(test_bad),          cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_garbage),      cmocka_unit_test(test_read_fake),
-		cmocka_unit_test(test_read_real),    cmocka_unit_test(test_version),
-		cmocka_unit_test(test_version_real),
+		cmocka_unit_test(test_real),      cmocka_unit_test(test_forms),
+		cmocka_unit_test(test_bad),       cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_watchdogs), cmocka_unit_test(test_garbage),
+		cmocka_unit_test(test_read_fake), cmocka_unit_test(test_read_real),
+		cmocka_unit_test(test_version),   cmocka_unit_test(test_version_real),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
