@@ -39,6 +39,9 @@ int dp_bpf_watch(struct dp_bpf *b, pid_t pid, const struct dp_target *t);
 /* Ends it: target, sockets, threads and edges of the process leave the maps. */
 void dp_bpf_unwatch(struct dp_bpf *b, pid_t pid);
 
+/* Signals to this process are told of, too: it is the daemon of one that is watched. */
+int dp_bpf_mark_daemon(struct dp_bpf *b, pid_t pid);
+
 /* An id for a connection found open in /proc, from the space that connect uses too. */
 uint64_t dp_bpf_new_conn(struct dp_bpf *b);
 int dp_bpf_mark_socket(struct dp_bpf *b, pid_t pid, int fd, uint64_t conn);
@@ -77,6 +80,8 @@ int dp_bpf_drain(struct dp_bpf *b, void (*fn)(void *ctx, const struct dp_capture
  * interrupts: they are up to ten seconds old but for `fresh`.
  */
 void dp_bpf_losses(struct dp_bpf *b, int fresh, uint64_t ret[DP_LOSS_COUNT]);
+/* Captures of that CPU that its full ring refused, as dp_bpf_losses() read it last; 0 no such CPU. */
+uint64_t dp_bpf_ring_full(const struct dp_bpf *b, int cpu);
 
 struct dp_bpf_program {
 	const char *name;

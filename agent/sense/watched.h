@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The watched processes, seen from inside: for targets.c, discovery.c, watched.c, facts.c, sampler.c
- * and answers.c of this room alone.
+ * The watched processes, seen from inside: for targets.c, discovery.c, watched.c, facts.c, sampler.c,
+ * witnesses.c and answers.c of this room alone.
  */
 #ifndef DORA_PROBE_WATCHED_H
 #define DORA_PROBE_WATCHED_H
@@ -39,6 +39,7 @@ struct target {
 	uint8_t dora_source;         /* enum dp_dora_source, of facts.dora */
 	uint8_t foreign;             /* its dora package is no distribution of dora-rs */
 	struct dp_rec_limits limits; /* as last told */
+	uint32_t marked_daemon; /* the kernel tells of signals to this one */
 	uint64_t conns[CONNS_MAX];
 	unsigned int conn_count;
 	/* sampler */
@@ -51,6 +52,15 @@ struct target {
 	char no_edge[DP_REASON_MAX]; /* why the edge source could not be had, "" */
 };
 
+/* A command that ends nodes, seen starting. */
+struct command {
+	pid_t pid; /* 0: slot free */
+	uint64_t start_time;
+	uint64_t since_ns;
+};
+
+#define COMMANDS_MAX 16
+
 struct dp_targets {
 	struct dp_wanted wanted;
 	struct dp_bpf *bpf;
@@ -58,6 +68,8 @@ struct dp_targets {
 	struct dp_targets_sink sink;
 	struct target at[DP_MAX_TARGETS];
 	unsigned int alive;
+	struct command commands[COMMANDS_MAX];
+	unsigned int next_command;
 };
 
 struct target *target_find(struct dp_targets *t, pid_t pid); /* NULL: not watched */
@@ -99,6 +111,15 @@ int target_take(struct dp_targets *t, pid_t pid, int running);
 
 /* Tells what ends the node without a Stop, where that has changed. Comes before its facts. */
 void target_emit_limits(struct dp_targets *t, struct target *x);
+
+/* ---- witnesses.c: who else knows of a Stop ------------------------------------------------------ */
+
+/* Tells of the commands that have been running for a while. */
+void targets_check_commands(struct dp_targets *t, uint64_t now);
+/* Tells whether a Stop lies unread in a socket of the process; nothing where it may not be read. */
+void target_peek_stop(struct dp_targets *t, struct target *x);
+/* Signals to its daemon are to be seen. */
+void target_mark_daemon(struct dp_targets *t, struct target *x);
 
 /* ---- answers.c --------------------------------------------------------------------------------- */
 

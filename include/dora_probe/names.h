@@ -43,6 +43,7 @@
 	X(LOSS, loss)                                                                              \
 	X(END, none)                                                                               \
 	X(DORA_COMMAND, command)                                                                   \
+	X(STOP_WITNESS, witness)                                                                   \
 	X(NODE_LIMITS, limits)
 
 /* X(ENUM, "name"): why something is pending (README, table of causes). */
@@ -95,6 +96,14 @@
 	X(STOP, "stop")                                                                            \
 	X(ALL_INPUTS_CLOSED, "all_inputs_closed")                                                  \
 	X(SIGTERM, "sigterm")
+
+/* X(ENUM, "name"): by whom it is known that a node was told to stop. */
+#define DP_WITNESSES(X)                                                                            \
+	X(NODE, "node")                                                                            \
+	X(SIBLING, "sibling")                                                                      \
+	X(COMMAND, "command")                                                                      \
+	X(UNREAD, "unread")                                                                        \
+	X(DAEMON, "daemon")
 
 #define DP_ACTIONS(X)                                                                              \
 	X(NUDGE, "nudge")                                                                          \
@@ -185,6 +194,17 @@
 
 #define DP_LAST_KERNEL_LOSS DP_LOSS_PAYLOAD_CUT
 
+/* What of the output a loss can have spoilt. */
+#define DP_SPOILS(X)                                                                               \
+	X(HOLDS, "holds")                                                                          \
+	X(WAITS, "waits")                                                                          \
+	X(TOKENS, "tokens")                                                                        \
+	X(STOP, "stop")                                                                            \
+	X(SIGNALS, "signals")                                                                      \
+	X(EXITS, "exits")                                                                          \
+	X(NODES, "nodes")                                                                          \
+	X(RECORDING, "recording")
+
 #define DP_X_CAUSE(e, s)        DP_CAUSE_##e,
 #define DP_X_WARN(e, s)         DP_WARN_##e,
 #define DP_X_SEVERITY(e, s)     DP_SEVERITY_##e,
@@ -192,6 +212,7 @@
 #define DP_X_TOKEN(e, s)        DP_TOKEN_##e,
 #define DP_X_TRANSPORT(e, s)    DP_TRANSPORT_##e,
 #define DP_X_STOP(e, s)         DP_STOP_##e,
+#define DP_X_WITNESS(e, s)      DP_WITNESS_##e,
 #define DP_X_ACTION(e, s)       DP_ACTION_##e,
 #define DP_X_RESULT(e, s)       DP_RESULT_##e,
 #define DP_X_EXIT(e, s)         DP_EXIT_##e,
@@ -201,6 +222,7 @@
 #define DP_X_SHUTDOWN(e, s)     DP_SHUTDOWN_##e,
 #define DP_X_SOURCE(e, s)       DP_SOURCE_##e,
 #define DP_X_LOSS(e, s)         DP_LOSS_##e,
+#define DP_X_SPOILS(e, s)       DP_SPOILS_##e,
 #define DP_X_RECORD(e, b)       DP_REC_##e,
 
 enum dp_cause { DP_CAUSES(DP_X_CAUSE) DP_CAUSE_COUNT };
@@ -210,6 +232,7 @@ enum dp_precision { DP_PRECISIONS(DP_X_PRECISION) DP_PRECISION_COUNT };
 enum dp_token_state { DP_TOKEN_STATES(DP_X_TOKEN) DP_TOKEN_COUNT };
 enum dp_transport { DP_TRANSPORTS(DP_X_TRANSPORT) DP_TRANSPORT_COUNT };
 enum dp_stop_reason { DP_STOP_REASONS(DP_X_STOP) DP_STOP_COUNT };
+enum dp_witness { DP_WITNESSES(DP_X_WITNESS) DP_WITNESS_COUNT };
 enum dp_action { DP_ACTIONS(DP_X_ACTION) DP_ACTION_COUNT };
 enum dp_action_result { DP_ACTION_RESULTS(DP_X_RESULT) DP_RESULT_COUNT };
 enum dp_exit_reason { DP_EXIT_REASONS(DP_X_EXIT) DP_EXIT_COUNT };
@@ -219,6 +242,7 @@ enum dp_dora_command { DP_DORA_COMMANDS(DP_X_DORA_COMMAND) DP_DORA_COUNT };
 enum dp_shutdown_mode { DP_SHUTDOWN_MODES(DP_X_SHUTDOWN) DP_SHUTDOWN_COUNT };
 enum dp_source { DP_SOURCES(DP_X_SOURCE) DP_SOURCE_COUNT };
 enum dp_loss { DP_LOSSES(DP_X_LOSS) DP_LOSS_COUNT };
+enum dp_spoils { DP_SPOILS(DP_X_SPOILS) DP_SPOILS_COUNT };
 enum dp_record_type { DP_REC_NONE, DP_RECORD_TYPES(DP_X_RECORD) DP_REC_COUNT };
 
 /* The printed name of a value of each list; "?" for a value outside it. Static strings. */
@@ -230,6 +254,7 @@ const char *dp_precision_name(unsigned int v);
 const char *dp_token_state_name(unsigned int v);
 const char *dp_transport_name(unsigned int v);
 const char *dp_stop_reason_name(unsigned int v);
+const char *dp_witness_name(unsigned int v);
 const char *dp_action_name(unsigned int v);
 const char *dp_action_result_name(unsigned int v);
 const char *dp_exit_reason_name(unsigned int v);
@@ -239,5 +264,9 @@ const char *dp_dora_source_name(unsigned int v);
 const char *dp_shutdown_mode_name(unsigned int v);
 const char *dp_source_name(unsigned int v);
 const char *dp_loss_name(unsigned int v);
+const char *dp_spoils_name(unsigned int v);
+
+/* What a loss can have spoilt, 1 << enum dp_spoils each; 0 for a value that is no enum dp_loss. */
+unsigned int dp_loss_spoils(unsigned int loss);
 
 #endif
