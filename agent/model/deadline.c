@@ -67,7 +67,7 @@ void stop_begin(struct stop *s, const struct identity *id, const struct dp_rec_c
 	s->reason = (uint8_t)why;
 	s->grace_ns = g.ns;
 	s->source = g.source;
-	s->forced = c && c->force;
+	s->forced |= c && c->force;
 	s->term_first = id->grace.first_signal == SIGTERM;
 	set_deadline(s, id);
 	if (why == DP_STOP_SIGTERM) {
@@ -76,6 +76,12 @@ void stop_begin(struct stop *s, const struct identity *id, const struct dp_rec_c
 		s->first_signal = SIGKILL;
 		s->term_ns = t_ns;
 	}
+}
+
+void stop_unenforced(struct stop *s)
+{
+	s->deadline_ns = 0;
+	s->source = DP_DEADLINE_NONE;
 }
 
 void stop_corrected(struct stop *s, const struct identity *id, uint32_t signal, uint64_t t_ns)

@@ -28,6 +28,7 @@ struct stop {
 	uint64_t peeked_ns;        /* its socket was to be looked at */
 	uint32_t command_pid;      /* a command of exactly this dataflow … */
 	uint64_t command_began_ns; /* … was seen starting */
+	uint32_t interrupts; /* SIGINT to its daemon: the second one is the daemon's end */
 	uint64_t term_ns;          /* the daemon's SIGTERM: the grace was over; 0 not yet */
 };
 
@@ -56,6 +57,8 @@ uint64_t stop_default_ns(const struct identity *id);
 /* Stop came at t_ns: sets the deadline. `c` and `option_ns` as above. */
 void stop_begin(struct stop *s, const struct identity *id, const struct dp_rec_command *c,
 		uint64_t option_ns, enum dp_stop_reason why, uint64_t t_ns);
+/* The daemon has gone: nobody ends the node any more. */
+void stop_unenforced(struct stop *s);
 /*
  * The daemon has sent SIGTERM or SIGKILL: what it does is what counts, whatever was expected. Sets
  * the deadline anew where it differs.

@@ -103,10 +103,25 @@ static uint8_t watchdog_of(const struct death *d)
 										     : 0;
 }
 
+/*
+ * dora 1.x, `dora run`: a thread of the node's looks whether that process lives, and kills the node's
+ * own process group when it does not. Any other SIGKILL to itself is its own doing.
+ */
+static bool is_orphan(const struct death *d)
+{
+	const struct node *n = d->n;
+
+	return d->by == SIGKILL && n->signals.kill_signal == SIGKILL &&
+	       n->signals.killer_pid == n->id.pid && n->id.limits.run_parent_pid &&
+	       n->id.orphaned_ns;
+}
+
 static uint8_t reason_of(const struct death *d)
 {
 	uint8_t watchdog = watchdog_of(d);
 
+	if (is_orphan(d))
+		return DP_EXIT_ORPHAN;
 	if (is_grace_kill(d))
 		return is_finish_kill(d) ? DP_EXIT_FINISH_KILL : DP_EXIT_GRACE_KILL;
 	if (watchdog)

@@ -2,6 +2,7 @@
 /* Records in, findings and requests out. The only file of the model that knows all of its parts. */
 #include "model/model.h"
 
+#include "model/daemon.h"
 #include "model/exit.h"
 #include "model/guard.h"
 #include "model/losses.h"
@@ -253,6 +254,7 @@ static void tick_guard(struct dp_model *m, struct node *n)
 		return;
 	outlook_second(&m->env, &m->table, n);
 	outlook_watchdog(&m->env, n);
+	daemon_tick(&m->env, n);
 	if (stop_is_on(&n->stop))
 		outlook_stop(&m->env, n);
 	if (stop_is_on(&n->stop) || m->env.options.stop_dataflow_after_ns)
@@ -423,7 +425,9 @@ static void process_record(struct dp_model *m, const struct dp_record *r)
 		n = table_find_gone(&m->table, r->h.pid);
 	if (n)
 		node_record(m, n, r);
-	else if (r->h.type == DP_REC_SIGNAL)
+	else
+		daemon_record(&m->table, r);
+	if (!n && r->h.type == DP_REC_SIGNAL)
 		witness_signal(&m->table, r);
 }
 

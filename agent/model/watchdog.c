@@ -55,8 +55,8 @@ struct watchdog_deadline watchdog_due(const struct watchdog *w, const struct sto
 	struct watchdog_deadline due = {0};
 	uint64_t finish = watchdog_finish_ns(id);
 
-	/* A Stop takes the process out of their hands. */
-	if (s->seen)
+	/* A Stop takes the process out of their hands, and so does the daemon's own end. */
+	if (s->seen || id->orphaned_ns)
 		return due;
 	if (!watchdog_is_connected(w, id))
 		run(&due, l->started_ns ? l->started_ns : id->first_ns, l->startup_ns,

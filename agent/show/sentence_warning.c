@@ -54,6 +54,9 @@ static void put_kind(struct dp_line *l, const struct dp_warning_finding *w)
 	case DP_WARN_DEADLOCK:
 		dp_line_str(l, "threads wait for each other");
 		break;
+	case DP_WARN_DAEMON_GONE:
+		dp_line_str(l, "its daemon has gone, and it lives on");
+		break;
 	case DP_WARN_COUNT:
 	default:
 		dp_line_str(l, "warning of an unknown kind");
@@ -115,6 +118,7 @@ static void put_resolved(struct dp_line *l, const struct dp_warning_finding *w)
 		[DP_WARN_STOP_PENDING] = "the stop is no longer pending",
 		[DP_WARN_DEADLINE] = "the deadline is no longer in danger",
 		[DP_WARN_DEADLOCK] = "the threads no longer wait for each other",
+		[DP_WARN_DAEMON_GONE] = "the node without a daemon has ended",
 	};
 
 	_Static_assert(DP_COUNT_OF(over) == DP_WARN_COUNT, "words for each kind");

@@ -67,7 +67,8 @@
 	X(GIL_HOLD, "gil_hold")                                                                    \
 	X(STOP_PENDING, "stop_pending")                                                            \
 	X(DEADLINE, "deadline")                                                                    \
-	X(DEADLOCK, "deadlock")
+	X(DEADLOCK, "deadlock")                                                                    \
+	X(DAEMON_GONE, "daemon_gone")
 
 #define DP_SEVERITIES(X)                                                                           \
 	X(NOTICE, "notice")                                                                        \
