@@ -28,7 +28,7 @@ struct stop {
 	uint64_t peeked_ns;        /* its socket was to be looked at */
 	uint32_t command_pid;      /* a command of exactly this dataflow … */
 	uint64_t command_began_ns; /* … was seen starting */
-	uint32_t interrupts; /* SIGINT to its daemon: the second one is the daemon's end */
+	uint32_t interrupts;       /* SIGINT to its daemon: the second one is the daemon's end */
 	uint64_t term_ns;          /* the daemon's SIGTERM: the grace was over; 0 not yet */
 };
 

@@ -196,7 +196,7 @@ static void measure(const struct stop *s, bool grace_kill, uint32_t by, uint64_t
 		ret->killed_after_ns = t - s->at_ns;
 	} else if (s->seen && !by && s->reason == DP_STOP_STOP) {
 		ret->cleanup_ns = t > from ? t - from : 1;
-		ret->margin_ns = (int64_t)(s->deadline_ns - t);
+		ret->margin_ns = s->deadline_ns ? (int64_t)(s->deadline_ns - t) : DP_SNULL;
 	}
 }
 

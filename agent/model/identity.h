@@ -22,8 +22,8 @@ struct identity {
 	struct dp_rec_node facts;
 	struct dp_rec_limits limits;
 	bool limits_known;     /* recordings up to 0.1.0 do not tell them */
-	uint64_t orphaned_ns; /* its daemon has ended; 0 not */
-	uint32_t orphaned_by; /* wait status of the daemon */
+	uint64_t orphaned_ns;  /* its daemon has ended; 0 not */
+	uint32_t orphaned_by;  /* wait status of the daemon */
 	struct dp_grace grace; /* what its daemon gives by default */
 	uint8_t grace_source;  /* how that is known: enum dp_deadline_source */
 };

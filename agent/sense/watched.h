@@ -39,7 +39,7 @@ struct target {
 	uint8_t dora_source;         /* enum dp_dora_source, of facts.dora */
 	uint8_t foreign;             /* its dora package is no distribution of dora-rs */
 	struct dp_rec_limits limits; /* as last told */
-	uint32_t marked_daemon; /* the kernel tells of signals to this one */
+	uint32_t marked_daemon;      /* the kernel tells of signals to this one */
 	uint64_t conns[CONNS_MAX];
 	unsigned int conn_count;
 	/* sampler */
