@@ -68,6 +68,7 @@ void stop_begin(struct stop *s, const struct identity *id, const struct dp_rec_c
 	s->grace_ns = g.ns;
 	s->source = g.source;
 	s->forced |= c && c->force;
+	s->commanded = g.source == DP_DEADLINE_COMMAND;
 	s->term_first = id->grace.first_signal == SIGTERM;
 	set_deadline(s, id);
 	if (why == DP_STOP_SIGTERM) {

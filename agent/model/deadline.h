@@ -13,6 +13,7 @@ struct stop {
 	bool inputs_closed; /* told that all its inputs have closed */
 	bool outputs_done;  /* it has closed its outputs */
 	bool forced;        /* asked for with --force: no grace at all */
+	bool commanded;     /* a command is known that asked for another grace than the default */
 	bool term_first;    /* the ladder begins with SIGTERM, SIGKILL after half as long again */
 	uint8_t reason;     /* enum dp_stop_reason */
 	uint8_t source;     /* of the deadline: enum dp_deadline_source */

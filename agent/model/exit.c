@@ -57,7 +57,7 @@ static bool is_forced(const struct death *d)
 	if (n->stop.forced || commands_find(&d->env->commands, &n->id, d->t_ns, true))
 		return true;
 	return d->by == SIGKILL && n->id.grace.first_signal == SIGTERM &&
-	       n->id.grace_source == DP_DEADLINE_VERSION && !n->stop.term_ns &&
+	       n->id.grace_source != DP_DEADLINE_ASSUMED && !n->stop.term_ns &&
 	       !ignores(&n->id, SIGTERM) && n->guard.lost_ns <= n->stop.at_ns;
 }
 

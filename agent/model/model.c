@@ -5,6 +5,7 @@
 #include "model/daemon.h"
 #include "model/exit.h"
 #include "model/guard.h"
+#include "model/habits.h"
 #include "model/losses.h"
 #include "model/outlook.h"
 #include "model/stop.h"
@@ -29,6 +30,7 @@ struct dp_model {
 	bool started, ended;
 	struct table table;
 	struct ledger ledger;
+	struct habits habits;
 };
 
 struct dp_model *dp_model_new(const struct dp_model_sink *sink)
@@ -179,6 +181,7 @@ static void node_facts(struct dp_model *m, const struct dp_record *r)
 	changed = is_worth_announcing(&n->id.facts, facts);
 	n->id.facts = *facts;
 	identity_judge(&n->id);
+	habits_apply(&m->habits, &n->id);
 	n->edge.refused = !facts->edge_possible;
 	/* A node that has just started has not imported dora yet: its line can wait a little. */
 	if (!n->id.announced && facts->is_dora && facts->is_python && !facts->dora[0] &&
@@ -200,6 +203,7 @@ static void node_limits(struct dp_model *m, const struct dp_record *r)
 	n->id.limits = r->u.limits;
 	n->id.limits_known = true;
 	identity_judge(&n->id);
+	habits_apply(&m->habits, &n->id);
 }
 
 static void node_gone(struct dp_model *m, struct node *n, uint64_t t_ns)
@@ -341,6 +345,7 @@ static void signal_record(struct dp_model *m, struct node *n, const struct dp_re
 	signals_record(&n->signals, &m->env, &n->id, r);
 	if (ends_it) {
 		witness_look_back(&m->env, n, true, r->h.t_ns);
+		habits_note(&m->habits, &m->table, n, ends_it, r->h.t_ns);
 		stop_signal(&n->stop, &m->env, &n->id, ends_it, r->h.t_ns);
 	}
 }

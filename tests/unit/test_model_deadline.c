@@ -702,6 +702,171 @@ static void test_what_old_recordings_have_of_commands(void **state)
 	table_free(t);
 }
 
+/*
+ * What a daemon did once is what is expected the next time: by the version, or by nothing at all. A
+ * grace that was asked for shows no default, nor does one node of 1.x that is stopped alone.
+ */
+static void test_a_daemon_is_learned(void **state)
+{
+	static const struct {
+		const char *dora;
+		bool commanded, together;
+		uint32_t signal;
+		double after, deadline;
+		enum dp_deadline_source source;
+	} rows[] = {
+		{"", false, true, SIGTERM, 4000, 4000, DP_DEADLINE_LEARNED},
+		{"", false, true, SIGTERM, 10000, 10000, DP_DEADLINE_LEARNED},
+		{"", false, true, SIGKILL, 15000, 15000, DP_DEADLINE_LEARNED},
+		{"0.3.12", false, false, SIGTERM, 10000, 10000, DP_DEADLINE_LEARNED},
+		{"0.5.0", false, false, SIGTERM, 10050, 10000, DP_DEADLINE_VERSION},
+		{"0.5.0", false, false, SIGKILL, 3000, 10000, DP_DEADLINE_VERSION},
+		{"0.5.0", true, false, SIGTERM, 3000, 10000, DP_DEADLINE_VERSION},
+		{"1.1.0", false, false, SIGTERM, 5000, 10000, DP_DEADLINE_VERSION},
+		{"1.1.0", false, true, SIGTERM, 5000, 5000, DP_DEADLINE_LEARNED},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct life l = {.name = "learned", .dora = rows[i].dora};
+		struct table *t = born(&l);
+		struct dp_record r;
+		const struct said *s;
+
+		if (rows[i].together) {
+			node_of(t, 0, PID + 1, "lidar", rows[i].dora);
+			r = record(DP_REC_WIRE_EVENT, 1010, PID + 1, PID + 1);
+			r.u.wire.kind = DP_WIRE_STOP;
+			feed(t, &r);
+		}
+		if (rows[i].commanded)
+			live(t, &(struct step){.ms = 900, .what = COMMAND, .grace_ms = 3000});
+		live(t, &(struct step)STOP_AT(1000));
+		live(t, &(struct step)SENT(1000 + rows[i].after, rows[i].signal, DAEMON));
+		live(t, &(struct step)KILLED(1001 + rows[i].after, rows[i].signal));
+		/* The next life, of the same daemon, long after. */
+		node_of(t, 60000, PID + 2, "cam", rows[i].dora);
+		r = record(DP_REC_WIRE_EVENT, 70000, PID + 2, PID + 2);
+		r.u.wire.kind = DP_WIRE_STOP;
+		feed(t, &r);
+		s = said(t, DP_FIND_STOP, count_said(t, DP_FIND_STOP) - 1);
+		if (s->f.u.stop.deadline_ns != AT(70000 + rows[i].deadline) ||
+		    s->f.u.stop.deadline_source != rows[i].source)
+			fail_msg("row %zu: %.0f ms, %s", i,
+				 ((double)s->f.u.stop.deadline_ns - (double)s->f.t_ns) / 1e6,
+				 dp_deadline_source_name(s->f.u.stop.deadline_source));
+		table_free(t);
+	}
+}
+
+static void daemon_event(struct table *t, double ms, uint32_t interrupt, int32_t status)
+{
+	struct dp_record r =
+		record(interrupt ? DP_REC_SIGNAL : DP_REC_PROC_EXIT, ms, DAEMON, DAEMON);
+
+	if (interrupt) {
+		r.u.signal.kind = DP_SIGNAL_GENERATED;
+		r.u.signal.signal = (uint8_t)interrupt;
+		r.u.signal.sender_pid = USER;
+	} else {
+		r.u.exit.is_process = 1;
+		r.u.exit.status = status;
+	}
+	feed(t, &r);
+}
+
+static const struct dp_warning_finding *daemon_gone(const struct table *t)
+{
+	for (unsigned int i = 0; i < count_said(t, DP_FIND_WARNING); i++) {
+		const struct said *s = said(t, DP_FIND_WARNING, i);
+
+		if (s->f.u.warning.kind == DP_WARN_DAEMON_GONE)
+			return &s->f.u.warning;
+	}
+	return NULL;
+}
+
+/* The orphan guard of 1.x, a node that lives on, one that is as quick as its daemon, a suicide. */
+static void test_the_daemon_goes(void **state)
+{
+	static const struct {
+		const char *dora;
+		uint32_t guarded, killer;
+		double gone, ends;
+		bool said;
+		enum dp_exit_reason reason;
+	} rows[] = {
+		{"1.1.0", DAEMON, PID, 2000, 2150, false, DP_EXIT_ORPHAN},
+		{"1.1.0", DAEMON, PID, 2000, 2450, true, DP_EXIT_ORPHAN},
+		{"1.1.0", DAEMON, PID, 0, 2450, false, DP_EXIT_SIGNAL}, /* its daemon lives */
+		{"0.5.0", 0, PID, 2000, 9000, true, DP_EXIT_SIGNAL},    /* no guard */
+		{"0.5.0", 0, USER, 2000, 9000, true, DP_EXIT_SIGNAL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct life l = {.name = "orphan",
+				 .dora = rows[i].dora,
+				 .limits = {.run_parent_pid = rows[i].guarded, .connected = 1}};
+		struct table *t = born(&l);
+		const struct dp_exit_finding *x;
+
+		t->ticked_ms = 1900;
+		if (rows[i].gone > 0)
+			daemon_event(t, rows[i].gone, 0, SIGKILL);
+		ticks_until(t, rows[i].ends - 5);
+		live(t, &(struct step)SENT(rows[i].ends, SIGKILL, rows[i].killer));
+		live(t, &(struct step)KILLED(rows[i].ends + 1, SIGKILL));
+		x = &said(t, DP_FIND_EXIT, 0)->f.u.exit;
+		if (x->reason != rows[i].reason || x->grace_kill ||
+		    !!daemon_gone(t) != rows[i].said)
+			fail_msg("row %zu: %s, said %d", i, dp_exit_reason_name(x->reason),
+				 daemon_gone(t) != NULL);
+		table_free(t);
+	}
+}
+
+/* Nobody enforces the deadline of a Stop whose daemon has gone. */
+static void test_no_deadline_without_a_daemon(void **state)
+{
+	struct life l = {.name = "gone", .dora = "0.5.0"};
+	struct table *t = born(&l);
+
+	(void)state;
+	live(t, &(struct step)STOP_AT(1000));
+	t->ticked_ms = 1000;
+	ticks_until(t, 2000);
+	daemon_event(t, 2000, 0, 0);
+	ticks_until(t, 30000);
+	assert_non_null(daemon_gone(t));
+	assert_int_equal(daemon_gone(t)->deadline_ns, DP_NULL);
+	for (unsigned int i = 0; i < count_said(t, DP_FIND_WARNING); i++)
+		if (said(t, DP_FIND_WARNING, i)->f.u.warning.kind == DP_WARN_DEADLINE)
+			assert_true(said(t, DP_FIND_WARNING, i)->f.t_ns < AT(4000));
+	live(t, &(struct step)EXITS(31000, 0));
+	assert_false(said(t, DP_FIND_EXIT, 0)->f.u.exit.grace_kill);
+	table_free(t);
+}
+
+/* The second Ctrl-C of `dora run` up to 0.3.13 kills what is left: no grace was given. */
+static void test_second_interrupt(void **state)
+{
+	for (int presses = 1; presses <= 2; presses++) {
+		struct life l = {.name = "Ctrl-C", .dora = "0.3.12"};
+		struct table *t = born(&l);
+
+		for (int i = 0; i < presses; i++)
+			daemon_event(t, 990 + 1000 * i, SIGINT, 0);
+		live(t, &(struct step)STOP_AT(1000));
+		live(t, &(struct step)SENT(2000, SIGKILL, DAEMON));
+		live(t, &(struct step)KILLED(2001, SIGKILL));
+		assert_int_equal(said(t, DP_FIND_EXIT, 0)->f.u.exit.reason,
+				 presses == 2 ? DP_EXIT_SIGNAL : DP_EXIT_GRACE_KILL);
+		table_free(t);
+	}
+	(void)state;
+}
+
 static const struct said *deadline_warning(const struct table *t, unsigned int i)
 {
 	for (unsigned int j = 0; j < count_said(t, DP_FIND_WARNING); j++) {
@@ -771,6 +936,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lives),
 		cmocka_unit_test(test_what_old_recordings_have_of_commands),
+		cmocka_unit_test(test_a_daemon_is_learned),
+		cmocka_unit_test(test_the_daemon_goes),
+		cmocka_unit_test(test_no_deadline_without_a_daemon),
+		cmocka_unit_test(test_second_interrupt),
 		cmocka_unit_test(test_watchdog_is_warned_of),
 		cmocka_unit_test(test_stop_ends_the_watchdog),
 	};
