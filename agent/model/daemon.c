@@ -5,6 +5,7 @@
 #include "base/sentence.h"
 #include "base/signals.h"
 #include "model/warn.h"
+#include "model/witness.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@ void daemon_record(struct table *t, const struct dp_record *r)
 	bool interrupt = r->h.type == DP_REC_SIGNAL && r->u.signal.signal == SIGINT &&
 			 r->u.signal.kind == DP_SIGNAL_GENERATED && r->u.signal.result == 0;
 
+	witness_signal(t, r);
 	if (!r->h.pid || (!end && !interrupt))
 		return;
 	for (uint32_t i = 0; i < t->count; i++) {

@@ -36,10 +36,11 @@ static bool shows_default(const struct stop *s)
 	       !s->forced && !s->commanded;
 }
 
-void habits_apply(const struct habits *h, struct identity *id)
+void habits_judge(const struct habits *h, struct identity *id)
 {
 	uint32_t have = h->count < HABITS_MAX ? h->count : HABITS_MAX;
 
+	identity_judge(id);
 	for (uint32_t i = 1; i <= have; i++) {
 		uint32_t at = (h->count - i) % HABITS_MAX;
 
@@ -71,5 +72,5 @@ void habits_note(struct habits *h, struct table *t, const struct node *n, uint32
 	h->at[slot].grace = (struct dp_grace){.deadline_ns = took, .first_signal = signal};
 	h->count++;
 	for (uint32_t i = 0; i < t->count; i++)
-		habits_apply(h, &t->nodes[i].id);
+		habits_judge(h, &t->nodes[i].id);
 }

@@ -21,7 +21,7 @@ struct habits {
 /* The daemon has sent the node SIGTERM or SIGKILL: noted where that shows its default. */
 void habits_note(struct habits *h, struct table *t, const struct node *n, uint32_t signal,
 		 uint64_t t_ns);
-/* Takes what is known of the node's daemon for its grace. */
-void habits_apply(const struct habits *h, struct identity *id);
+/* Takes the grace of the node's daemon: as it was seen, else by its version. */
+void habits_judge(const struct habits *h, struct identity *id);
 
 #endif

@@ -2,6 +2,8 @@
 /* Who a watched process is; see identity.h. */
 #include "model/identity.h"
 
+#include <string.h>
+
 void identity_judge(struct identity *id)
 {
 	/* A fork's number says nothing: 0.3.14 of one sends SIGTERM after 10 s, as 0.4 does. */
@@ -9,6 +11,14 @@ void identity_judge(struct identity *id)
 
 	dp_grace_of(assumed ? "" : id->facts.dora, &id->grace);
 	id->grace_source = assumed ? DP_DEADLINE_ASSUMED : DP_DEADLINE_VERSION;
+}
+
+bool identity_is_news(const struct dp_rec_node *a, const struct dp_rec_node *b)
+{
+	return strcmp(a->dora, b->dora) != 0 || strcmp(a->node, b->node) != 0 ||
+	       strcmp(a->reason, b->reason) != 0 || strcmp(a->python, b->python) != 0 ||
+	       a->transport != b->transport || a->gil_observable != b->gil_observable ||
+	       a->tokens_observable != b->tokens_observable || a->gil_count != b->gil_count;
 }
 
 bool identity_tokens_countable(const struct identity *id)

@@ -145,15 +145,6 @@ static struct node *node_add(struct dp_model *m, uint32_t pid, uint64_t t_ns)
 	return n;
 }
 
-/* Is what has changed worth a line? Signal masks are not: they change with every new handler. */
-static bool is_worth_announcing(const struct dp_rec_node *a, const struct dp_rec_node *b)
-{
-	return strcmp(a->dora, b->dora) != 0 || strcmp(a->node, b->node) != 0 ||
-	       strcmp(a->reason, b->reason) != 0 || strcmp(a->python, b->python) != 0 ||
-	       a->transport != b->transport || a->gil_observable != b->gil_observable ||
-	       a->tokens_observable != b->tokens_observable || a->gil_count != b->gil_count;
-}
-
 /*
  * The agent looks at a process once a second, and may do so when it has ended and its exit is not
  * drained yet: then its facts come after its exit. It is no new process. One that runs another
@@ -178,10 +169,9 @@ static void node_facts(struct dp_model *m, const struct dp_record *r)
 		n = node_add(m, r->h.pid, r->h.t_ns);
 	if (!n)
 		return;
-	changed = is_worth_announcing(&n->id.facts, facts);
+	changed = identity_is_news(&n->id.facts, facts);
 	n->id.facts = *facts;
-	identity_judge(&n->id);
-	habits_apply(&m->habits, &n->id);
+	habits_judge(&m->habits, &n->id);
 	n->edge.refused = !facts->edge_possible;
 	/* A node that has just started has not imported dora yet: its line can wait a little. */
 	if (!n->id.announced && facts->is_dora && facts->is_python && !facts->dora[0] &&
@@ -202,8 +192,7 @@ static void node_limits(struct dp_model *m, const struct dp_record *r)
 		return;
 	n->id.limits = r->u.limits;
 	n->id.limits_known = true;
-	identity_judge(&n->id);
-	habits_apply(&m->habits, &n->id);
+	habits_judge(&m->habits, &n->id);
 }
 
 static void node_gone(struct dp_model *m, struct node *n, uint64_t t_ns)
@@ -233,6 +222,16 @@ static void node_exit(struct dp_model *m, struct node *n, const struct dp_record
 	node_gone(m, n, t);
 }
 
+static void process_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
+{
+	struct timeline_of p = timeline_of(m, n);
+
+	if (r->u.exit.is_process)
+		node_exit(m, n, r);
+	else
+		timeline_thread_exit(&p, r->h.tid, r->h.t_ns);
+}
+
 static void tick_timeline(struct dp_model *m, struct node *n)
 {
 	struct timeline_of p = timeline_of(m, n);
@@ -250,6 +249,8 @@ static void tick_activity(struct dp_model *m, struct node *n)
 	if ((d && m->env.now - d->delivered_ns >= ACTIVITY_AFTER_NS) ||
 	    (n->stop.seen && !n->stop.outputs_done) || outlook_is_silent(&m->env, n))
 		activity_ask(&n->activity, &m->env, &n->id);
+	if (n->id.facts.is_dora)
+		progress_ask(&n->progress, &m->env, &n->id, &n->stop);
 }
 
 static void tick_guard(struct dp_model *m, struct node *n)
@@ -328,6 +329,7 @@ static void gil_record(struct dp_model *m, struct node *n, const struct dp_recor
 static void stack(struct node *n, const struct dp_record *r)
 {
 	timeline_stack(&n->timeline, r);
+	progress_stack(&n->progress, &n->stop, node_consumer(n), n->account.took_ns, r);
 	activity_stack(&n->activity, &n->timeline.gils[0].cur, node_consumer(n),
 		       n->streams.events_dropped_ns != 0, r);
 }
@@ -350,16 +352,18 @@ static void signal_record(struct dp_model *m, struct node *n, const struct dp_re
 	}
 }
 
-static void thread_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
+static void frame(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
-	struct timeline_of p = timeline_of(m, n);
-
-	timeline_thread_exit(&p, r->h.tid, r->h.t_ns);
+	streams_wire(&n->streams, r);
+	stop_wire(&n->stop, &m->env, &n->id, r);
+	if (r->u.wire.kind == DP_WIRE_STOP)
+		witness_frame(&m->env, &m->table, n, r->h.t_ns);
 }
 
 /* A record about a process that is watched. */
 static void node_record(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
+	watchdog_record(&n->watchdog, r);
 	switch ((enum dp_record_type)r->h.type) {
 	case DP_REC_GIL_LOOK:
 	case DP_REC_GIL_WAIT_BEGIN:
@@ -377,7 +381,6 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 	case DP_REC_TOKEN_DELIVERED:
 	case DP_REC_TOKEN_REPORTED:
 	case DP_REC_TOKEN_RETURNED:
-		watchdog_wire(&n->watchdog, r);
 		if (r->h.type == DP_REC_TOKEN_DELIVERED)
 			streams_delivered(&n->streams, r);
 		token(m, n, r);
@@ -387,11 +390,7 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		break;
 	case DP_REC_WIRE_EVENT:
 	case DP_REC_WIRE_REQUEST:
-		streams_wire(&n->streams, r);
-		watchdog_wire(&n->watchdog, r);
-		stop_wire(&n->stop, &m->env, &n->id, r);
-		if (r->u.wire.kind == DP_WIRE_STOP)
-			witness_frame(&m->env, &m->table, n, r->h.t_ns);
+		frame(m, n, r);
 		break;
 	case DP_REC_CONN_OPENED:
 		streams_opened(&n->streams, r);
@@ -407,10 +406,7 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		guard_answer(&m->env, n, r);
 		break;
 	case DP_REC_PROC_EXIT:
-		if (r->u.exit.is_process)
-			node_exit(m, n, r);
-		else
-			thread_exit(m, n, r);
+		process_exit(m, n, r);
 		break;
 	case DP_REC_PROC_EXEC: /* the same pid, another program: what was known has ended */
 	case DP_REC_NODE_GONE:
@@ -432,8 +428,6 @@ static void process_record(struct dp_model *m, const struct dp_record *r)
 		node_record(m, n, r);
 	else
 		daemon_record(&m->table, r);
-	if (!n && r->h.type == DP_REC_SIGNAL)
-		witness_signal(&m->table, r);
 }
 
 /* What `start` says is all in before anything else. */
@@ -442,12 +436,6 @@ static bool is_preamble(const struct dp_record *r)
 	return r->h.type == DP_REC_SESSION || r->h.type == DP_REC_OPTIONS ||
 	       r->h.type == DP_REC_WALL_CLOCK ||
 	       (r->h.type == DP_REC_SOURCE_STATE && r->h.pid == 0);
-}
-
-static void options(struct dp_model *m, const struct dp_record *r)
-{
-	m->env.options = r->u.options;
-	dp_policy_configure(&m->policy, &m->env.options);
 }
 
 void dp_model_feed(struct dp_model *m, const struct dp_record *r)
@@ -464,7 +452,8 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 		m->session = r->u.session;
 		break;
 	case DP_REC_OPTIONS:
-		options(m, r);
+		m->env.options = r->u.options;
+		dp_policy_configure(&m->policy, &m->env.options);
 		break;
 	case DP_REC_WALL_CLOCK:
 		m->env.wall_offset_ns = r->u.wall_clock.offset_ns;

@@ -7,7 +7,7 @@
 /* DORA_FINISH_DRAIN_GRACE_SECS of dora 1.x, when nobody has set it. */
 #define FINISH_NS (120 * SEC)
 
-void watchdog_wire(struct watchdog *w, const struct dp_record *r)
+void watchdog_record(struct watchdog *w, const struct dp_record *r)
 {
 	switch (r->h.type) {
 	case DP_REC_WIRE_REQUEST:

@@ -22,7 +22,7 @@ struct watchdog_deadline {
 };
 
 /* A frame or a token's record of the node. */
-void watchdog_wire(struct watchdog *w, const struct dp_record *r);
+void watchdog_record(struct watchdog *w, const struct dp_record *r);
 /* The one that is due first. */
 struct watchdog_deadline watchdog_due(const struct watchdog *w, const struct stop *s,
 				      const struct identity *id);
