@@ -145,31 +145,21 @@ static struct node *node_add(struct dp_model *m, uint32_t pid, uint64_t t_ns)
 	return n;
 }
 
-/*
- * The agent looks at a process once a second, and may do so when it has ended and its exit is not
- * drained yet: then its facts come after its exit. It is no new process. One that runs another
- * program by exec has the same start time, and has not exited.
- */
-static bool is_of_the_dead(struct dp_model *m, const struct dp_record *r)
-{
-	const struct node *n = table_find_gone(&m->table, r->h.pid);
-
-	return n && n->id.exited && n->id.facts.start_time == r->u.node.start_time;
-}
-
-static void node_facts(struct dp_model *m, const struct dp_record *r)
+/* Whom facts or limits are about, from now on where they are the first; NULL nobody. */
+static struct node *node_told(struct dp_model *m, const struct dp_record *r)
 {
 	struct node *n = table_find(&m->table, r->h.pid);
-	const struct dp_rec_node *facts = &r->u.node;
-	bool changed;
 
-	if (!n && is_of_the_dead(m, r))
-		return;
-	if (!n)
-		n = node_add(m, r->h.pid, r->h.t_ns);
-	if (!n)
-		return;
-	changed = identity_is_news(&n->id.facts, facts);
+	if (n || table_is_of_the_dead(&m->table, r))
+		return n;
+	return node_add(m, r->h.pid, r->h.t_ns);
+}
+
+static void node_facts(struct dp_model *m, struct node *n, const struct dp_record *r)
+{
+	const struct dp_rec_node *facts = &r->u.node;
+	bool changed = identity_is_news(&n->id.facts, facts);
+
 	n->id.facts = *facts;
 	habits_judge(&m->habits, &n->id);
 	n->edge.refused = !facts->edge_possible;
@@ -181,18 +171,18 @@ static void node_facts(struct dp_model *m, const struct dp_record *r)
 		say_node(&m->env, &n->id, r->h.t_ns);
 }
 
-/* Comes before the first facts, so that the node's line has it. */
-static void node_limits(struct dp_model *m, const struct dp_record *r)
+/* Limits come before the first facts, so that the node's line has them. */
+static void node_news(struct dp_model *m, const struct dp_record *r)
 {
-	struct node *n = table_find(&m->table, r->h.pid);
+	struct node *n = node_told(m, r);
 
-	if (!n)
-		n = node_add(m, r->h.pid, r->h.t_ns);
-	if (!n)
-		return;
-	n->id.limits = r->u.limits;
-	n->id.limits_known = true;
-	habits_judge(&m->habits, &n->id);
+	if (n && r->h.type == DP_REC_NODE_FACTS) {
+		node_facts(m, n, r);
+	} else if (n) {
+		n->id.limits = r->u.limits;
+		n->id.limits_known = true;
+		habits_judge(&m->habits, &n->id);
+	}
 }
 
 static void node_gone(struct dp_model *m, struct node *n, uint64_t t_ns)
@@ -462,10 +452,8 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 		tick(m);
 		break;
 	case DP_REC_NODE_FACTS:
-		node_facts(m, r);
-		break;
 	case DP_REC_NODE_LIMITS:
-		node_limits(m, r);
+		node_news(m, r);
 		break;
 	case DP_REC_SOURCE_STATE:
 		source_state(m, r);
