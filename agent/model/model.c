@@ -13,6 +13,7 @@
 #include "model/table.h"
 #include "model/timeline.h"
 #include "model/tokens.h"
+#include "model/usage.h"
 #include "model/warn.h"
 #include "model/witness.h"
 
@@ -158,7 +159,7 @@ static struct node *node_told(struct dp_model *m, const struct dp_record *r)
 static void node_facts(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
 	const struct dp_rec_node *facts = &r->u.node;
-	bool changed = identity_is_news(&n->id.facts, facts);
+	bool changed = identity_differs(&n->id, facts);
 
 	n->id.facts = *facts;
 	habits_judge(&m->habits, &n->id);
@@ -190,18 +191,23 @@ static void node_gone(struct dp_model *m, struct node *n, uint64_t t_ns)
 	struct timeline_of p = timeline_of(m, n);
 
 	timeline_end(&p, t_ns, false);
+	usage_end(&m->env, n, t_ns);
 	warn_node_gone(&m->env, n, t_ns);
 	tokens_node_gone(&m->ledger, &m->env, n, t_ns);
 	n->id.gone = true;
 	n->id.gone_ns = t_ns;
 }
 
-/* What ends with the process ends first: its share belongs to the exit. */
+/* Of a thread, or of all: what ends with the process ends first, its share belongs to the exit. */
 static void node_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
 	struct timeline_of p = timeline_of(m, n);
 	uint64_t t = r->h.t_ns;
 
+	if (!r->u.exit.is_process) {
+		timeline_thread_exit(&p, r->h.tid, t);
+		return;
+	}
 	n->id.exited = true;
 	signals_exit(&n->signals, &m->env, &n->id, r->u.exit.status & 0x7f, t);
 	timeline_end(&p, t, false);
@@ -210,16 +216,6 @@ static void node_exit(struct dp_model *m, struct node *n, const struct dp_record
 	exit_record(&m->env, n, node_tokens_known(n) ? tokens_abandoned(&m->ledger, n) : DP_NULL,
 		    r);
 	node_gone(m, n, t);
-}
-
-static void process_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
-{
-	struct timeline_of p = timeline_of(m, n);
-
-	if (r->u.exit.is_process)
-		node_exit(m, n, r);
-	else
-		timeline_thread_exit(&p, r->h.tid, r->h.t_ns);
 }
 
 static void tick_timeline(struct dp_model *m, struct node *n)
@@ -269,6 +265,7 @@ static void tick(struct dp_model *m)
 		tick_activity(m, n);
 		witness_tick(&m->env, &m->table, n);
 		warn_tick(&m->env, n);
+		usage_tick(&m->env, n);
 		tick_guard(m, n);
 	}
 	for (uint32_t i = 0; m->losses.records && i < m->table.count; i++)
@@ -290,6 +287,9 @@ static void end(struct dp_model *m)
 	for (uint32_t i = 0; i < m->table.count; i++)
 		tokens_end_pending(&m->ledger, &m->table.nodes[i], m->env.now);
 	tokens_end(&m->ledger, &m->env, m->env.now);
+	for (uint32_t i = 0; i < m->table.count; i++)
+		if (!m->table.nodes[i].id.gone)
+			usage_end(&m->env, &m->table.nodes[i], m->env.now);
 	say_losses(m, true);
 	m->ended = true;
 	summary_say(&m->env, &m->table, m->records, m->losses.records);
@@ -314,6 +314,7 @@ static void gil_record(struct dp_model *m, struct node *n, const struct dp_recor
 	if (r->h.type == DP_REC_GIL_LOOK && r->u.look.gil == 0)
 		edge_look(&n->edge, &r->u.look);
 	timeline_record(&p, r);
+	usage_gil(n, r);
 }
 
 static void stack(struct node *n, const struct dp_record *r)
@@ -322,12 +323,23 @@ static void stack(struct node *n, const struct dp_record *r)
 	progress_stack(&n->progress, &n->stop, node_consumer(n), n->account.took_ns, r);
 	activity_stack(&n->activity, &n->timeline.gils[0].cur, node_consumer(n),
 		       n->streams.events_dropped_ns != 0, r);
+	usage_stack(n, r);
 }
 
 static void token(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
+	if (r->h.type == DP_REC_TOKEN_DELIVERED)
+		streams_delivered(&n->streams, r);
 	if (tokens_record(&m->ledger, &m->env, n, r) < 0)
 		lose(m, n->id.pid, DP_LOSS_TOKEN_LIMIT, 1, r->h.t_ns);
+}
+
+static void wire(struct dp_model *m, struct node *n, const struct dp_record *r)
+{
+	streams_wire(&n->streams, r);
+	stop_wire(&n->stop, &m->env, &n->id, r);
+	if (r->u.wire.kind == DP_WIRE_STOP)
+		witness_frame(&m->env, &m->table, n, r->h.t_ns);
 }
 
 static void signal_record(struct dp_model *m, struct node *n, const struct dp_record *r)
@@ -340,14 +352,6 @@ static void signal_record(struct dp_model *m, struct node *n, const struct dp_re
 		habits_note(&m->habits, &m->table, n, ends_it, r->h.t_ns);
 		stop_signal(&n->stop, &m->env, &n->id, ends_it, r->h.t_ns);
 	}
-}
-
-static void frame(struct dp_model *m, struct node *n, const struct dp_record *r)
-{
-	streams_wire(&n->streams, r);
-	stop_wire(&n->stop, &m->env, &n->id, r);
-	if (r->u.wire.kind == DP_WIRE_STOP)
-		witness_frame(&m->env, &m->table, n, r->h.t_ns);
 }
 
 /* A record about a process that is watched. */
@@ -367,12 +371,13 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 	case DP_REC_STACK:
 		stack(n, r);
 		break;
+	case DP_REC_SHARE:
+		usage_stretch(&m->env, n, r);
+		break;
 	case DP_REC_TOKEN_SENT:
 	case DP_REC_TOKEN_DELIVERED:
 	case DP_REC_TOKEN_REPORTED:
 	case DP_REC_TOKEN_RETURNED:
-		if (r->h.type == DP_REC_TOKEN_DELIVERED)
-			streams_delivered(&n->streams, r);
 		token(m, n, r);
 		break;
 	case DP_REC_REGION:
@@ -380,7 +385,7 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		break;
 	case DP_REC_WIRE_EVENT:
 	case DP_REC_WIRE_REQUEST:
-		frame(m, n, r);
+		wire(m, n, r);
 		break;
 	case DP_REC_CONN_OPENED:
 		streams_opened(&n->streams, r);
@@ -396,7 +401,7 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		guard_answer(&m->env, n, r);
 		break;
 	case DP_REC_PROC_EXIT:
-		process_exit(m, n, r);
+		node_exit(m, n, r);
 		break;
 	case DP_REC_PROC_EXEC: /* the same pid, another program: what was known has ended */
 	case DP_REC_NODE_GONE:

@@ -44,6 +44,7 @@
 	X(END, none)                                                                               \
 	X(DORA_COMMAND, command)                                                                   \
 	X(STOP_WITNESS, witness)                                                                   \
+	X(SHARE, share)                                                                            \
 	X(NODE_LIMITS, limits)
 
 /* X(ENUM, "name"): why something is pending (README, table of causes). */
@@ -68,6 +69,8 @@
 	X(STOP_PENDING, "stop_pending")                                                            \
 	X(DEADLINE, "deadline")                                                                    \
 	X(DEADLOCK, "deadlock")                                                                    \
+	X(GIL_SHARE, "gil_share")                                                                  \
+	X(CONVOY, "convoy")                                                                        \
 	X(DAEMON_GONE, "daemon_gone")
 
 #define DP_SEVERITIES(X)                                                                           \

@@ -184,6 +184,11 @@ struct dp_rec_loss {
 	DP_BODY(loss)
 };
 
+/* What a process' time went to, from from_ns to the time of the header, about a second. */
+struct dp_rec_share {
+	DP_BODY(share)
+};
+
 /* Of a record that is its header alone; GNU C has structs without members. */
 struct dp_rec_none {
 	DP_BODY(none)
