@@ -99,6 +99,9 @@ static uint8_t watchdog_of(const struct death *d)
 
 	if (!by_daemon(d) || d->by != SIGKILL || !due.at_ns || due.ends_as == DP_EXIT_FINISH_KILL)
 		return 0;
+	/* A node that was found silent may have been so for any time. */
+	if (!n->watchdog.request_ns && due.ends_as == DP_EXIT_HEALTH_KILL)
+		return due.ends_as;
 	return n->signals.kill_ns - due.since_ns >= NEARLY(due.at_ns - due.since_ns) ? due.ends_as
 										     : 0;
 }

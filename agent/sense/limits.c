@@ -11,12 +11,14 @@
 static uint64_t started(const struct target *x)
 {
 	long hz = sysconf(_SC_CLK_TCK);
-	uint64_t boot = dp_clock_ns(CLOCK_BOOTTIME), now = dp_now(), since;
+	uint64_t now = dp_now(), boot = dp_clock_ns(CLOCK_BOOTTIME), suspended, since;
 
-	if (hz <= 0 || !x->start_time || boot < now)
+	if (hz <= 0 || !x->start_time || !boot)
 		return 0;
+	/* Of two looks one after the other: BOOTTIME is never behind. */
+	suspended = boot > now ? boot - now : 0;
 	since = x->start_time * (SEC / (uint64_t)hz);
-	return since > boot - now ? since - (boot - now) : 0;
+	return since > suspended ? since - suspended : 0;
 }
 
 void target_emit_limits(struct dp_targets *t, struct target *x)

@@ -103,7 +103,9 @@ def leaves_at_the_deadline(t):
 def health_kill(t):
     """A node that falls silent is warned of, and killed by the health check of its daemon."""
     do, cause = t.rng.choice((("sleep", "blocked"), ("usleep", "gil_native")))
-    flow, probe = stuck(t, do=do, described={"health_check_timeout": 2.0})
+    # Its messages come by zenoh: the timer is what it asks its daemon for.
+    flow, probe = stuck(t, do=do, described={"health_check_timeout": 2.0},
+                        inputs={"tick": {"source": "dora/timer/millis/20", "queue_size": 1}})
     recv = flow.pid("recv")
     end_of(flow, recv, flow.go_ns, 25)
     died = now()
@@ -120,7 +122,7 @@ def health_kill(t):
 @scenario(dora=("1.1.0",))
 def startup_kill(t):
     """A node that does not connect in time is killed by the startup timeout."""
-    flow = t.flow(sender(), receiver(late=LONG, described={"startup_timeout": 3.0}),
+    flow = t.flow(sender(), receiver(late=LONG, described={"startup_timeout": 7.0}),
                   mode="coordinator", wait=False)
     recv = flow.wait_said("recv", "start", 15)[0]["pid"]
     began = now()
@@ -163,7 +165,7 @@ def daemon_is_killed(t):
         t.expect(took < 1.0, f"gone {took:.2f} s after its daemon")
         want = {"reason": "orphan", "killer_pid": recv}
     else:
-        gone = probe.wait("warning", 3, kind="daemon_gone", pid=recv)
+        gone = probe.wait("warning", 3, kind="daemon_gone", pid=recv)[0]
         t.expect(str(daemon.pid) in gone["advice"], gone["advice"])
         t.expect(recv in flow.alive(), "the node lives on")
         for pid in flow.alive():
