@@ -228,17 +228,6 @@ static void tick_timeline(struct dp_model *m, struct node *n)
 		    timeline_is_stuck(&n->timeline));
 }
 
-static void tick_activity(struct dp_model *m, struct node *n)
-{
-	const struct delivery *d = n->account.pending_first;
-
-	if ((d && m->env.now - d->delivered_ns >= ACTIVITY_AFTER_NS) ||
-	    (n->stop.seen && !n->stop.outputs_done) || outlook_is_silent(&m->env, n))
-		activity_ask(&n->activity, &m->env, &n->id);
-	if (n->id.facts.is_dora)
-		progress_ask(&n->progress, &m->env, &n->id, &n->stop);
-}
-
 static void tick_guard(struct dp_model *m, struct node *n)
 {
 	if (!n->id.facts.is_dora)
@@ -262,7 +251,7 @@ static void tick(struct dp_model *m)
 		if (!n->id.announced && m->env.now - n->id.first_ns >= INTRODUCE_NS)
 			say_node(&m->env, &n->id, m->env.now);
 		tick_timeline(m, n);
-		tick_activity(m, n);
+		outlook_look(&m->env, n);
 		witness_tick(&m->env, &m->table, n);
 		warn_tick(&m->env, n);
 		usage_tick(&m->env, n);

@@ -112,11 +112,23 @@ static unsigned int watchdog_gone(const struct env *e, const struct watchdog_dea
 	return e->now >= d->at_ns ? 100 : (unsigned int)(gone * 100 / (d->at_ns - d->since_ns));
 }
 
-bool outlook_is_silent(const struct env *e, const struct node *n)
+/* Before any Stop: silent for so long that a watchdog of dora's may end it? */
+static bool is_silent(const struct env *e, const struct node *n)
 {
 	struct watchdog_deadline d = watchdog_due(&n->watchdog, &n->stop, &n->id);
 
 	return watchdog_gone(e, &d) >= WATCHDOG_LOOK;
+}
+
+void outlook_look(const struct env *e, struct node *n)
+{
+	const struct delivery *d = n->account.pending_first;
+
+	if ((d && e->now - d->delivered_ns >= ACTIVITY_AFTER_NS) ||
+	    (n->stop.seen && !n->stop.outputs_done) || is_silent(e, n))
+		activity_ask(&n->activity, e, &n->id);
+	if (n->id.facts.is_dora)
+		progress_ask(&n->progress, e, &n->id, &n->stop);
 }
 
 static void say_watchdog(const struct env *e, struct node *n, const struct watchdog_deadline *d)
