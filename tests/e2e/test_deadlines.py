@@ -142,7 +142,7 @@ def startup_kill(t):
 @scenario(dora=("1.1.0",), limit=60, default=False)
 def finish_kill(t):
     """All inputs have closed, and the node does not end: dora stops and kills it."""
-    flow = t.flow(sender(only=5, ends=True, wait_go=True), receiver(plan=[{"at": 0.6, "do": "sleep", "for": LONG}],
+    flow = t.flow(sender(only=20, ends=True, wait_go=True), receiver(plan=[{"at": 0.2, "do": "sleep", "for": LONG}],
                                            described={"finish_grace_secs": 2.0}), mode="coordinator")
     probe = t.probe("--token-threshold", "0s")
     flow.go()
