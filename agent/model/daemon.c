@@ -84,5 +84,5 @@ void daemon_tick(const struct env *e, struct node *n)
 	w->raised_ns = e->now;
 	dp_sentence_begin(&s, text, sizeof(text));
 	say_gone(&s, &n->id);
-	warn_tell(e, n, DP_WARN_DAEMON_GONE, e->now, text);
+	warn_say_text(e, n, DP_WARN_DAEMON_GONE, e->now, text);
 }

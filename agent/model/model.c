@@ -7,6 +7,7 @@
 #include "model/guard.h"
 #include "model/habits.h"
 #include "model/losses.h"
+#include "model/memory.h"
 #include "model/outlook.h"
 #include "model/stop.h"
 #include "model/summary.h"
@@ -198,8 +199,8 @@ static void node_gone(struct dp_model *m, struct node *n, uint64_t t_ns)
 	n->id.gone_ns = t_ns;
 }
 
-/* Of a thread, or of all: what ends with the process ends first, its share belongs to the exit. */
-static void node_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
+/* Of a thread or of the process. What ends with that ends first: its share belongs to the exit. */
+static void process_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
 	struct timeline_of p = timeline_of(m, n);
 	uint64_t t = r->h.t_ns;
@@ -213,6 +214,7 @@ static void node_exit(struct dp_model *m, struct node *n, const struct dp_record
 	timeline_end(&p, t, false);
 	tokens_stream_closed(&m->ledger, n, t);
 	witness_look_back(&m->env, n, false, t);
+	usage_end(&m->env, n, t);
 	exit_record(&m->env, n, node_tokens_known(n) ? tokens_abandoned(&m->ledger, n) : DP_NULL,
 		    r);
 	node_gone(m, n, t);
@@ -360,6 +362,9 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 	case DP_REC_STACK:
 		stack(n, r);
 		break;
+	case DP_REC_SHARED_MEMORY:
+		memory_record(&m->env, n, r);
+		break;
 	case DP_REC_SHARE:
 		usage_stretch(&m->env, n, r);
 		break;
@@ -390,7 +395,7 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		guard_answer(&m->env, n, r);
 		break;
 	case DP_REC_PROC_EXIT:
-		node_exit(m, n, r);
+		process_exit(m, n, r);
 		break;
 	case DP_REC_PROC_EXEC: /* the same pid, another program: what was known has ended */
 	case DP_REC_NODE_GONE:

@@ -57,6 +57,11 @@ struct usage {
 	uint32_t convoys, no_convoys; /* stretches in a row with one, without one */
 };
 
+/* The file system of its shared memory, bytes; 0, 0 not known. */
+struct memory {
+	uint64_t total, free;
+};
+
 struct node {
 	struct identity id;
 	struct edge edge;
@@ -71,6 +76,7 @@ struct node {
 	struct outlook outlook;
 	struct guard guard;
 	struct ending ending;
+	struct memory memory;
 	struct shares shares;
 	struct convoy convoy;
 	struct usage usage;

@@ -85,8 +85,8 @@ void warn_say(const struct env *e, struct node *n, enum dp_warning_kind kind, ui
 	say(e, n, kind, t_ns, false, first && first[0] ? both : text);
 }
 
-void warn_tell(const struct env *e, struct node *n, enum dp_warning_kind kind, uint64_t t_ns,
-	       const char *text)
+void warn_say_text(const struct env *e, struct node *n, enum dp_warning_kind kind, uint64_t t_ns,
+		   const char *text)
 {
 	say(e, n, kind, t_ns, false, text);
 }

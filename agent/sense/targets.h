@@ -36,6 +36,8 @@ int dp_targets_scan(struct dp_targets *t);
 
 /* A process has execed, forked or exited; `t_ns` of the event. */
 void dp_targets_exec(struct dp_targets *t, pid_t pid, uint64_t t_ns);
+/* SIGBUS has ended the process at t_ns: tells how full its shared memory is. Before the exit itself. */
+void dp_targets_no_memory(struct dp_targets *t, pid_t pid, uint64_t t_ns);
 void dp_targets_exit(struct dp_targets *t, pid_t pid, uint64_t t_ns);
 
 /* A watched process has connected to its daemon, or a connection has ended. */

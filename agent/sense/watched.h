@@ -53,6 +53,8 @@ struct target {
 	/* sampler */
 	uint32_t last_tid[DP_MAX_GILS];
 	struct share_mark share;
+	uint64_t shm_total, shm_free; /* bytes, at the last look; 0, 0 none */
+	bool shm_low;
 	/* caught signals whose Python handler has not run, a bit each */
 	uint64_t signals;
 	uint32_t signal_tid;
@@ -114,6 +116,11 @@ int target_settle(struct dp_targets *t, struct target *x, uint64_t now);
 
 /* Tells the shares of the stretch that has run, once it is a second long. */
 void target_share(struct dp_targets *t, struct target *x, uint64_t now);
+
+/* ---- memory.c ---------------------------------------------------------------------------------- */
+
+/* Looks at the file system of its shared memory; tells it while there is little left. */
+void target_memory(struct dp_targets *t, struct target *x);
 
 /* ---- discovery.c: who is wanted ---------------------------------------------------------------- */
 

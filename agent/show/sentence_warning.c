@@ -64,6 +64,9 @@ static void put_kind(struct dp_line *l, const struct dp_warning_finding *w)
 	case DP_WARN_CONVOY:
 		dp_line_str(l, "a thread waits for the GIL at each of its calls");
 		break;
+	case DP_WARN_SHM_FULL:
+		dp_line_str(l, "the shared memory is nearly used up");
+		break;
 	case DP_WARN_COUNT:
 	default:
 		dp_line_str(l, "warning of an unknown kind");
@@ -127,6 +130,7 @@ static void put_resolved(struct dp_line *l, const struct dp_warning_finding *w)
 		[DP_WARN_DEADLOCK] = "the threads no longer wait for each other",
 		[DP_WARN_DAEMON_GONE] = "the node without a daemon has ended",
 		[DP_WARN_GIL_SHARE] = "the GIL is no longer held for most of the time",
+		[DP_WARN_SHM_FULL] = "there is shared memory again",
 		[DP_WARN_CONVOY] = "no thread waits for the GIL at each of its calls any more",
 	};
 

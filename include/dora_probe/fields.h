@@ -41,7 +41,8 @@
 	X(loss, struct dp_rec_loss)                                                                \
 	X(witness, struct dp_rec_witness)                                                          \
 	X(none, struct dp_rec_none)                                                                \
-	X(share, struct dp_rec_share)
+	X(share, struct dp_rec_share)                                                              \
+	X(memory, struct dp_rec_memory)
 /* The same for bodies that a kernel program fills; capture.h has their structs. */
 #define DP_KERNEL_BODIES(X)                                                                        \
 	X(wait, struct dp_gil_wait)                                                                \
@@ -246,6 +247,10 @@
 	N(uint32_t, samples_held)                                                                  \
 	N(uint32_t, looks) /* of the agent at the main GIL */                                      \
 	N(uint32_t, looks_held)
+
+#define DP_FIELDS_memory(N, E, T, B, S)                                                            \
+	N(uint64_t, total) /* bytes of the file system at the process' /dev/shm */                 \
+	N(uint64_t, free)
 
 #define DP_FIELDS_wait(N, E, T, B, S)                                                              \
 	N(uint64_t, begin_ns)                                                                      \
@@ -537,25 +542,29 @@
 						  "why, in words") F(ID, uint32_t, attempt, maybe, \
 								     "", "how many times by now")
 
-#define DP_FINDING_exit(F, V, M)                                                                                                                                                            \
-	DP_FINDING_who(F, V, M, never) F(                                                                                                                                                   \
-		CODE, int32_t, code, maybe, "",                                                                                                                                             \
-		"exit code; null when a signal ended it") F(SIGNAL, uint32_t, signal, maybe, "",                                                                                            \
-							    "number of the signal that ended it")                                                                                           \
-		F(ID, uint32_t, killer_pid, maybe, "", "process that sent it") F(                                                                                                           \
-			COUNT, uint64_t, since_stop_ns, maybe, "ns",                                                                                                                        \
-			"time since Stop; null where Stop itself was not seen")                                                                                                             \
-			F(BOOL, uint8_t, grace_kill, never, "",                                                                                                                             \
-			  "its grace period was over: killed by the daemon, or ended after the daemon's SIGTERM")                                                                           \
-				F(CAUSE, int8_t, cause, maybe, "", "why it did not end by itself")                                                                                          \
-					F(SHARE, double, gil_share, maybe, "0 to 1",                                                                                                        \
-					  "of the time from Stop to the exit (or of the grace before a kill whose Stop was not seen), how much of it others or a native call held the GIL") \
-						F(COUNT, uint64_t, tokens_abandoned, maybe, "",                                                                                             \
-						  "drop tokens that it never gave back")                                                                                                    \
-							F(BOOL, uint8_t, saved, never, "",                                                                                                  \
-							  "left in time after a nudge")                                                                                                     \
-								F(EXIT, uint8_t, reason, never,                                                                                             \
-								  "", "how it ended")
+#define DP_FINDING_exit(F, V, M)                                                                                                                                                          \
+	DP_FINDING_who(F, V, M, never) F(                                                                                                                                                 \
+		CODE, int32_t, code, maybe, "",                                                                                                                                           \
+		"exit code; null when a signal ended it") F(SIGNAL, uint32_t, signal, maybe, "",                                                                                          \
+							    "number of the signal that ended it")                                                                                         \
+		F(ID, uint32_t, killer_pid, maybe, "", "process that sent it") F(                                                                                                         \
+			COUNT, uint64_t, since_stop_ns, maybe, "ns",                                                                                                                      \
+			"time since Stop; null where Stop itself was not seen")                                                                                                           \
+			F(BOOL, uint8_t, grace_kill, never, "",                                                                                                                           \
+			  "its grace period was over: killed by the daemon, or ended after the daemon's SIGTERM")                                                                         \
+				F(CAUSE, int8_t, cause, maybe, "", "why it did not end by itself") F(                                                                                     \
+					SHARE, double, gil_share, maybe, "0 to 1",                                                                                                        \
+					"of the time from Stop to the exit (or of the grace before a kill whose Stop was not seen), how much of it others or a native call held the GIL") \
+					F(COUNT, uint64_t, tokens_abandoned, maybe, "",                                                                                                   \
+					  "drop tokens that it never gave back")                                                                                                          \
+						F(BOOL, uint8_t, saved, never, "",                                                                                                        \
+						  "left in time after a nudge") F(EXIT, uint8_t,                                                                                          \
+										  reason, never,                                                                                          \
+										  "",                                                                                                     \
+										  "how it ended")                                                                                         \
+							F(TEXT, const char *, explanation, maybe,                                                                                         \
+							  "",                                                                                                                             \
+							  "what the signal that ended it means, where that is known")
 
 #define DP_FINDING_loss(F, V, M)                                                                   \
 	F(LOSS, uint32_t, reason, never, "", "where something was lost")                           \

@@ -45,6 +45,7 @@
 	X(DORA_COMMAND, command)                                                                   \
 	X(STOP_WITNESS, witness)                                                                   \
 	X(SHARE, share)                                                                            \
+	X(SHARED_MEMORY, memory)                                                                   \
 	X(NODE_LIMITS, limits)
 
 /* X(ENUM, "name"): why something is pending (README, table of causes). */
@@ -71,6 +72,7 @@
 	X(DEADLOCK, "deadlock")                                                                    \
 	X(GIL_SHARE, "gil_share")                                                                  \
 	X(CONVOY, "convoy")                                                                        \
+	X(SHM_FULL, "shm_full")                                                                    \
 	X(DAEMON_GONE, "daemon_gone")
 
 #define DP_SEVERITIES(X)                                                                           \

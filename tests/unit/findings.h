@@ -144,6 +144,7 @@ static inline struct dp_finding finding_full(enum dp_finding_type type)
 						    .killer_pid = 99,
 						    .since_stop_ns = 15 * SEC,
 						    .gil_share = 0.984,
+						    .explanation = "why",
 						    .tokens_abandoned = 57};
 		break;
 	case DP_FIND_LOSS:
