@@ -47,7 +47,11 @@ struct target {
 	uint8_t dora_source;         /* enum dp_dora_source, of facts.dora */
 	uint8_t foreign;             /* its dora package is no distribution of dora-rs */
 	struct dp_rec_limits limits; /* as last told */
-	uint32_t marked_daemon;      /* the kernel tells of signals to this one */
+	struct {
+		uint32_t tid;
+		uint64_t since_ns;
+	} asleep;               /* the last thread that was asked for with dp_asleep_since() */
+	uint32_t marked_daemon; /* the kernel tells of signals to this one */
 	uint64_t conns[CONNS_MAX];
 	unsigned int conn_count;
 	/* sampler */
@@ -104,6 +108,8 @@ void target_add_conn(struct target *x, uint64_t conn);
 void target_is_the_node(struct dp_targets *t, struct target *x);
 /* A process that ran before us: its connections and mapped regions are found in /proc. */
 void target_mark_open(struct dp_targets *t, struct target *x);
+/* Tells of the connections that were found, once more: now the node is known to the model. */
+void target_tell_open(struct dp_targets *t, const struct target *x);
 /* Frees the slot, without a record. */
 void target_drop(struct dp_targets *t, struct target *x);
 /*
@@ -142,6 +148,14 @@ void targets_check_commands(struct dp_targets *t, uint64_t now);
 void target_peek_stop(struct dp_targets *t, struct target *x);
 /* Signals to its daemon are to be seen. */
 void target_mark_daemon(struct dp_targets *t, struct target *x);
+
+/* ---- asleep.c ----------------------------------------------------------------------------------- */
+
+/*
+ * Since when a thread that is asleep sleeps, by the scheduler (CLOCK_MONOTONIC ns); 0 unknown. To be
+ * asked of one that the kernel programs have not seen.
+ */
+uint64_t dp_asleep_since(pid_t pid, pid_t tid);
 
 /* ---- answers.c --------------------------------------------------------------------------------- */
 
