@@ -21,18 +21,12 @@ static bool is_growing(const struct identity *id, const struct dp_rec_node *f)
 	       (id->unproven || !f->implementation[0] || (f->is_python && !f->dora[0]));
 }
 
-void introduce_facts(const struct env *e, struct identity *id, const struct dp_record *r)
+void introduce_facts(const struct env *e, struct identity *id, bool changed, uint64_t t_ns)
 {
-	const struct dp_rec_node *facts = &r->u.node;
-	bool changed = identity_differs(id, facts);
-
-	id->facts = *facts;
-	dp_grace_of(facts->dora, &id->grace);
-	id->grace_source = facts->dora[0] ? DP_DEADLINE_VERSION : DP_DEADLINE_ASSUMED;
-	if (!id->announced && is_growing(id, facts) && !has_waited(id, r->h.t_ns))
+	if (!id->announced && is_growing(id, &id->facts) && !has_waited(id, t_ns))
 		return;
 	if (!id->announced || changed)
-		say_node(e, id, r->h.t_ns);
+		say_node(e, id, t_ns);
 }
 
 void introduce_tick(const struct env *e, struct identity *id)

@@ -2,8 +2,10 @@
 /* Records in, findings and requests out. The only file of the model that knows all of its parts. */
 #include "model/model.h"
 
+#include "model/daemon.h"
 #include "model/exit.h"
 #include "model/guard.h"
+#include "model/habits.h"
 #include "model/introduce.h"
 #include "model/losses.h"
 #include "model/memory.h"
@@ -34,6 +36,7 @@ struct dp_model {
 	struct table table;
 	struct lives lives;
 	struct ledger ledger;
+	struct habits habits;
 };
 
 struct dp_model *dp_model_new(const struct dp_model_sink *sink)
@@ -131,11 +134,9 @@ static void start(struct dp_model *m)
 }
 
 /* A node for a process that is watched from now on; NULL when there is no room, which is a loss. */
-static struct node *node_add(struct dp_model *m, uint32_t pid, const struct dp_rec_node *facts,
+static struct node *node_add(struct dp_model *m, uint32_t pid, const struct entry *of,
 			     uint64_t t_ns)
 {
-	struct entry *of =
-		facts->is_dora ? lives_entry(&m->lives, facts->dataflow, facts->node, t_ns) : NULL;
 	bool reused;
 	struct node *n = table_slot(&m->table, of, m->env.now, &reused);
 
@@ -150,28 +151,44 @@ static struct node *node_add(struct dp_model *m, uint32_t pid, const struct dp_r
 		parting_fold(n);
 	}
 	node_clear(n, pid, t_ns);
-	if (of) {
-		n->id.life = parting_next_life(of, &m->table);
-		n->id.entry = of;
-		of->processes++;
-	}
 	return n;
 }
 
-static void node_facts(struct dp_model *m, const struct dp_record *r)
+/* Whom facts or limits are about, from now on where they are the first; NULL nobody. */
+static struct node *node_told(struct dp_model *m, const struct dp_record *r)
 {
 	struct node *n = table_find(&m->table, r->h.pid);
-	const struct dp_rec_node *facts = &r->u.node;
+	const struct member *of = lives_find(&m->lives, r->h.pid);
 
-	if (!n && table_is_of_the_dead(&m->table, r))
-		return;
-	if (!n)
-		n = node_add(m, r->h.pid, facts, r->h.t_ns);
-	if (!n)
-		return;
-	introduce_role(&n->id, lives_find(&m->lives, r->h.pid), facts);
+	if (n || table_is_of_the_dead(&m->table, r))
+		return n;
+	return node_add(m, r->h.pid, of ? of->entry : NULL, r->h.t_ns);
+}
+
+static void node_facts(struct dp_model *m, struct node *n, const struct dp_record *r)
+{
+	const struct dp_rec_node *facts = &r->u.node;
+	bool changed = identity_differs(&n->id, facts);
+
+	n->id.facts = *facts;
+	parting_join(&m->lives, &m->table, n, r->h.t_ns);
+	habits_judge(&m->habits, &n->id);
 	n->edge.refused = !facts->edge_possible;
-	introduce_facts(&m->env, &n->id, r);
+	introduce_facts(&m->env, &n->id, changed, r->h.t_ns);
+}
+
+/* Limits come before the first facts, so that the node's line has them. */
+static void node_news(struct dp_model *m, const struct dp_record *r)
+{
+	struct node *n = node_told(m, r);
+
+	if (n && r->h.type == DP_REC_NODE_FACTS) {
+		node_facts(m, n, r);
+	} else if (n) {
+		n->id.limits = r->u.limits;
+		n->id.limits_known = true;
+		habits_judge(&m->habits, &n->id);
+	}
 }
 
 static void node_gone(struct dp_model *m, struct node *n, uint64_t t_ns)
@@ -218,22 +235,13 @@ static void tick_timeline(struct dp_model *m, struct node *n)
 	edge_govern(&n->edge, &m->env, &n->id, age, timeline_is_stuck(&n->timeline));
 }
 
-static void tick_activity(struct dp_model *m, struct node *n)
-{
-	const struct delivery *d = n->account.pending_first;
-
-	if ((d && m->env.now - d->delivered_ns >= ACTIVITY_AFTER_NS) ||
-	    (n->stop.seen && !n->stop.outputs_done))
-		activity_ask(&n->activity, &m->env, &n->id);
-	if (n->id.facts.is_dora)
-		progress_ask(&n->progress, &m->env, &n->id, &n->stop);
-}
-
 static void tick_guard(struct dp_model *m, struct node *n)
 {
 	if (!n->id.facts.is_dora)
 		return;
 	outlook_second(&m->env, &m->table, n);
+	outlook_watchdog(&m->env, n);
+	daemon_tick(&m->env, n);
 	if (stop_is_on(&n->stop))
 		outlook_stop(&m->env, n);
 	if (stop_is_on(&n->stop) || m->env.options.stop_dataflow_after_ns)
@@ -249,15 +257,14 @@ static void tick(struct dp_model *m)
 			continue;
 		introduce_tick(&m->env, &n->id);
 		tick_timeline(m, n);
-		tick_activity(m, n);
+		outlook_look(&m->env, n);
 		polling_tick(&m->env, n);
 		witness_tick(&m->env, &m->table, n);
 		warn_tick(&m->env, n);
 		usage_tick(&m->env, n);
 		tick_guard(m, n);
 	}
-	parting_tell(&m->env, &m->lives, &m->table);
-	parting_tick(&m->env, &m->lives);
+	parting_tick(&m->env, &m->lives, &m->table);
 	for (uint32_t i = 0; m->losses.records && i < m->table.count; i++)
 		tokens_end_doubts(&m->ledger, &m->table.nodes[i], m->env.now);
 	say_losses(m, false);
@@ -340,6 +347,7 @@ static void signal_record(struct dp_model *m, struct node *n, const struct dp_re
 	signals_record(&n->signals, &m->env, &n->id, r);
 	if (ends_it) {
 		witness_look_back(&m->env, n, true, r->h.t_ns);
+		habits_note(&m->habits, &m->table, n, ends_it, r->h.t_ns);
 		stop_signal(&n->stop, &m->env, &n->id, ends_it, r->h.t_ns);
 	}
 }
@@ -347,6 +355,7 @@ static void signal_record(struct dp_model *m, struct node *n, const struct dp_re
 /* A record about a process that is watched. */
 static void node_record(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
+	watchdog_record(&n->watchdog, r);
 	switch ((enum dp_record_type)r->h.type) {
 	case DP_REC_GIL_LOOK:
 	case DP_REC_GIL_WAIT_BEGIN:
@@ -413,8 +422,8 @@ static void process_record(struct dp_model *m, const struct dp_record *r)
 		n = table_find_gone(&m->table, r->h.pid);
 	if (n)
 		node_record(m, n, r);
-	else if (r->h.type == DP_REC_SIGNAL)
-		witness_signal(&m->table, r);
+	else
+		daemon_record(&m->table, r);
 	parting_record(&m->env, &m->lives, &m->table, r, n != NULL);
 }
 
@@ -424,12 +433,6 @@ static bool is_preamble(const struct dp_record *r)
 	return r->h.type == DP_REC_SESSION || r->h.type == DP_REC_OPTIONS ||
 	       r->h.type == DP_REC_WALL_CLOCK ||
 	       (r->h.type == DP_REC_SOURCE_STATE && r->h.pid == 0);
-}
-
-static void options(struct dp_model *m, const struct dp_record *r)
-{
-	m->env.options = r->u.options;
-	dp_policy_configure(&m->policy, &m->env.options);
 }
 
 void dp_model_feed(struct dp_model *m, const struct dp_record *r)
@@ -446,7 +449,8 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 		m->session = r->u.session;
 		break;
 	case DP_REC_OPTIONS:
-		options(m, r);
+		m->env.options = r->u.options;
+		dp_policy_configure(&m->policy, &m->env.options);
 		break;
 	case DP_REC_WALL_CLOCK:
 		m->env.wall_offset_ns = r->u.wall_clock.offset_ns;
@@ -455,7 +459,8 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 		tick(m);
 		break;
 	case DP_REC_NODE_FACTS:
-		node_facts(m, r);
+	case DP_REC_NODE_LIMITS:
+		node_news(m, r);
 		break;
 	case DP_REC_SOURCE_STATE:
 		source_state(m, r);

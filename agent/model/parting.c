@@ -104,6 +104,20 @@ void parting_exit(const struct env *e, struct lives *l, struct node *n, uint64_t
 		died(e, n, r, exit_record(e, n, abandoned, r));
 }
 
+/* The number of a new life of the entry. */
+static uint32_t next_life(const struct entry *of, const struct table *t)
+{
+	uint32_t life = of->life;
+
+	for (uint32_t i = 0; i < t->count; i++) {
+		const struct identity *id = &t->nodes[i].id;
+
+		if (id->entry == of && id->announced && !id->life_void && id->life > life)
+			life = id->life;
+	}
+	return life + 1;
+}
+
 /* The exit of a process that is no node of the table: its code is all that there is. */
 static void say_bare_exit(const struct env *e, const struct table *t, const struct member *m)
 {
@@ -113,7 +127,7 @@ static void say_bare_exit(const struct env *e, const struct table *t, const stru
 	struct identity id;
 
 	stranger(&id, m);
-	id.life = m->entry->life = parting_next_life(m->entry, t);
+	id.life = m->entry->life = next_life(m->entry, t);
 	f.u.exit = (struct dp_exit_finding){
 		.code = by ? -1 : code,
 		.signal = by,
@@ -164,7 +178,7 @@ static void say_wrapper(const struct env *e, const struct member *m)
 	     killed ? DP_SEVERITY_WARNING : DP_SEVERITY_NOTICE, false, text);
 }
 
-void parting_tell(const struct env *e, struct lives *l, struct table *t)
+static void tell(const struct env *e, struct lives *l, struct table *t)
 {
 	struct member m;
 
@@ -200,18 +214,18 @@ void parting_record(const struct env *e, struct lives *l, struct table *t,
 	switch ((enum dp_record_type)r->h.type) {
 	case DP_REC_MEMBER:
 		member_record(l, t, r);
-		parting_tell(e, l, t);
+		tell(e, l, t);
 		break;
 	case DP_REC_PROC_EXIT:
 		if (!r->u.exit.is_process)
 			break;
 		if (!known)
 			lives_exit(l, r);
-		parting_tell(e, l, t);
+		tell(e, l, t);
 		break;
 	case DP_REC_PROC_EXEC:
 		lives_forget(l, r->h.pid);
-		parting_tell(e, l, t);
+		tell(e, l, t);
 		break;
 	case DP_REC_SIGNAL:
 		lives_signal(l, r);
@@ -221,8 +235,9 @@ void parting_record(const struct env *e, struct lives *l, struct table *t,
 	}
 }
 
-void parting_tick(const struct env *e, struct lives *l)
+void parting_tick(const struct env *e, struct lives *l, struct table *t)
 {
+	tell(e, l, t);
 	for (uint32_t i = 0; i < l->entry_high; i++) {
 		struct entry *of = &l->entries[i];
 		struct member m = {.entry = of, .role = DP_MEMBER_NODE};
@@ -236,17 +251,19 @@ void parting_tick(const struct env *e, struct lives *l)
 	}
 }
 
-uint32_t parting_next_life(const struct entry *of, const struct table *t)
+void parting_join(struct lives *l, const struct table *t, struct node *n, uint64_t t_ns)
 {
-	uint32_t life = of->life;
+	const struct dp_rec_node *facts = &n->id.facts;
+	struct entry *of = NULL;
 
-	for (uint32_t i = 0; i < t->count; i++) {
-		const struct identity *id = &t->nodes[i].id;
-
-		if (id->entry == of && id->announced && !id->life_void && id->life > life)
-			life = id->life;
-	}
-	return life + 1;
+	introduce_role(&n->id, lives_find(l, n->id.pid), facts);
+	if (facts->is_dora && !n->id.entry)
+		of = lives_entry(l, facts->dataflow, facts->node, t_ns);
+	if (!of)
+		return;
+	n->id.life = next_life(of, t);
+	n->id.entry = of;
+	of->processes++;
 }
 
 void parting_totals(const struct node *n, struct life_totals *ret)

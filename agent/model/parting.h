@@ -15,12 +15,10 @@ void parting_exit(const struct env *e, struct lives *l, struct node *n, uint64_t
 /* A record about a process, which has gone to its node if it has one (`known`). */
 void parting_record(const struct env *e, struct lives *l, struct table *t,
 		    const struct dp_record *r, bool known);
-/* Says of all exits that waited what has become clear by now. */
-void parting_tell(const struct env *e, struct lives *l, struct table *t);
-/* Once in a while: warnings that are over. */
-void parting_tick(const struct env *e, struct lives *l);
-/* The number of a new life of the entry. */
-uint32_t parting_next_life(const struct entry *of, const struct table *t);
+/* Says of exits that waited what has become clear by now, and which warnings are over. */
+void parting_tick(const struct env *e, struct lives *l, struct table *t);
+/* The node has facts: its role, and, once its name is known, its place among the lives of its entry. */
+void parting_join(struct lives *l, const struct table *t, struct node *n, uint64_t t_ns);
 /* What the process adds to the totals of its entry. */
 void parting_totals(const struct node *n, struct life_totals *ret);
 /* The process gives its slot up: its totals stay with the entry. */

@@ -30,6 +30,17 @@ struct node *table_find_gone(struct table *t, uint32_t pid)
 	return n;
 }
 
+bool table_is_of_the_dead(struct table *t, const struct dp_record *r)
+{
+	const struct node *n = table_find_gone(t, r->h.pid);
+
+	if (!n || !n->id.exited)
+		return false;
+	if (r->h.type == DP_REC_NODE_FACTS)
+		return n->id.facts.start_time == r->u.node.start_time;
+	return n->id.limits_known && n->id.limits.started_ns == r->u.limits.started_ns;
+}
+
 /* The longest gone of those that may give up their slot, of one entry or (NULL) of all. */
 static struct node *longest_gone(struct table *t, const struct entry *of, uint64_t now,
 				 uint32_t *ret_count)
@@ -64,13 +75,6 @@ struct node *table_slot(struct table *t, const struct entry *of, uint64_t now, b
 	if (t->count < NODES_MAX)
 		return &t->nodes[t->count++];
 	return longest_gone(t, NULL, now, &count);
-}
-
-bool table_is_of_the_dead(struct table *t, const struct dp_record *facts)
-{
-	const struct node *n = table_find_gone(t, facts->h.pid);
-
-	return n && n->id.exited && n->id.facts.start_time == facts->u.node.start_time;
 }
 
 bool table_is_superseded(const struct table *t, const struct node *n)

@@ -47,6 +47,9 @@ struct target {
 	uint8_t member_told;
 	struct dp_rec_member member; /* as last told */
 	uint8_t daemon_tries;
+	uint8_t dora_source;         /* enum dp_dora_source, of facts.dora */
+	uint8_t foreign;             /* its dora package is no distribution of dora-rs */
+	struct dp_rec_limits limits; /* as last told */
 	struct {
 		uint32_t tid;
 		uint64_t since_ns;
@@ -148,6 +151,11 @@ void member_left(struct dp_targets *t, const struct target *gone);
 bool member_is_aside(const struct target *x);
 /* The roles of all that have this configuration, from what is known now; who is new or has changed is told at t_ns. */
 void members_decide(struct dp_targets *t, const struct dp_node_config *of, uint64_t t_ns);
+
+/* ---- limits.c ---------------------------------------------------------------------------------- */
+
+/* Tells what ends the node without a Stop, where that has changed. Comes before its facts. */
+void target_emit_limits(struct dp_targets *t, struct target *x, uint64_t t_ns);
 
 /* ---- witnesses.c: who else knows of a Stop ------------------------------------------------------ */
 
