@@ -7,6 +7,7 @@
 #include "model/losses.h"
 #include "model/memory.h"
 #include "model/outlook.h"
+#include "model/polling.h"
 #include "model/stop.h"
 #include "model/summary.h"
 #include "model/table.h"
@@ -218,10 +219,10 @@ static void tick_timeline(struct dp_model *m, struct node *n)
 {
 	struct timeline_of p = timeline_of(m, n);
 	const struct hold *h = &n->timeline.gils[0].cur;
+	uint64_t age = h->tid ? hold_age(h) : polling_suspects(n, m->env.now);
 
 	timeline_tick(&p, n->stop.seen);
-	edge_govern(&n->edge, &m->env, &n->id, h->tid ? hold_age(h) : 0,
-		    timeline_is_stuck(&n->timeline));
+	edge_govern(&n->edge, &m->env, &n->id, age, timeline_is_stuck(&n->timeline));
 }
 
 static void tick_activity(struct dp_model *m, struct node *n)
@@ -257,6 +258,7 @@ static void tick(struct dp_model *m)
 			say_node(&m->env, &n->id, m->env.now);
 		tick_timeline(m, n);
 		tick_activity(m, n);
+		polling_tick(&m->env, n);
 		witness_tick(&m->env, &m->table, n);
 		warn_tick(&m->env, n);
 		usage_tick(&m->env, n);
@@ -313,6 +315,7 @@ static void gil_record(struct dp_model *m, struct node *n, const struct dp_recor
 
 static void stack(struct node *n, const struct dp_record *r)
 {
+	polling_found(n, r);
 	timeline_stack(&n->timeline, r);
 	progress_stack(&n->progress, &n->stop, node_consumer(n), n->account.took_ns, r);
 	activity_stack(&n->activity, &n->timeline.gils[0].cur, node_consumer(n),

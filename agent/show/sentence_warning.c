@@ -54,6 +54,13 @@ static void put_kind(struct dp_line *l, const struct dp_warning_finding *w)
 	case DP_WARN_DEADLOCK:
 		dp_line_str(l, "threads wait for each other");
 		break;
+	case DP_WARN_NOT_POLLING:
+		dp_line_str(l, "has not come back to next()");
+		if (w->not_polling_ns != DP_NULL) {
+			dp_line_str(l, " for ");
+			put_duration(l, w->not_polling_ns);
+		}
+		break;
 	case DP_WARN_GIL_SHARE:
 		dp_line_str(l,
 			    "the GIL is held most of the time, in holds too short to be warned of");
@@ -124,6 +131,7 @@ static void put_resolved(struct dp_line *l, const struct dp_warning_finding *w)
 		[DP_WARN_GIL_HOLD] = "the GIL is no longer held for so long",
 		[DP_WARN_STOP_PENDING] = "the stop is no longer pending",
 		[DP_WARN_DEADLINE] = "the deadline is no longer in danger",
+		[DP_WARN_NOT_POLLING] = "it is back in next()",
 		[DP_WARN_DEADLOCK] = "the threads no longer wait for each other",
 		[DP_WARN_GIL_SHARE] = "the GIL is no longer held for most of the time",
 		[DP_WARN_SHM_FULL] = "there is shared memory again",
