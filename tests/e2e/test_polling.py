@@ -175,7 +175,7 @@ def forger(flow, uuid, name):
               f"daemon_communication: !Tcp\n  socket_addr: 127.0.0.1:{port}\ndynamic: false\n")
     proc = subprocess.Popen(
         [*DEFAULT_SIGNALS, os.path.join(flow.env, "bin", "python"), "-u",
-         os.path.join(NODES, "forger.py"), uuid, name, str(port)],
+         os.path.join(NODES, "forger.py"), uuid, name, str(port), "read"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         env=dict(os.environ, DORA_NODE_CONFIG=config), start_new_session=True)
     try:
