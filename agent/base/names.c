@@ -24,6 +24,8 @@ DP_NAME_FUNCTION(dp_action_name, DP_ACTIONS)
 DP_NAME_FUNCTION(dp_action_result_name, DP_ACTION_RESULTS)
 DP_NAME_FUNCTION(dp_exit_reason_name, DP_EXIT_REASONS)
 DP_NAME_FUNCTION(dp_shutdown_mode_name, DP_SHUTDOWN_MODES)
+DP_NAME_FUNCTION(dp_wait_name, DP_WAITS)
+DP_NAME_FUNCTION(dp_proof_name, DP_PROOFS)
 DP_NAME_FUNCTION(dp_source_name, DP_SOURCES)
 DP_NAME_FUNCTION(dp_loss_name, DP_LOSSES)
 

@@ -186,6 +186,7 @@ static void tick_timeline(struct dp_model *m, struct node *n)
 	const struct hold *h = &n->timeline.gils[0].cur;
 
 	timeline_tick(&p, n->stop.seen);
+	waits_ask(&n->waits, &m->env, &n->id, h);
 	edge_govern(&n->edge, &m->env, &n->id, h->tid ? hold_age(h) : 0,
 		    timeline_is_stuck(&n->timeline));
 }
@@ -309,6 +310,9 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		break;
 	case DP_REC_STACK:
 		stack(n, r);
+		break;
+	case DP_REC_WAITS:
+		waits_record(&n->waits, &n->timeline.gils[0].cur, r);
 		break;
 	case DP_REC_TOKEN_SENT:
 	case DP_REC_TOKEN_DELIVERED:

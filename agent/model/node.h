@@ -13,6 +13,7 @@
 #include "model/identity.h"
 #include "model/signals.h"
 #include "model/streams.h"
+#include "model/waits.h"
 #include "model/warning.h"
 
 /* How it ended, as far as that says how much time it needs. */
@@ -49,6 +50,7 @@ struct node {
 	struct account account;
 	struct stop stop;
 	struct signals signals;
+	struct waits waits;
 	struct warning warn[DP_WARN_COUNT];
 	struct outlook outlook;
 	struct guard guard;

@@ -35,6 +35,18 @@ static void fill_pending(const struct env *e, const struct node *n, struct dp_wa
 	k->oldest_pending_ns = d ? e->now - d->delivered_ns : 0;
 }
 
+/* Whom the holder that the warning names waits for, while it holds. */
+static void fill_chain(const struct node *n, struct dp_warning_finding *k)
+{
+	const struct hold *h = &n->timeline.gils[0].cur;
+
+	if (k->resolved || k->holder_tid == 0 || k->holder_tid != h->tid)
+		return;
+	k->chain = waits_of(&n->waits, h);
+	if (k->chain && h->deadlock)
+		k->chain_proof = waits_proof(k->chain);
+}
+
 static void say(const struct env *e, struct node *n, enum dp_warning_kind kind, uint64_t t_ns,
 		bool resolved, const char *text)
 {
@@ -50,6 +62,7 @@ static void say(const struct env *e, struct node *n, enum dp_warning_kind kind, 
 	k->place = place_view(&w->place);
 	k->held_ns = w->holder_tid ? w->held_ns : DP_NULL;
 	fill_pending(e, n, k);
+	fill_chain(n, k);
 	k->deadline_ns = n->stop.seen && n->stop.deadline_ns ? n->stop.deadline_ns : DP_NULL;
 	k->slack_ns = n->outlook.slack_ns;
 	k->advice = text;

@@ -64,7 +64,7 @@ struct dp_map {
 	uint64_t head;   /* address of the same file's offset 0, 0 unknown */
 	uint32_t dev_major;
 	uint32_t dev_minor;
-	bool readable, writable, executable;
+	bool readable, writable, executable, shared;
 	char path[DP_PATH_KEPT_MAX]; /* as the kernel shows it, "" when longer or anonymous */
 	char base[DP_LIBRARY_MAX];   /* printable last component without " (deleted)" */
 };
@@ -311,6 +311,33 @@ int dp_frames_read(const struct dp_py *py, uint64_t tstate, struct dp_rec_stack 
 
 /* The innermost frame of a thread state and the instruction pointer in it. 0 or -errno. */
 int dp_frames_top(const struct dp_py *py, uint64_t tstate, uint64_t *ret_frame, uint64_t *ret_ip);
+
+/* ---- waiting.c: what one thread waits for --------------------------------------------------- */
+
+struct dp_waiting {
+	pid_t tid;
+	uint8_t waits;    /* enum dp_wait */
+	bool forever;     /* without a time limit */
+	uint32_t for_tid; /* who has it, a thread of the process; 0 nobody is known */
+	uint64_t word;    /* of the futex, 0 none */
+	struct dp_task_syscall call;
+};
+
+/* Reads the system call of a thread. What cannot be read is DP_WAIT_UNKNOWN. */
+void dp_waiting_read(struct dp_py *py, pid_t tid, struct dp_waiting *ret);
+
+/* Is that a wait that nobody but a thread of the process can end, and of whom is not known? */
+bool dp_waiting_is_ownerless(const struct dp_waiting *w);
+
+/* native.c: does the address lie in one of its GILs? */
+bool dp_native_in_a_gil(const struct dp_py *py, uint64_t addr);
+/*
+ * native.c: the file whose code has called into the system's libraries, at this system call; NULL
+ * when it is Python itself or cannot be told. Valid until the maps are read anew.
+ */
+const struct dp_map *dp_native_caller(struct dp_py *py, const struct dp_task_syscall *s);
+/* native.c: is this what a call instruction has left on a stack? By the bytes before it. */
+bool dp_native_after_call(pid_t pid, uint64_t addr);
 
 /* native.c: state, comm, system call, library and symbol. `py` may be NULL. */
 int dp_native_fill(pid_t pid, pid_t tid, struct dp_maps *maps, const struct dp_py *py,

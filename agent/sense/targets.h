@@ -50,7 +50,7 @@ void dp_targets_lost(struct dp_targets *t, uint64_t t_ns);
 /* One sampler round: looks, retries, rescans. */
 void dp_targets_tick(struct dp_targets *t, uint64_t now_ns);
 
-/* READ_STACK, READ_FACTS, ARM_EDGE, DISARM_EDGE: answered by a record before it returns. */
+/* READ_STACK, READ_WAITS, ARM_EDGE, DISARM_EDGE: answered by a record before it returns. */
 void dp_targets_request(struct dp_targets *t, const struct dp_request *r);
 
 unsigned int dp_targets_alive(const struct dp_targets *t);

@@ -22,6 +22,7 @@ size_t put_paint(struct dp_line *l, int colour, enum paint p, const char *s);
 void row_begin(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
 	       const struct dp_finding *f, const char *kind, enum paint paint);
 /* A whole line under a row, below its sentence. */
+void row_below_begin(struct dp_line *l, const struct dp_text_state *s);
 void row_below(struct dp_line *l, const struct dp_text_state *s, const char *text);
 /* True when this advice was not given lately about this process; from now on it was. */
 int row_is_new_advice(struct dp_text_state *s, uint32_t pid, const char *advice);

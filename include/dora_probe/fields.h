@@ -37,6 +37,7 @@
 	X(action, struct dp_rec_action)                                                            \
 	X(cost, struct dp_rec_cost)                                                                \
 	X(loss, struct dp_rec_loss)                                                                \
+	X(waits, struct dp_rec_waits)                                                              \
 	X(none, struct dp_rec_none)
 /* The same for bodies that a kernel program fills; capture.h has their structs. */
 #define DP_KERNEL_BODIES(X)                                                                        \
@@ -144,6 +145,39 @@
 	T(library, DP_LIBRARY_MAX) /* file of the native program counter, "" unknown */            \
 	T(symbol, DP_FUNCTION_MAX) /* nearest exported symbol at the native pc, "" unknown */      \
 	S(frame, frames, frame_count, DP_FRAMES_MAX)
+
+#define DP_FIELDS_link(N, E, T, B, S)                                                              \
+	N(uint32_t, tid)                                                                           \
+	N(uint32_t, for_tid)                 /* who has what it waits for; 0: nobody is known */   \
+	E(uint8_t, waits, DP_WAIT_COUNT - 1) /* enum dp_wait */                                    \
+	N(uint8_t, forever)                  /* without a time limit */                            \
+	N(char, state)                       /* as in dp_rec_stack */                              \
+	B(pad, 1)                                                                                  \
+	N(int32_t, syscall_nr) /* as in dp_rec_stack */                                            \
+	N(int32_t, line)       /* 0 unknown */                                                     \
+	T(thread, DP_THREAD_MAX)                                                                   \
+	T(function, DP_FUNCTION_MAX) /* innermost Python frame, "" none */                         \
+	T(file, DP_FILE_MAX)                                                                       \
+	T(library, DP_LIBRARY_MAX) /* whose code waits, "" unknown */
+
+/*
+ * The holder of the GIL, whom it waits for, whom that one waits for …; where an end has no owner (a
+ * condition, a semaphore, a lock of Rust's), those of its threads that wait for the GIL follow. The
+ * counts are of the other threads at such an end: a reference to what is waited for on their stack,
+ * or else code of the library that waits.
+ */
+#define DP_FIELDS_waits(N, E, T, B, S)                                                             \
+	N(int32_t, status)                                                                         \
+	E(uint32_t, link_count, DP_LINKS_MAX)                                                      \
+	N(uint32_t, owned)   /* of the links: joined by owners, the last one included */           \
+	N(uint32_t, threads) /* of the process */                                                  \
+	N(uint32_t, looked_at)                                                                     \
+	N(uint32_t, refer_gil)   /* have a reference, wait for the GIL */                          \
+	N(uint32_t, refer_able)  /* … run, sleep for a time, or cannot be told */                \
+	N(uint32_t, library_gil) /* have code of that library on their stack: the same */          \
+	N(uint32_t, library_able)                                                                  \
+	N(uint32_t, library_io) /* … wait for something outside of the process */                \
+	S(link, links, link_count, DP_LINKS_MAX)
 
 #define DP_FIELDS_source(N, E, T, B, S)                                                            \
 	E(uint8_t, source, DP_SOURCE_COUNT - 1) /* enum dp_source */                               \
@@ -269,8 +303,9 @@
  *   SLACK   signed; DP_SNULL                 SIGNAL    unsigned; 0: also the field NAME_name
  *   TOKEN   bytes of a drop token            WALL      ns of the wall clock; DP_SNULL
  *   CAUSE and TRANSPORT can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, ACTION, RESULT, EXIT
- *   and LOSS cannot: words of names.h. TARGETS, SOURCES, READINESS, WAITERS, NODES and BLAMES are
- *   arrays and objects with a writer each in show/json.c.
+ *   WAIT and LOSS cannot: words of names.h; PROOF is one, `none` stands for null. TARGETS, SOURCES,
+ *   READINESS, WAITERS, CHAIN, NODES and BLAMES are arrays and objects with a writer each in
+ *   show/json.c.
  */
 
 /* X(NAME of DP_FIND_*, list and member of struct dp_finding.u, event): one JSON line each. */
@@ -424,26 +459,37 @@
 	F(ID, uint32_t, receiver_pid, maybe, "", "process of the receiver, where it is watched")   \
 	M(uint8_t, print) /* passes --token-threshold: a line is to be printed */
 
-#define DP_FINDING_warning(F, V, M)                                                                \
-	F(KIND, uint8_t, kind, never, "", "what it warns of")                                      \
-	F(SEVERITY, uint8_t, severity, never, "", "how bad it is")                                 \
-	DP_FINDING_who(F, V, M, maybe) F(CAUSE, int8_t, cause, maybe, "", "why it is so") F(       \
-		ID, uint32_t, holder_tid, maybe, "", "the thread that holds the GIL")              \
-		M(struct dp_place, place) DP_FINDING_place(F, V, M) F(                             \
-			COUNT, uint64_t, held_ns, maybe, "ns",                                     \
-			"the hold so far") F(COUNT, uint64_t, pending_tokens, maybe, "",           \
-					     "drop tokens that are pending at the node")           \
-			F(COUNT, uint64_t, oldest_pending_ns, maybe, "ns",                         \
-			  "for how long the oldest of them is")                                    \
-				F(MOMENT, uint64_t, deadline_ns, maybe, "ns (clock)",              \
-				  "when the daemon sends its first signal")                        \
-					F(SLACK, int64_t, slack_ns, maybe, "ns",                   \
-					  "time to spare until then; negative: too late")          \
-						F(TEXT, const char *, advice, maybe, "",           \
-						  "what helps") F(BOOL, uint8_t, resolved, never,  \
-								  "", "the same warning ends")     \
-							V(TEXT, thread, d->place.thread, maybe,    \
-							  "", "name of the thread at the place")
+#define DP_FINDING_warning(F, V, M)                                                                   \
+	F(KIND, uint8_t, kind, never, "", "what it warns of")                                         \
+	F(SEVERITY, uint8_t, severity, never, "", "how bad it is")                                    \
+	DP_FINDING_who(F, V, M, maybe) F(CAUSE, int8_t, cause, maybe, "", "why it is so") F(          \
+		ID, uint32_t, holder_tid, maybe, "",                                                  \
+		"the thread that holds the GIL") M(struct dp_place,                                   \
+						   place) DP_FINDING_place(F, V,                      \
+									   M) F(COUNT, uint64_t,      \
+										held_ns, maybe,       \
+										"ns",                 \
+										"the hold so far")    \
+		F(COUNT, uint64_t, pending_tokens, maybe, "",                                         \
+		  "drop tokens that are pending at the node") F(COUNT, uint64_t,                      \
+								oldest_pending_ns, maybe, "ns",       \
+								"for how long the oldest of them is") \
+			F(MOMENT, uint64_t, deadline_ns, maybe, "ns (clock)",                         \
+			  "when the daemon sends its first signal")                                   \
+				F(SLACK, int64_t, slack_ns, maybe, "ns",                              \
+				  "time to spare until then; negative: too late")                     \
+					F(TEXT, const char *, advice, maybe, "",                      \
+					  "what helps") F(BOOL, uint8_t, resolved, never, "",         \
+							  "the same warning ends")                    \
+						V(TEXT, thread, d->place.thread, maybe, "",           \
+						  "name of the thread at the place")                  \
+							M(const struct dp_rec_waits *, chain)         \
+								M(uint8_t,                            \
+								  chain_proof) /* enum dp_proof */    \
+		V(CHAIN, chain, d->chain, maybe, "",                                                  \
+		  "whom the holder waits for, whom that thread waits for, and so on, as objects")     \
+			V(PROOF, chain_proof, d->chain_proof, maybe, "",                              \
+			  "of a deadlock: what shows that the chain ends at the GIL")
 
 #define DP_FINDING_signal(F, V, M)                                                                 \
 	DP_FINDING_who(F, V, M, never)                                                             \
@@ -543,6 +589,17 @@
 	M(uint32_t, blame_count)                                                                   \
 	M(struct dp_blame, blame[DP_BLAME_MAX])                                                    \
 	V(BLAMES, blame, d, never, "", "functions whose holds cost the most token time, as objects")
+
+/* One object of `warning.chain`. */
+#define DP_FINDING_link(F, V, M)                                                                   \
+	V(ID, tid, d->tid, never, "", "a thread")                                                  \
+	V(TEXT, thread, d->thread, maybe, "", "its name")                                          \
+	V(WAIT, waits, d->waits, never, "", "what it waits for")                                   \
+	V(ID, for_tid, d->for_tid, maybe, "", "the thread that has it, which is the next object")  \
+	V(TEXT, function, d->function, maybe, "", "Python function that the thread is in")         \
+	V(TEXT, file, d->file, maybe, "", "its source file")                                       \
+	V(LINE, line, d->line, maybe, "", "the line there")                                        \
+	V(TEXT, library, d->library, maybe, "", "file of the native code that waits")
 
 #define DP_FINDING_blame(F, V, M)                                                                  \
 	F(COUNT, uint64_t, token_ns, maybe, "ns", "token time that its holds cost")                \

@@ -41,7 +41,8 @@
 	X(ACTION_RESULT, action)                                                                   \
 	X(SELF_COST, cost)                                                                         \
 	X(LOSS, loss)                                                                              \
-	X(END, none)
+	X(END, none)                                                                               \
+	X(WAITS, waits)
 
 /* X(ENUM, "name"): why something is pending (README, table of causes). */
 #define DP_CAUSES(X)                                                                               \
@@ -111,6 +112,29 @@
 	X(GRACE_KILL, "grace_kill")                                                                \
 	X(SIGNAL, "signal")
 
+/* X(ENUM, "name"): what a thread waits for, as far as it can be read from outside. */
+#define DP_WAITS(X)                                                                                \
+	X(UNKNOWN, "unknown")                                                                      \
+	X(NOTHING, "nothing")                                                                      \
+	X(GIL, "gil")                                                                              \
+	X(THREAD, "thread")                                                                        \
+	X(MUTEX, "mutex")                                                                          \
+	X(LOCK, "lock")                                                                            \
+	X(STATIC, "static_initialiser")                                                            \
+	X(FUTEX, "futex")                                                                          \
+	X(SHARED, "shared_futex")                                                                  \
+	X(SLEEP, "sleep")                                                                          \
+	X(IO, "io")                                                                                \
+	X(CHILD, "child")                                                                          \
+	X(SYSCALL, "syscall")
+
+/* X(ENUM, "name"): what proves that a chain of waits ends at the GIL that its first thread holds. */
+#define DP_PROOFS(X)                                                                               \
+	X(NONE, "none")                                                                            \
+	X(OWNERS, "owners")                                                                        \
+	X(REFERENCE, "reference")                                                                  \
+	X(LIBRARY, "library")
+
 #define DP_SHUTDOWN_MODES(X)                                                                       \
 	X(OBSERVE, "observe")                                                                      \
 	X(NUDGE, "nudge")                                                                          \
@@ -163,6 +187,8 @@
 #define DP_X_RESULT(e, s)    DP_RESULT_##e,
 #define DP_X_EXIT(e, s)      DP_EXIT_##e,
 #define DP_X_SHUTDOWN(e, s)  DP_SHUTDOWN_##e,
+#define DP_X_WAIT(e, s)      DP_WAIT_##e,
+#define DP_X_PROOF(e, s)     DP_PROOF_##e,
 #define DP_X_SOURCE(e, s)    DP_SOURCE_##e,
 #define DP_X_LOSS(e, s)      DP_LOSS_##e,
 #define DP_X_RECORD(e, b)    DP_REC_##e,
@@ -177,6 +203,8 @@ enum dp_stop_reason { DP_STOP_REASONS(DP_X_STOP) DP_STOP_COUNT };
 enum dp_action { DP_ACTIONS(DP_X_ACTION) DP_ACTION_COUNT };
 enum dp_action_result { DP_ACTION_RESULTS(DP_X_RESULT) DP_RESULT_COUNT };
 enum dp_exit_reason { DP_EXIT_REASONS(DP_X_EXIT) DP_EXIT_COUNT };
+enum dp_wait { DP_WAITS(DP_X_WAIT) DP_WAIT_COUNT };
+enum dp_proof { DP_PROOFS(DP_X_PROOF) DP_PROOF_COUNT };
 enum dp_shutdown_mode { DP_SHUTDOWN_MODES(DP_X_SHUTDOWN) DP_SHUTDOWN_COUNT };
 enum dp_source { DP_SOURCES(DP_X_SOURCE) DP_SOURCE_COUNT };
 enum dp_loss { DP_LOSSES(DP_X_LOSS) DP_LOSS_COUNT };
@@ -195,6 +223,8 @@ const char *dp_action_name(unsigned int v);
 const char *dp_action_result_name(unsigned int v);
 const char *dp_exit_reason_name(unsigned int v);
 const char *dp_shutdown_mode_name(unsigned int v);
+const char *dp_wait_name(unsigned int v);
+const char *dp_proof_name(unsigned int v);
 const char *dp_source_name(unsigned int v);
 const char *dp_loss_name(unsigned int v);
 

@@ -206,6 +206,8 @@ static void facts_are_bounded(void **state)
 
 static void facts_of_findings(void **state)
 {
+	static const struct dp_rec_waits chain = {.link_count = 2,
+						  .links = {{.tid = 100}, {.tid = 101}}};
 	struct state *s = *state;
 	struct dp_finding f = {
 		.type = DP_FIND_WARNING,
@@ -223,7 +225,9 @@ static void facts_of_findings(void **state)
 			      .oldest_pending_ns = DP_NULL,
 			      .deadline_ns = 1000,
 			      .slack_ns = -3,
-			      .advice = "split it"},
+			      .advice = "split it",
+			      .chain = &chain,
+			      .chain_proof = DP_PROOF_OWNERS},
 	};
 
 	assert_int_equal(dp_hook_facts_from(&s->facts, &f), 0);
@@ -237,6 +241,7 @@ static void facts_of_findings(void **state)
 	unsetenv("DORA_PROBE_PENDING_TOKENS");
 	assert_string_equal(contents(s->out),
 			    "DORA_PROBE_ADVICE=split it\nDORA_PROBE_CAUSE=gil_native\n"
+			    "DORA_PROBE_CHAIN=100,101\nDORA_PROBE_CHAIN_PROOF=owners\n"
 			    "DORA_PROBE_DATAFLOW=" UUID "\nDORA_PROBE_DEADLINE_NS=1000\n"
 			    "DORA_PROBE_EVENT=warning\nDORA_PROBE_FILE=x.py\n"
 			    "DORA_PROBE_FUNCTION=on_image\nDORA_PROBE_HELD_NS=5\n"

@@ -350,6 +350,16 @@ static void test_warnings(void **state)
 	expect(&f, 0,
 	       "notice    threads wait for each other: the holder of the GIL waits for a thread "
 	       "that waits for the GIL\n");
+	w->advice = "break the cycle";
+	w->chain = &full_chain;
+	expect(&f, 0,
+	       "notice    threads wait for each other: the holder of the GIL waits for a thread "
+	       "that waits for the GIL\n"
+	       "                                break the cycle\n"
+	       "                                thread MainThread (tid 1240) in process "
+	       "(vision.py:12), inside libvision.so: waits for a mutex of thread 1241\n"
+	       "                                thread worker (tid 1241): waits for the GIL\n");
+	w->advice = NULL;
 	w->kind = DP_WARN_TOKEN_PENDING;
 	w->cause = DP_CAUSE_REFERENCE_KEPT;
 	w->pending_tokens = 1;

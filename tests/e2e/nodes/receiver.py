@@ -40,6 +40,7 @@ with phase("import"):
     from dora import Node
 
     import holds
+    import waits
 
 say("start")
 
@@ -168,6 +169,15 @@ def act_deadlock(_):
     locked.wait()
     say("deadlock", t0=now(), tid=threading.get_native_id(), function="act_deadlock")
     lib.pthread_mutex_lock(mutex)
+
+
+def act_wait(seconds, name):
+    """A native call of waits.c, with the GIL held."""
+    call = getattr(waits.library(), name)
+    t0 = now()
+    say("wait_begin", name=name, t0=t0, tid=threading.get_native_id(), function="act_wait")
+    call(seconds)
+    say("waited", name=name, t0=t0, t1=now())
 
 
 ACTS = {name[4:]: f for name, f in list(globals().items()) if name.startswith("act_")}
