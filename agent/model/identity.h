@@ -20,7 +20,8 @@ struct identity {
 	uint64_t first_ns, gone_ns;
 	uint32_t consumer_tid; /* takes events and frees arrays; 0 not known yet */
 	struct dp_rec_node facts;
-	struct dp_grace grace; /* of its dora version */
+	struct dp_grace grace; /* what its daemon gives by default */
+	uint8_t grace_source;  /* how that is known: enum dp_deadline_source */
 };
 
 /*

@@ -6,7 +6,7 @@
 #ifndef DORA_PROBE_MODEL_SAY_H
 #define DORA_PROBE_MODEL_SAY_H
 
-#include "model/identity.h"
+#include "model/commands.h"
 #include "model/sink.h"
 
 /* One per model, written by model.c alone. */
@@ -14,14 +14,8 @@ struct env {
 	uint64_t now;           /* time of the newest record */
 	int64_t wall_offset_ns; /* DP_SNULL unknown */
 	struct dp_rec_options options;
+	struct commands commands;
 	struct dp_model_sink sink;
-};
-
-/* What was lost so far, by reason. */
-struct losses {
-	uint64_t count[DP_LOSS_COUNT];
-	uint64_t records; /* the sum over those reasons that stand for records the model has missed
-			   */
 };
 
 /*
@@ -33,8 +27,5 @@ void say_finding(const struct env *e, struct identity *id, uint64_t t_ns, struct
 void say_node(const struct env *e, struct identity *id, uint64_t t_ns);
 /* Asks for `q` about the process; fills pid and start time. */
 void say_request(const struct env *e, const struct identity *id, struct dp_request *q);
-/* Counts `count` losses and says so; `id` is NULL where the pid is not watched, or 0. */
-void say_loss(const struct env *e, struct losses *l, struct identity *id, uint32_t pid,
-	      enum dp_loss reason, uint64_t count, uint64_t t_ns);
 
 #endif

@@ -16,6 +16,8 @@ struct dp_bpf;
 
 struct dp_bpf_options {
 	size_t ring_bytes;      /* 0: 8 MiB; a power of two of pages */
+	uint32_t sockets_max;   /* marked sockets; 0: DP_MAX_SOCKETS */
+	uint32_t regions_max;   /* mapped regions; 0: DP_MAX_REGIONS */
 	unsigned int sample_hz; /* cpu-clock; 0: 49 */
 	uint64_t run_min_ns;    /* 0: DP_RUN_MIN_NS */
 	int trace_all_exec;     /* EXEC captures of every process, for --all/--node/--dataflow */
@@ -75,6 +77,8 @@ int dp_bpf_drain(struct dp_bpf *b, void (*fn)(void *ctx, const struct dp_capture
  * interrupts: they are up to ten seconds old but for `fresh`.
  */
 void dp_bpf_losses(struct dp_bpf *b, int fresh, uint64_t ret[DP_LOSS_COUNT]);
+/* Captures of that CPU that its full ring refused, as dp_bpf_losses() read it last; 0 no such CPU. */
+uint64_t dp_bpf_ring_full(const struct dp_bpf *b, int cpu);
 
 struct dp_bpf_program {
 	const char *name;

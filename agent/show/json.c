@@ -151,6 +151,11 @@ static void put_CAUSE(struct dp_line *l, const char *name, int cause)
 	put_TEXT(l, name, cause < 0 ? NULL : dp_cause_name((unsigned int)cause));
 }
 
+static void put_DEADLINE(struct dp_line *l, const char *name, unsigned int v)
+{
+	put_TEXT(l, name, v == DP_DEADLINE_NONE ? NULL : dp_deadline_source_name(v));
+}
+
 static void put_TRANSPORT(struct dp_line *l, const char *name, unsigned int v)
 {
 	put_TEXT(l, name, v == DP_TRANSPORT_UNKNOWN ? NULL : dp_transport_name(v));
@@ -178,20 +183,32 @@ static void put_TARGETS(struct dp_line *l, const char *name, const char *text)
 	dp_line_str(l, *sep == '[' ? "[]" : "]");
 }
 
-static void put_SOURCES(struct dp_line *l, const char *name, uint32_t sources)
+/* The words of the bits that are set, `count` at most. */
+static void put_words(struct dp_line *l, const char *name, uint32_t bits, unsigned int count,
+		      const char *(*word)(unsigned int v))
 {
 	const char *sep = "";
 
 	key(l, name);
 	dp_line_str(l, "[");
-	for (unsigned int i = 0; i < DP_SOURCE_COUNT; i++) {
-		if (!(sources & 1u << i))
+	for (unsigned int i = 0; i < count; i++) {
+		if (!(bits & 1u << i))
 			continue;
 		dp_line_str(l, sep);
-		dp_line_json(l, dp_source_name(i));
+		dp_line_json(l, word(i));
 		sep = ",";
 	}
 	dp_line_str(l, "]");
+}
+
+static void put_SOURCES(struct dp_line *l, const char *name, uint32_t sources)
+{
+	put_words(l, name, sources, DP_SOURCE_COUNT, dp_source_name);
+}
+
+static void put_SPOILS(struct dp_line *l, const char *name, uint32_t spoils)
+{
+	put_words(l, name, spoils, DP_SPOILS_COUNT, dp_spoils_name);
 }
 
 static const char *disposition_name(unsigned int d)

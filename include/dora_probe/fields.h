@@ -10,7 +10,8 @@
 
 /* ---- records ----------------------------------------------------------------------------------
  *
- * Order and types are the layout of the recording's file: a change needs a new DP_RECORD_VERSION.
+ * Order and types are the layout of the recording's file: a change needs a new DP_RECORD_VERSION. What
+ * is added at the end of a body needs a line in DP_RECORD_GROWN instead: older recordings have 0 there.
  *
  *   N(type, name)             any value
  *   E(type, name, most)       a value above `most` makes the record invalid
@@ -34,6 +35,7 @@
 	X(reg, struct dp_rec_register)                                                             \
 	X(conn, struct dp_rec_conn)                                                                \
 	X(stop_command, struct dp_rec_stop_command)                                                \
+	X(command, struct dp_rec_command)                                                          \
 	X(action, struct dp_rec_action)                                                            \
 	X(cost, struct dp_rec_cost)                                                                \
 	X(loss, struct dp_rec_loss)                                                                \
@@ -47,6 +49,9 @@
 	X(signal, struct dp_signal_op)                                                             \
 	X(fork, struct dp_fork_op)                                                                 \
 	X(exit, struct dp_exit_op)
+
+/* X(record type, its body, the first field that was added since DP_RECORD_VERSION came out) */
+#define DP_RECORD_GROWN(X) X(OPTIONS, options, polling_threshold_ns)
 
 #define DP_FIELDS_session(N, E, T, B, S)                                                           \
 	T(version, 32)                                                                             \
@@ -68,7 +73,9 @@
 	N(uint8_t, dry_run)                                                                        \
 	N(uint8_t, exact)           /* keep the edge source armed, see exact_until_ns */           \
 	N(uint64_t, exact_until_ns) /* 0: for the whole run */                                     \
-	N(uint64_t, max_edge_rate) /* releases per second above which the edge source is too dear */
+	N(uint64_t,                                                                                \
+	  max_edge_rate) /* releases per second above which the edge source is too dear */         \
+	N(uint64_t, polling_threshold_ns) /* 0: that a consumer does not poll is not said */
 
 #define DP_FIELDS_wall_clock(N, E, T, B, S) N(int64_t, offset_ns)
 
@@ -218,6 +225,16 @@
 	B(pad, 3)                                                                                  \
 	T(target, DP_ID_MAX) /* uuid or name as given, "" none */
 
+#define DP_FIELDS_command(N, E, T, B, S)                                                           \
+	N(uint64_t, started_ns) /* when the command started; the record may be later */            \
+	N(uint64_t, grace_ns)   /* 0: none given, or not understood; 1: given as none at all */    \
+	N(uint32_t, uid)                                                                           \
+	E(uint8_t, verb, DP_DORA_COUNT - 1) /* enum dp_dora_command */                             \
+	N(uint8_t, force)                                                                          \
+	B(pad, 2)                                                                                  \
+	T(dataflow, DP_ID_MAX) /* uuid or name as given, "" any */                                 \
+	T(node, DP_ID_MAX)     /* of the node commands, "" all */
+
 #define DP_FIELDS_action(N, E, T, B, S)                                                            \
 	E(uint8_t, action, DP_ACTION_COUNT - 1) /* enum dp_action */                               \
 	E(uint8_t, result, DP_RESULT_COUNT - 1) /* enum dp_action_result */                        \
@@ -302,10 +319,9 @@
  *   LINE    signed; 0 and below              CODE      signed; below 0
  *   SLACK   signed; DP_SNULL                 SIGNAL    unsigned; 0: also the field NAME_name
  *   TOKEN   bytes of a drop token            WALL      ns of the wall clock; DP_SNULL
- *   CAUSE and TRANSPORT can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, ACTION, RESULT, EXIT
- *   WAIT and LOSS cannot: words of names.h; PROOF is one, `none` stands for null. TARGETS, SOURCES,
- *   READINESS, WAITERS, CHAIN, NODES and BLAMES are arrays and objects with a writer each in
- *   show/json.c.
+ *   CAUSE, TRANSPORT and DEADLINE can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, ACTION, RESULT, EXIT,
+ *   WAIT and LOSS cannot: words of names.h; PROOF is one, `none` stands for null. TARGETS, SOURCES, SPOILS,
+ *   READINESS, WAITERS, CHAIN, NODES and BLAMES are arrays and objects with a writer each in show/json.c.
  */
 
 /* X(NAME of DP_FIND_*, list and member of struct dp_finding.u, event): one JSON line each. */
@@ -508,7 +524,9 @@
 					 "what tells the node to end")                             \
 		F(MOMENT, uint64_t, deadline_ns, maybe, "ns (clock)",                              \
 		  "when the daemon sends its first signal")                                        \
-			F(SIGNAL, uint32_t, kill_signal, maybe, "", "which signal that is")
+			F(SIGNAL, uint32_t, kill_signal, maybe, "", "which signal that is")        \
+				F(DEADLINE, uint8_t, deadline_source, maybe, "",                   \
+				  "where the deadline comes from")
 
 #define DP_FINDING_action(F, V, M)                                                                 \
 	DP_FINDING_who(F, V, M, maybe) F(ACTION, uint8_t, action, never, "",                       \
@@ -521,30 +539,32 @@
 						  "why, in words") F(ID, uint32_t, attempt, maybe, \
 								     "", "how many times by now")
 
-#define DP_FINDING_exit(F, V, M)                                                                                          \
-	DP_FINDING_who(F, V, M, never) F(                                                                                 \
-		CODE, int32_t, code, maybe, "",                                                                           \
-		"exit code; null when a signal ended it") F(SIGNAL, uint32_t, signal, maybe, "",                          \
-							    "number of the signal that ended it")                         \
-		F(ID, uint32_t, killer_pid, maybe, "", "process that sent it") F(                                         \
-			COUNT, uint64_t, since_stop_ns, maybe, "ns",                                                      \
-			"time since Stop") F(BOOL, uint8_t, grace_kill, never, "",                                        \
-					     "killed by the daemon at the end of the grace period")                       \
-			F(CAUSE, int8_t, cause, maybe, "", "why it did not end by itself") F(                             \
-				SHARE, double, gil_share, maybe, "0 to 1",                                                \
-				"of the time from Stop to the exit, how much of it others or a native call held the GIL") \
-				F(COUNT, uint64_t, tokens_abandoned, maybe, "",                                           \
-				  "drop tokens that it never gave back")                                                  \
-					F(BOOL, uint8_t, saved, never, "",                                                \
-					  "left in time after a nudge")                                                   \
-						F(EXIT, uint8_t, reason, never, "",                                       \
-						  "how it ended")
+#define DP_FINDING_exit(F, V, M)                                                                                                                                                            \
+	DP_FINDING_who(F, V, M, never) F(                                                                                                                                                   \
+		CODE, int32_t, code, maybe, "",                                                                                                                                             \
+		"exit code; null when a signal ended it") F(SIGNAL, uint32_t, signal, maybe, "",                                                                                            \
+							    "number of the signal that ended it")                                                                                           \
+		F(ID, uint32_t, killer_pid, maybe, "", "process that sent it") F(                                                                                                           \
+			COUNT, uint64_t, since_stop_ns, maybe, "ns",                                                                                                                        \
+			"time since Stop; null where Stop itself was not seen")                                                                                                             \
+			F(BOOL, uint8_t, grace_kill, never, "",                                                                                                                             \
+			  "its grace period was over: killed by the daemon, or ended after the daemon's SIGTERM")                                                                           \
+				F(CAUSE, int8_t, cause, maybe, "", "why it did not end by itself")                                                                                          \
+					F(SHARE, double, gil_share, maybe, "0 to 1",                                                                                                        \
+					  "of the time from Stop to the exit (or of the grace before a kill whose Stop was not seen), how much of it others or a native call held the GIL") \
+						F(COUNT, uint64_t, tokens_abandoned, maybe, "",                                                                                             \
+						  "drop tokens that it never gave back")                                                                                                    \
+							F(BOOL, uint8_t, saved, never, "",                                                                                                  \
+							  "left in time after a nudge")                                                                                                     \
+								F(EXIT, uint8_t, reason, never,                                                                                             \
+								  "", "how it ended")
 
 #define DP_FINDING_loss(F, V, M)                                                                   \
 	F(LOSS, uint32_t, reason, never, "", "where something was lost")                           \
 	F(NUMBER, uint64_t, count, never, "", "how much since the last such line")                 \
 	F(NUMBER, uint64_t, total, never, "", "how much since the start")                          \
-	DP_FINDING_who(F, V, M, maybe)
+	DP_FINDING_who(F, V, M, maybe)                                                             \
+		V(SPOILS, spoils, dp_loss_spoils(d->reason), never, "", "what it can have spoilt")
 
 #define DP_FINDING_forecast(F, V, M)                                                               \
 	DP_FINDING_who(F, V, M, maybe)                                                             \

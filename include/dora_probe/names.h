@@ -42,6 +42,7 @@
 	X(SELF_COST, cost)                                                                         \
 	X(LOSS, loss)                                                                              \
 	X(END, none)                                                                               \
+	X(DORA_COMMAND, command)                                                                   \
 	X(WAITS, waits)
 
 /* X(ENUM, "name"): why something is pending (README, table of causes). */
@@ -110,7 +111,31 @@
 	X(CLEAN, "clean")                                                                          \
 	X(ERROR, "error")                                                                          \
 	X(GRACE_KILL, "grace_kill")                                                                \
-	X(SIGNAL, "signal")
+	X(SIGNAL, "signal")                                                                        \
+	X(HEALTH_KILL, "health_kill")                                                              \
+	X(STARTUP_KILL, "startup_kill")                                                            \
+	X(FINISH_KILL, "finish_kill")                                                              \
+	X(ORPHAN, "orphan")
+
+/* Where a deadline comes from; the first stands for none. */
+#define DP_DEADLINE_SOURCES(X)                                                                     \
+	X(NONE, "none")                                                                            \
+	X(COMMAND, "command")                                                                      \
+	X(DESCRIPTOR, "descriptor")                                                                \
+	X(LEARNED, "learned")                                                                      \
+	X(OPTION, "option")                                                                        \
+	X(VERSION, "version")                                                                      \
+	X(ASSUMED, "assumed")
+
+/* The `dora` commands that end nodes, as they are typed. */
+#define DP_DORA_COMMANDS(X)                                                                        \
+	X(STOP, "stop")                                                                            \
+	X(RESTART, "restart")                                                                      \
+	X(DESTROY, "destroy")                                                                      \
+	X(NODE_STOP, "node stop")                                                                  \
+	X(NODE_RESTART, "node restart")                                                            \
+	X(NODE_REMOVE, "node remove")                                                              \
+	X(NODE_REPLACE, "node replace")
 
 /* X(ENUM, "name"): what a thread waits for, as far as it can be read from outside. */
 #define DP_WAITS(X)                                                                                \
@@ -176,22 +201,36 @@
 
 #define DP_LAST_KERNEL_LOSS DP_LOSS_PAYLOAD_CUT
 
-#define DP_X_CAUSE(e, s)     DP_CAUSE_##e,
-#define DP_X_WARN(e, s)      DP_WARN_##e,
-#define DP_X_SEVERITY(e, s)  DP_SEVERITY_##e,
-#define DP_X_PRECISION(e, s) DP_PRECISION_##e,
-#define DP_X_TOKEN(e, s)     DP_TOKEN_##e,
-#define DP_X_TRANSPORT(e, s) DP_TRANSPORT_##e,
-#define DP_X_STOP(e, s)      DP_STOP_##e,
-#define DP_X_ACTION(e, s)    DP_ACTION_##e,
-#define DP_X_RESULT(e, s)    DP_RESULT_##e,
-#define DP_X_EXIT(e, s)      DP_EXIT_##e,
-#define DP_X_SHUTDOWN(e, s)  DP_SHUTDOWN_##e,
-#define DP_X_WAIT(e, s)      DP_WAIT_##e,
-#define DP_X_PROOF(e, s)     DP_PROOF_##e,
-#define DP_X_SOURCE(e, s)    DP_SOURCE_##e,
-#define DP_X_LOSS(e, s)      DP_LOSS_##e,
-#define DP_X_RECORD(e, b)    DP_REC_##e,
+/* What of the output a loss can have spoilt. */
+#define DP_SPOILS(X)                                                                               \
+	X(HOLDS, "holds")                                                                          \
+	X(WAITS, "waits")                                                                          \
+	X(TOKENS, "tokens")                                                                        \
+	X(STOP, "stop")                                                                            \
+	X(SIGNALS, "signals")                                                                      \
+	X(EXITS, "exits")                                                                          \
+	X(NODES, "nodes")                                                                          \
+	X(RECORDING, "recording")
+
+#define DP_X_CAUSE(e, s)        DP_CAUSE_##e,
+#define DP_X_WARN(e, s)         DP_WARN_##e,
+#define DP_X_SEVERITY(e, s)     DP_SEVERITY_##e,
+#define DP_X_PRECISION(e, s)    DP_PRECISION_##e,
+#define DP_X_TOKEN(e, s)        DP_TOKEN_##e,
+#define DP_X_TRANSPORT(e, s)    DP_TRANSPORT_##e,
+#define DP_X_STOP(e, s)         DP_STOP_##e,
+#define DP_X_ACTION(e, s)       DP_ACTION_##e,
+#define DP_X_RESULT(e, s)       DP_RESULT_##e,
+#define DP_X_EXIT(e, s)         DP_EXIT_##e,
+#define DP_X_DEADLINE(e, s)     DP_DEADLINE_##e,
+#define DP_X_DORA_COMMAND(e, s) DP_DORA_##e,
+#define DP_X_SHUTDOWN(e, s)     DP_SHUTDOWN_##e,
+#define DP_X_WAIT(e, s)         DP_WAIT_##e,
+#define DP_X_PROOF(e, s)        DP_PROOF_##e,
+#define DP_X_SOURCE(e, s)       DP_SOURCE_##e,
+#define DP_X_LOSS(e, s)         DP_LOSS_##e,
+#define DP_X_SPOILS(e, s)       DP_SPOILS_##e,
+#define DP_X_RECORD(e, b)       DP_REC_##e,
 
 enum dp_cause { DP_CAUSES(DP_X_CAUSE) DP_CAUSE_COUNT };
 enum dp_warning_kind { DP_WARNING_KINDS(DP_X_WARN) DP_WARN_COUNT };
@@ -205,9 +244,12 @@ enum dp_action_result { DP_ACTION_RESULTS(DP_X_RESULT) DP_RESULT_COUNT };
 enum dp_exit_reason { DP_EXIT_REASONS(DP_X_EXIT) DP_EXIT_COUNT };
 enum dp_wait { DP_WAITS(DP_X_WAIT) DP_WAIT_COUNT };
 enum dp_proof { DP_PROOFS(DP_X_PROOF) DP_PROOF_COUNT };
+enum dp_deadline_source { DP_DEADLINE_SOURCES(DP_X_DEADLINE) DP_DEADLINE_COUNT };
+enum dp_dora_command { DP_DORA_COMMANDS(DP_X_DORA_COMMAND) DP_DORA_COUNT };
 enum dp_shutdown_mode { DP_SHUTDOWN_MODES(DP_X_SHUTDOWN) DP_SHUTDOWN_COUNT };
 enum dp_source { DP_SOURCES(DP_X_SOURCE) DP_SOURCE_COUNT };
 enum dp_loss { DP_LOSSES(DP_X_LOSS) DP_LOSS_COUNT };
+enum dp_spoils { DP_SPOILS(DP_X_SPOILS) DP_SPOILS_COUNT };
 enum dp_record_type { DP_REC_NONE, DP_RECORD_TYPES(DP_X_RECORD) DP_REC_COUNT };
 
 /* The printed name of a value of each list; "?" for a value outside it. Static strings. */
@@ -222,10 +264,16 @@ const char *dp_stop_reason_name(unsigned int v);
 const char *dp_action_name(unsigned int v);
 const char *dp_action_result_name(unsigned int v);
 const char *dp_exit_reason_name(unsigned int v);
+const char *dp_deadline_source_name(unsigned int v);
+const char *dp_dora_command_name(unsigned int v);
 const char *dp_shutdown_mode_name(unsigned int v);
 const char *dp_wait_name(unsigned int v);
 const char *dp_proof_name(unsigned int v);
 const char *dp_source_name(unsigned int v);
 const char *dp_loss_name(unsigned int v);
+const char *dp_spoils_name(unsigned int v);
+
+/* What a loss can have spoilt, 1 << enum dp_spoils each; 0 for a value that is no enum dp_loss. */
+unsigned int dp_loss_spoils(unsigned int loss);
 
 #endif

@@ -42,7 +42,7 @@ static const char contract[] =
 	"action pid? node? action signal? tid? dry_run result reason? attempt?\n"
 	"exit pid? node? code? signal? killer_pid? since_stop_ns? grace_kill cause? gil_share? "
 	"tokens_abandoned? saved\n"
-	"loss reason count total\n"
+	"loss reason count total spoils\n"
 	"forecast pid? node? need_ns? grace_ns? at_risk\n"
 	"summary nodes records records_lost\n"
 	"summary.nodes pid? dataflow? node? holds max_hold_ns? max_hold_function? gil_held_ns? "
