@@ -45,7 +45,7 @@ static void note_place(struct place *p, const struct dp_rec_stack *s)
 		p->line = s->frames[0].line;
 		p->known = true;
 	}
-	memcpy(p->thread, s->comm, sizeof(p->thread));
+	place_name_thread(p, s);
 	memcpy(p->library, s->library, sizeof(p->library));
 }
 

@@ -115,7 +115,7 @@ void hold_stack(struct hold *h, const struct dp_rec_stack *s)
 	h->stack_state = STACK_HAD;
 	if (s->status != 0 && !s->frame_count) {
 		if (!h->place.thread[0])
-			memcpy(h->place.thread, s->comm, sizeof(h->place.thread));
+			place_name_thread(&h->place, s);
 		return;
 	}
 	place_from_stack(&h->place, s);
@@ -134,7 +134,7 @@ void hold_late_stack(struct hold *h, const struct dp_rec_stack *s)
 {
 	if (h->stack_state != STACK_ASKED)
 		return;
-	memcpy(h->place.thread, s->comm, sizeof(h->place.thread));
+	place_name_thread(&h->place, s);
 	h->stack_state = STACK_HAD;
 }
 

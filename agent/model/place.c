@@ -11,13 +11,22 @@ bool place_library_is_dora(const char *library)
 	return strncmp(library, "dora", 4) == 0;
 }
 
+void place_name_thread(struct place *p, const struct dp_rec_stack *s)
+{
+	memset(p->thread, 0, sizeof(p->thread));
+	if (s->thread[0])
+		memcpy(p->thread, s->thread, sizeof(s->thread));
+	else
+		memcpy(p->thread, s->comm, sizeof(s->comm));
+}
+
 void place_from_stack(struct place *p, const struct dp_rec_stack *s)
 {
 	struct place was = *p;
 
 	memset(p, 0, sizeof(*p));
 	p->known = true;
-	memcpy(p->thread, s->comm, sizeof(p->thread));
+	place_name_thread(p, s);
 	memcpy(p->library, s->library, sizeof(p->library));
 	p->dora = place_library_is_dora(s->library);
 	if (s->frame_count) {

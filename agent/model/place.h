@@ -11,7 +11,7 @@ struct place {
 	bool known;
 	bool dora; /* native code of dora's own library */
 	int32_t line;
-	char thread[DP_COMM_MAX];
+	char thread[DP_THREAD_MAX];
 	char function[DP_FUNCTION_MAX];
 	char file[DP_FILE_MAX];
 	char library[DP_LIBRARY_MAX];
@@ -25,6 +25,9 @@ bool place_library_is_dora(const char *library);
  * once its code runs) is kept.
  */
 void place_from_stack(struct place *p, const struct dp_rec_stack *s);
+
+/* The thread's name: Python's, else what the system has. Nothing else is changed. */
+void place_name_thread(struct place *p, const struct dp_rec_stack *s);
 
 /* Function, file and line are the same. */
 bool place_same(const struct place *a, const struct place *b);

@@ -121,7 +121,7 @@ static bool string_state(uint32_t state, uint32_t *ret_kind, bool *ret_ascii)
 }
 
 /* The end of a str: the last component names the function, the last directories the file. */
-static int read_string(const struct dp_py *py, uint64_t addr, char *dst, size_t cap)
+int dp_frames_string(const struct dp_py *py, uint64_t addr, char *dst, size_t cap)
 {
 	const struct dp_layout *l = &py->layout;
 	uint8_t first[STRING_FIRST], rest[4 * DP_FILE_MAX];
@@ -238,9 +238,9 @@ static int read_code(const struct dp_py *py, const struct raw_frame *f, struct d
 	if (py->loc.code_type != 0 && u64_at(b, l->ob_type) != py->loc.code_type)
 		return -EFAULT;
 	name = u64_at(b, l->co_qualname != DP_NO_OFFSET ? l->co_qualname : l->co_name);
-	rc = read_string(py, name, out.function, sizeof(out.function));
+	rc = dp_frames_string(py, name, out.function, sizeof(out.function));
 	if (rc == 0)
-		rc = read_string(py, u64_at(b, l->co_filename), out.file, sizeof(out.file));
+		rc = dp_frames_string(py, u64_at(b, l->co_filename), out.file, sizeof(out.file));
 	if (rc < 0)
 		return rc;
 	first = (int32_t)u32_at(b, l->co_firstlineno);

@@ -152,6 +152,7 @@ struct dp_layout {
 	uint32_t rt_drop_request, rt_main_tstate;
 	/* PyInterpreterState */
 	uint32_t is_next, is_threads_head, is_gil, is_own_gil, is_drop_request;
+	uint32_t is_modules; /* of the dict sys.modules */
 	/* PyThreadState */
 	uint32_t ts_prev, ts_next, ts_interp, ts_frame, ts_cframe, cframe_frame, ts_native_id,
 		ts_thread_id;
@@ -163,6 +164,7 @@ struct dp_layout {
 	/* objects */
 	uint32_t ob_type, bytes_size, bytes_data, str_length, str_state, str_ascii_data;
 	uint32_t str_compact_data;
+	uint32_t type_cached_keys; /* PyHeapTypeObject.ht_cached_keys */
 };
 
 /* What the table alone knows of a release: from 3.13 on without all that _Py_DebugOffsets tells. 0 or -ENOTSUP. */
@@ -276,6 +278,7 @@ struct dp_py {
 	uint32_t off_pthread_tid; /* up to 3.10: of the tid in struct pthread, DP_NO_OFFSET unknown
 				   */
 	struct dp_tids tids;
+	uint64_t active_threads, active_tried_ns; /* thread_names.c: the dict, 0 not found yet */
 };
 
 /* ---- refusals.c: why a process is not taken ------------------------------------------------ */
@@ -305,6 +308,12 @@ int dp_py_validate(struct dp_py *py, char *why, size_t len);
 
 /* Addresses of the interpreters, main first; their number or -errno. */
 int dp_py_interpreters(const struct dp_py *py, uint64_t *ret, unsigned int cap);
+
+/* frames.c: the end of a str that fits, printable. 0 or -errno. */
+int dp_frames_string(const struct dp_py *py, uint64_t addr, char *dst, size_t cap);
+
+/* thread_names.c: what threading calls the thread of this ident (pthread_self). */
+bool dp_thread_name(struct dp_py *py, uint64_t ident, char *ret, size_t cap);
 
 /* frames.c: fills frame, ip, frame_count and frames of `ret`. 0 or -errno with what is known. */
 int dp_frames_read(const struct dp_py *py, uint64_t tstate, struct dp_rec_stack *ret);

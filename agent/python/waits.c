@@ -191,7 +191,10 @@ static void name_link(struct dp_py *py, struct dp_link *l)
 			break;
 	}
 	l->state = s.state;
-	memcpy(l->thread, s.comm, sizeof(s.comm));
+	if (s.thread[0])
+		memcpy(l->thread, s.thread, sizeof(l->thread));
+	else
+		memcpy(l->thread, s.comm, sizeof(s.comm));
 	memcpy(l->library, s.library, sizeof(l->library));
 	if (s.frame_count == 0)
 		return;

@@ -51,7 +51,9 @@
 	X(exit, struct dp_exit_op)
 
 /* X(record type, its body, the first field that was added since DP_RECORD_VERSION came out) */
-#define DP_RECORD_GROWN(X) X(OPTIONS, options, polling_threshold_ns)
+#define DP_RECORD_GROWN(X)                                                                         \
+	X(OPTIONS, options, polling_threshold_ns)                                                  \
+	X(STACK, stack, thread)
 
 #define DP_FIELDS_session(N, E, T, B, S)                                                           \
 	T(version, 32)                                                                             \
@@ -151,7 +153,8 @@
 	T(comm, DP_COMM_MAX)                                                                       \
 	T(library, DP_LIBRARY_MAX) /* file of the native program counter, "" unknown */            \
 	T(symbol, DP_FUNCTION_MAX) /* nearest exported symbol at the native pc, "" unknown */      \
-	S(frame, frames, frame_count, DP_FRAMES_MAX)
+	S(frame, frames, frame_count, DP_FRAMES_MAX)                                               \
+	T(thread, DP_THREAD_MAX) /* what Python's threading calls it, "" unknown */
 
 #define DP_FIELDS_link(N, E, T, B, S)                                                              \
 	N(uint32_t, tid)                                                                           \

@@ -56,6 +56,22 @@ static const char script[] =
 	"def s_sleep(): say(); L.sleep(600)\n"
 	"def s_read(): r, w = os.pipe(); say(); L.read(r, ctypes.create_string_buffer(1), 1)\n"
 	"def s_child(): p = os.spawnlp(os.P_NOWAIT, 'sleep', 'sleep', '60'); say(); L.waitpid(p, None, 0)\n"
+	"def s_names():\n"
+	"    def f(): say(); time.sleep(600)\n"
+	"    class Mine(threading.Thread): pass\n"
+	"    for cls, name in ((threading.Thread, 'worker-3'), (Mine, 'a name that is longer than thirty'),\n"
+	"                      (Mine, 'Größe'), (threading.Thread, None)):\n"
+	"        t = cls(target=f, name=name, daemon=True); t.extra = 1\n"
+	"        if name == 'Größe': t.__dict__\n"
+	"        t.start(); time.sleep(0.2)\n"
+	"    thread(nameless); time.sleep(0.2)\n"
+	"    threading.current_thread().name = 'chief'; say(); time.sleep(600)\n"
+	"@ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)\n"
+	"def nameless(_): say(); F.sleep(600)\n"
+	"def s_no_threading():\n"
+	"    import subprocess\n"
+	"    os.execv(sys.executable, [sys.executable, '-S', '-E', '-c',\n"
+	"             'import os; os.write(1, b\"%d\\\\n\" % os.getpid()); import time; time.sleep(60)'])\n"
 	"globals()['s_' + sys.argv[1]]()\n";
 
 struct target {
@@ -157,6 +173,53 @@ static void test_waits(void **state)
 			check(py, &wants[i]);
 }
 
+/* The names of threads by Python's own table, whatever shape the Thread objects have. */
+static void test_thread_names(void **state)
+{
+	static const char *const names[] = {
+		"worker-3", "...e that is longer than thirty", "Größe", "Thread-1", "", "chief"};
+
+	(void)state;
+	for (const struct python *py = all.item; py < all.item + all.count; py++) {
+		struct target t;
+		struct dp_rec_stack s;
+		char line[64];
+
+		if (py->minor < 8)
+			continue;
+		t = start_scenario(py, "names");
+		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+			if (i > 0) {
+				assert_non_null(fgets(line, sizeof(line), t.c.out));
+				t.tid = (pid_t)atoi(line);
+			}
+			assert_int_equal(dp_py_stack(t.py, t.tid, &s), 0);
+			/* From 3.10 on a name that is made up has the function's too. */
+			if (strncmp(s.thread, names[i], strlen(names[i])) != 0 ||
+			    (names[i][0] == '\0' && s.thread[0] != '\0'))
+				fail_msg("%s: thread %zu is called '%s', not '%s'", py->version, i,
+					 s.thread, names[i]);
+		}
+		end_scenario(&t);
+	}
+}
+
+static void test_main_thread_without_threading(void **state)
+{
+	(void)state;
+	for (const struct python *py = all.item; py < all.item + all.count; py++) {
+		struct dp_rec_stack s;
+		struct target t;
+
+		if (py->minor < 8)
+			continue;
+		t = start_scenario(py, "no_threading");
+		assert_int_equal(dp_py_stack(t.py, t.tid, &s), 0);
+		assert_string_equal(s.thread, "MainThread");
+		end_scenario(&t);
+	}
+}
+
 static void test_a_thread_that_is_not_there(void **state)
 {
 	struct dp_rec_waits r;
@@ -180,6 +243,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_waits),
+		cmocka_unit_test(test_thread_names),
+		cmocka_unit_test(test_main_thread_without_threading),
 		cmocka_unit_test(test_a_thread_that_is_not_there),
 	};
 
