@@ -8,6 +8,7 @@
 
 #include "dora_probe/names.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum dp_request_type {
@@ -15,13 +16,15 @@ enum dp_request_type {
 	DP_REQ_ARM_EDGE,    /* pid                 -> SOURCE_STATE (edge, on) */
 	DP_REQ_DISARM_EDGE, /* pid                 -> SOURCE_STATE (edge, off) */
 	DP_REQ_READ_WAITS,  /* pid, tid            -> WAITS */
+	DP_REQ_PEEK_STOP,   /* pid                 -> STOP_WITNESS (unread) */
 	DP_REQ_ACT,         /* pid, tid, action …  -> ACTION_RESULT */
 	DP_REQ_COUNT
 };
 
 struct dp_request {
 	uint8_t type;
-	uint8_t action;  /* ACT: enum dp_action */
+	uint8_t action; /* ACT: enum dp_action */
+	bool anywhere;  /* ACT: the main thread as such is meant, whatever it is in when it comes */
 	uint32_t signal; /* ACT */
 	uint32_t attempt;
 	uint32_t pid;
