@@ -40,9 +40,7 @@ static void note_sleep(struct activity *a, const struct dp_record *r, bool holds
 static void note_place(struct place *p, const struct dp_rec_stack *s)
 {
 	if (s->frame_count) {
-		memcpy(p->function, s->frames[0].function, sizeof(p->function));
-		memcpy(p->file, s->frames[0].file, sizeof(p->file));
-		p->line = s->frames[0].line;
+		place_note_frames(p, s);
 		p->known = true;
 	}
 	place_name_thread(p, s);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/pyfile.h"
 #include "base/utf8.h"
 #include "python/internal.h"
 
@@ -261,6 +262,29 @@ static int read_code(const struct dp_py *py, const struct raw_frame *f, struct d
 	return 0;
 }
 
+/*
+ * Where every frame that has room is of a library, the last one gives way to the first below that is
+ * not: somebody's own code called them.
+ */
+static void find_user(const struct dp_py *py, uint64_t from, struct dp_rec_stack *ret)
+{
+	struct raw_frame raw;
+	struct dp_frame f;
+
+	for (uint32_t i = 0; i < DP_FRAMES_MAX; i++)
+		if (!dp_pyfile_is_library(ret->frames[i].file))
+			return;
+	for (int step = 0; from != 0 && step < DP_FRAME_STEPS_MAX; step++, from = raw.back) {
+		if (read_raw(py, from, &raw) < 0)
+			return;
+		if (raw.of_c_stack || raw.code == 0 || read_code(py, &raw, &f) < 0 ||
+		    dp_pyfile_is_library(f.file))
+			continue;
+		ret->frames[DP_FRAMES_MAX - 1] = f;
+		return;
+	}
+}
+
 int dp_frames_read(const struct dp_py *py, uint64_t tstate, struct dp_rec_stack *ret)
 {
 	struct raw_frame raw[DP_FRAMES_MAX];
@@ -303,6 +327,8 @@ int dp_frames_read(const struct dp_py *py, uint64_t tstate, struct dp_rec_stack 
 		}
 		shown++;
 	}
+	if (shown == DP_FRAMES_MAX && rc == 0)
+		find_user(py, raw[count - 1].back, ret);
 	ret->frame_count = shown;
 	return shown > 0 && rc == -EFAULT ? 0 : rc;
 }

@@ -152,7 +152,8 @@ struct dp_layout {
 	uint32_t rt_drop_request, rt_main_tstate;
 	/* PyInterpreterState */
 	uint32_t is_next, is_threads_head, is_gil, is_own_gil, is_drop_request;
-	uint32_t is_modules; /* of the dict sys.modules */
+	uint32_t is_modules;                   /* of the dict sys.modules */
+	uint32_t rt_collecting, is_collecting; /* gc.collecting: of the runtime in 3.8 */
 	/* PyThreadState */
 	uint32_t ts_prev, ts_next, ts_interp, ts_frame, ts_cframe, cframe_frame, ts_native_id,
 		ts_thread_id;

@@ -42,11 +42,11 @@ static void gil_layout(struct dp_layout *l, bool musl, uint32_t shift)
 	.rt_gil = NO, .rt_interp_head = NO, .rt_interp_main = NO, .rt_main_thread = NO,            \
 	.rt_signals_pending = NO, .rt_drop_request = NO, .rt_main_tstate = NO, .is_gil = NO,       \
 	.is_own_gil = NO, .is_drop_request = NO, .is_modules = NO, .type_cached_keys = NO,         \
-	.ts_prev = 0, .ts_next = 8, .ts_interp = 16, .ts_frame = NO, .ts_cframe = NO,              \
-	.cframe_frame = NO, .ts_native_id = NO, .ts_eval_breaker = NO, .fr_lasti = NO,             \
-	.fr_ip = NO, .fr_owner = NO, .fr_tlbc = NO, .co_qualname = NO, .co_bytecode = NO,          \
-	.co_tlbc = NO, .ob_type = 8, .bytes_size = 16, .bytes_data = 32, .str_length = 16,         \
-	.str_state = 32
+	.rt_collecting = NO, .is_collecting = NO, .ts_prev = 0, .ts_next = 8, .ts_interp = 16,     \
+	.ts_frame = NO, .ts_cframe = NO, .cframe_frame = NO, .ts_native_id = NO,                   \
+	.ts_eval_breaker = NO, .fr_lasti = NO, .fr_ip = NO, .fr_owner = NO, .fr_tlbc = NO,         \
+	.co_qualname = NO, .co_bytecode = NO, .co_tlbc = NO, .ob_type = 8, .bytes_size = 16,       \
+	.bytes_data = 32, .str_length = 16, .str_state = 32
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Woverride-init"
@@ -56,6 +56,7 @@ static void gil_layout(struct dp_layout *l, bool musl, uint32_t shift)
 static const struct dp_layout by_minor[] = {
 	{COMMON,
 	 .minor = 8,
+	 .rt_collecting = 544,
 	 .is_modules = 56,
 	 .type_cached_keys = 872,
 	 .line_format = DP_LINES_LNOTAB,
@@ -80,6 +81,7 @@ static const struct dp_layout by_minor[] = {
 	 .str_compact_data = 72},
 	{COMMON,
 	 .minor = 9,
+	 .is_collecting = 816,
 	 .is_modules = 856,
 	 .type_cached_keys = 864,
 	 .line_format = DP_LINES_LNOTAB,
@@ -104,6 +106,7 @@ static const struct dp_layout by_minor[] = {
 	 .str_compact_data = 72},
 	{COMMON,
 	 .minor = 10,
+	 .is_collecting = 816,
 	 .is_modules = 856,
 	 .type_cached_keys = 872,
 	 .line_format = DP_LINES_310,
@@ -128,6 +131,7 @@ static const struct dp_layout by_minor[] = {
 	 .str_compact_data = 72},
 	{COMMON,
 	 .minor = 11,
+	 .is_collecting = 848,
 	 .is_modules = 888,
 	 .type_cached_keys = 872,
 	 .line_format = DP_LINES_LOCATIONS,
@@ -157,6 +161,7 @@ static const struct dp_layout by_minor[] = {
 	 .str_compact_data = 72},
 	{COMMON,
 	 .minor = 12,
+	 .is_collecting = 312,
 	 .is_modules = 944,
 	 .type_cached_keys = 880,
 	 .line_format = DP_LINES_LOCATIONS,
@@ -258,6 +263,9 @@ static const struct debug_field debug_fields[] = {
 static const uint16_t gil_inline[3] = {120, 128, 128};
 static const uint16_t gil_inline_locked[3] = {136, 144, 144};
 static const uint16_t gil_inline_holder[3] = {144, 152, 152};
+/* interpreter_state.gc, and gc.collecting counted from there. */
+static const uint16_t gc_state[3] = {80, 88, 88};
+static const uint16_t gc_collecting[3] = {576, 656, 760};
 
 static uint64_t word(const uint8_t *buf, size_t at)
 {
@@ -298,6 +306,8 @@ int dp_layout_from_debug_offsets(const uint8_t *buf, bool musl, struct dp_layout
 	/* interpreters.main follows interpreters.head, ceval.own_gil follows ceval.gil. */
 	l.rt_interp_main = l.rt_interp_head + 8;
 	l.is_own_gil = l.is_gil + 8;
+	if (word(buf, gc_state[k]) < IS && word(buf, gc_collecting[k]) < IS)
+		l.is_collecting = (uint32_t)(word(buf, gc_state[k]) + word(buf, gc_collecting[k]));
 	/* PyCompactUnicodeObject adds utf8_length and utf8 to PyASCIIObject. */
 	l.str_compact_data = l.str_ascii_data + 16;
 	if (!free_threaded) {

@@ -148,6 +148,26 @@ static int find_tstate(const struct dp_py *py, uint32_t inner, uint64_t *ret, ui
 	return 0;
 }
 
+/* The collector runs in the thread that holds the GIL, and only there while its flag is set. */
+static bool is_collecting(const struct dp_py *py, uint64_t tstate)
+{
+	const struct dp_layout *l = &py->layout;
+	uint64_t interp, holder = 0, at;
+	uint32_t locked = 0, flag = 0;
+
+	if (py->info.free_threaded || py->gil_count == 0 ||
+	    dp_remote_u64(py->pid, tstate + l->ts_interp, &interp) < 0)
+		return false;
+	at = l->rt_collecting != DP_NO_OFFSET ? py->loc.runtime + l->rt_collecting
+					      : interp + l->is_collecting;
+	if (l->rt_collecting == DP_NO_OFFSET && l->is_collecting == DP_NO_OFFSET)
+		return false;
+	return dp_remote_u32(py->pid, at, &flag) == 0 && flag == 1 &&
+	       dp_remote_u64(py->pid, py->gil[0].site.addr + l->gil_last_holder, &holder) == 0 &&
+	       dp_remote_u32(py->pid, py->gil[0].site.addr + l->gil_locked, &locked) == 0 &&
+	       locked == 1 && holder == tstate;
+}
+
 int dp_py_stack(struct dp_py *py, pid_t tid, struct dp_rec_stack *ret)
 {
 	struct dp_rec_stack out = {.syscall_nr = -2};
@@ -166,6 +186,7 @@ int dp_py_stack(struct dp_py *py, pid_t tid, struct dp_rec_stack *ret)
 	if (tstate != 0 && !dp_thread_name(py, ident, out.thread, sizeof(out.thread)) &&
 	    out.is_main)
 		memcpy(out.thread, MAIN_THREAD, sizeof(MAIN_THREAD));
+	out.collecting = tstate != 0 && is_collecting(py, tstate);
 	/* A system call that cannot be read leaves syscall_nr at -2: the frames still count. */
 	if (rc == 0 && (native == -ESRCH || (native < 0 && out.frame_count == 0)))
 		rc = native;

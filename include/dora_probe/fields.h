@@ -156,7 +156,9 @@
 	T(library, DP_LIBRARY_MAX) /* file of the native program counter, "" unknown */            \
 	T(symbol, DP_FUNCTION_MAX) /* nearest exported symbol at the native pc, "" unknown */      \
 	S(frame, frames, frame_count, DP_FRAMES_MAX)                                               \
-	T(thread, DP_THREAD_MAX) /* what Python's threading calls it, "" unknown */
+	T(thread, DP_THREAD_MAX) /* what Python's threading calls it, "" unknown */                \
+	N(uint8_t, collecting)   /* it holds the GIL, and gc.collecting is set */                  \
+	B(pad, 7)
 
 #define DP_FIELDS_link(N, E, T, B, S)                                                              \
 	N(uint32_t, tid)                                                                           \
@@ -383,6 +385,14 @@
 	V(TEXT, library, d->place.library, maybe, "",                                              \
 	  "file of the native code that the thread is in")
 
+/* Whom the place is to be laid at: the innermost frame may be a library's. */
+#define DP_FINDING_user_place(F, V, M)                                                                \
+	V(TEXT, user_function, d->place.user_function, maybe, "",                                     \
+	  "the first function, from the innermost on, that is of no library (standard or installed)") \
+	V(TEXT, user_file, d->place.user_file, maybe, "", "its source file")                          \
+	V(LINE, user_line, d->place.user_line, maybe, "", "the line there")                           \
+	V(BOOL, collecting, d->place.collecting, never, "", "Python's garbage collector runs there")
+
 #define DP_FINDING_start(F, V, M)                                                                  \
 	M(const struct dp_rec_session *, session)                                                  \
 	M(uint32_t, sources) /* 1 << enum dp_source each */                                        \
@@ -457,7 +467,9 @@
 									F(BOOL, uint8_t,                       \
 									  dora_internal, never,                \
 									  "",                                  \
-									  "within dora's own code")
+									  "within dora's own code")            \
+										DP_FINDING_user_place(         \
+											F, V, M)
 
 #define DP_FINDING_wait(F, V, M)                                                                   \
 	DP_FINDING_who(F, V, M, never)                                                             \
@@ -530,7 +542,8 @@
 		V(CHAIN, chain, d->chain, maybe, "",                                                  \
 		  "whom the holder waits for, whom that thread waits for, and so on, as objects")     \
 			V(PROOF, chain_proof, d->chain_proof, maybe, "",                              \
-			  "of a deadlock: what shows that the chain ends at the GIL")
+			  "of a deadlock: what shows that the chain ends at the GIL")                 \
+				DP_FINDING_user_place(F, V, M)
 
 #define DP_FINDING_signal(F, V, M)                                                                 \
 	DP_FINDING_who(F, V, M, never)                                                             \

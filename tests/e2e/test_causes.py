@@ -280,3 +280,25 @@ def deadlock_static(t):
 @scenario(dora=("0.5.0",))
 def deadlock_once(t):
     true_deadlock(t, "once_gil", ["futex", "gil"], ("reference", "library"))
+
+
+@scenario(dora=("0.5.0",))
+def collector(t):
+    """The garbage collector keeps the GIL: it is named, not the line that it hit."""
+    flow = t.flow(sender(), receiver(plan=[{"at": 0.3, "do": "collect", "for": 0.9}]))
+    probe = t.probe()
+    flow.go()
+    told = flow.wait_said("recv", "collected", 40)[0]
+    settle(flow, told["t1"] + 500 * MS)
+    finish(t, flow, probe)
+    lines = [o for o in checks.lines_of(probe.events(), "gil_hold", pid=flow.pid("recv"))
+             if o["end_ns"] > told["t0"] and o["start_ns"] < told["t1"]
+             and o["duration_ns"] > 500 * MS]
+    t.expect(lines, "no hold")
+    t.expect(all(o["collecting"] and o["function"] == "<garbage collection>" and o["file"] is None
+                 for o in lines), f"{[(o['function'], o['line']) for o in lines]}")
+    t.expect(all(o["user_function"] == "act_collect" for o in lines),
+             f"{[o['user_function'] for o in lines]}")
+    said = [o for o in checks.lines_of(probe.events(), "warning", kind="gil_hold")
+            if not o["resolved"]]
+    t.expect(any("gc.freeze()" in (o["advice"] or "") for o in said), "no advice about it")

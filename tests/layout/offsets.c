@@ -76,6 +76,7 @@ static void threads(struct dp_layout l)
 	AT(ts_interp, PyThreadState, interp);
 	AT(ts_thread_id, PyThreadState, thread_id);
 	AT(is_next, PyInterpreterState, next);
+	AT(is_collecting, PyInterpreterState, gc.collecting);
 #if PY_MINOR_VERSION >= 12
 	AT(is_modules, PyInterpreterState, imports.modules);
 #else

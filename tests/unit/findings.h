@@ -51,7 +51,10 @@ static const struct dp_place full_place = {.thread = "MainThread",
 					   .function = "process",
 					   .file = "vision.py",
 					   .library = "libvision.so",
-					   .line = 42};
+					   .line = 42,
+					   .user_function = "process",
+					   .user_file = "vision.py",
+					   .user_line = 42};
 
 static inline struct dp_finding finding_full(enum dp_finding_type type)
 {

@@ -227,6 +227,46 @@ static void test_chains_that_do_not_agree(void **state)
 	table_free(t);
 }
 
+/*
+ * A hold whose stacks say that the collector runs, called by a library: neither line is to blame, and
+ * the user's own is named.
+ */
+static void test_the_collector_is_named(void **state)
+{
+	for (int collecting = 0; collecting < 2; collecting++) {
+		struct table *t = held(130);
+		struct dp_record r = record(DP_REC_STACK, 131, PID, MAIN);
+		const struct said *s = NULL;
+
+		(void)state;
+		r.u.stack.syscall_nr = -1;
+		r.u.stack.state = 'R';
+		r.u.stack.collecting = (uint8_t)collecting;
+		r.u.stack.frame_count = 2;
+		snprintf(r.u.stack.thread, DP_THREAD_MAX, "worker-3");
+		snprintf(r.u.stack.frames[0].function, DP_FUNCTION_MAX, "dumps");
+		snprintf(r.u.stack.frames[0].file, DP_FILE_MAX, "/usr/lib/python3.11/json/a.py");
+		r.u.stack.frames[0].line = 7;
+		snprintf(r.u.stack.frames[1].function, DP_FUNCTION_MAX, "on_image");
+		snprintf(r.u.stack.frames[1].file, DP_FILE_MAX, "/node/x.py");
+		r.u.stack.frames[1].line = 12;
+		feed(t, &r);
+		more(t, 140, 700);
+		for (unsigned int i = 0; i < count_said(t, DP_FIND_WARNING); i++)
+			if (said(t, DP_FIND_WARNING, i)->f.u.warning.kind == DP_WARN_GIL_HOLD)
+				s = said(t, DP_FIND_WARNING, i);
+		assert_non_null(s);
+		assert_string_equal(s->function, collecting ? "<garbage collection>" : "dumps");
+		assert_int_equal(s->f.u.warning.place.collecting, collecting);
+		assert_int_equal(s->f.u.warning.place.line, collecting ? 0 : 7);
+		assert_int_equal(s->f.u.warning.place.user_line, 12);
+		assert_string_equal(s->f.u.warning.place.user_function, "on_image");
+		assert_string_equal(s->f.u.warning.place.thread, "worker-3");
+		assert_int_equal(strstr(s->advice, "gc.freeze()") != NULL, collecting);
+		table_free(t);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -235,6 +275,7 @@ int main(void)
 		cmocka_unit_test(test_two_looks_that_agree),
 		cmocka_unit_test(test_a_wait_is_no_deadlock),
 		cmocka_unit_test(test_chains_that_do_not_agree),
+		cmocka_unit_test(test_the_collector_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,6 +68,12 @@ static const char script[] =
 	"    threading.current_thread().name = 'chief'; say(); time.sleep(600)\n"
 	"@ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)\n"
 	"def nameless(_): say(); F.sleep(600)\n"
+	"def s_collects():\n"
+	"    import gc; gc.disable(); keep = [[] for _ in range(500000)]; say()\n"
+	"    while True: gc.collect()\n"
+	"def s_collects_not():\n"
+	"    say()\n"
+	"    while True: sum(range(100000))\n"
 	"def s_no_threading():\n"
 	"    import subprocess\n"
 	"    os.execv(sys.executable, [sys.executable, '-S', '-E', '-c',\n"
@@ -220,6 +226,33 @@ static void test_main_thread_without_threading(void **state)
 	}
 }
 
+/* The collector's flag is seen while it runs, and not beside it. */
+static void test_garbage_collection(void **state)
+{
+	(void)state;
+	for (const struct python *py = all.item; py < all.item + all.count; py++) {
+		uint64_t until = now_ns() + DEADLINE_NS;
+		struct dp_rec_stack s;
+		struct target t;
+
+		if (py->minor < 8)
+			continue;
+		t = start_scenario(py, "collects");
+		do {
+			dp_py_stack(t.py, t.tid, &s);
+		} while (!s.collecting && now_ns() < until);
+		if (!s.collecting)
+			fail_msg("%s: never seen to collect", py->version);
+		end_scenario(&t);
+		t = start_scenario(py, "collects_not");
+		for (int i = 0; i < 200; i++) {
+			dp_py_stack(t.py, t.tid, &s);
+			assert_int_equal(s.collecting, 0);
+		}
+		end_scenario(&t);
+	}
+}
+
 static void test_a_thread_that_is_not_there(void **state)
 {
 	struct dp_rec_waits r;
@@ -245,6 +278,7 @@ int main(void)
 		cmocka_unit_test(test_waits),
 		cmocka_unit_test(test_thread_names),
 		cmocka_unit_test(test_main_thread_without_threading),
+		cmocka_unit_test(test_garbage_collection),
 		cmocka_unit_test(test_a_thread_that_is_not_there),
 	};
 

@@ -222,6 +222,25 @@ def act_deadlock(_):
     lib.pthread_mutex_lock(mutex)
 
 
+def act_collect(seconds):
+    """The garbage collector, over so many objects that it takes that long."""
+    import gc
+    n, took = 200000, 0.0
+    while took < seconds:
+        n = int(n * min(8, 1.2 * seconds / took)) if took else n
+        keep.clear()
+        keep.extend([] for _ in range(n))
+        t0 = now()
+        gc.collect()
+        t1 = now()
+        took = (t1 - t0) / 1e9
+    say("collected", t0=t0, t1=t1, objects=n)
+    keep.clear()
+
+
+keep = []
+
+
 def act_wait(seconds, name):
     """A native call of waits.c, with the GIL held."""
     call = getattr(waits.library(), name)
