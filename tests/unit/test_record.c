@@ -21,7 +21,7 @@ struct field {
 	uint64_t most;
 };
 
-#define FIELDS_MAX 40
+#define FIELDS_MAX 128
 
 struct body {
 	const char *name;
