@@ -214,7 +214,6 @@ static void tick_timeline(struct dp_model *m, struct node *n)
 	const struct hold *h = &n->timeline.gils[0].cur;
 
 	timeline_tick(&p, n->stop.seen);
-	waits_ask(&n->waits, &m->env, &n->id, h);
 	edge_govern(&n->edge, &m->env, &n->id, h->tid ? hold_age(h) : 0,
 		    timeline_is_stuck(&n->timeline));
 }
@@ -308,6 +307,8 @@ static void gil_record(struct dp_model *m, struct node *n, const struct dp_recor
 
 static void stack(struct node *n, const struct dp_record *r)
 {
+	if (waits_record(&n->waits, &n->timeline.gils[0].cur, r))
+		return;
 	timeline_stack(&n->timeline, r);
 	progress_stack(&n->progress, &n->stop, node_consumer(n), n->account.took_ns, r);
 	activity_stack(&n->activity, &n->timeline.gils[0].cur, node_consumer(n),
@@ -363,10 +364,8 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		gil_record(m, n, r);
 		break;
 	case DP_REC_STACK:
-		stack(n, r);
-		break;
 	case DP_REC_WAITS:
-		waits_record(&n->waits, &n->timeline.gils[0].cur, r);
+		stack(n, r);
 		break;
 	case DP_REC_SHARE:
 		usage_stretch(&m->env, n, r);

@@ -105,18 +105,22 @@ static bool is_same_chain(const struct dp_rec_waits *a, const struct dp_rec_wait
 	return true;
 }
 
-void waits_record(struct waits *w, struct hold *current, const struct dp_record *r)
+bool waits_record(struct waits *w, struct hold *current, const struct dp_record *r)
 {
 	const struct dp_rec_waits *now = &r->u.waits;
-	uint8_t proof = waits_proof(now);
+	uint8_t proof;
 
+	if (r->h.type != DP_REC_WAITS)
+		return false;
 	if (current->tid == 0 || current->tid != r->h.tid || now->link_count == 0)
-		return;
+		return true;
+	proof = waits_proof(now);
 	/* Threads go on while they are read one after the other: one picture may be torn, two not. */
 	current->deadlock = proof != DP_PROOF_NONE && current->waits_known &&
 			    waits_proof(&w->last) != DP_PROOF_NONE && is_same_chain(&w->last, now);
 	current->waits_known = true;
 	w->last = *now;
+	return true;
 }
 
 void waits_ask(struct waits *w, const struct env *e, const struct identity *id,

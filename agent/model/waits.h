@@ -20,8 +20,11 @@ uint8_t waits_proof(const struct dp_rec_waits *r);
 /* "waits for the end of thread worker (17), which sleeps"; "" where the first one does not wait. */
 #define WAITS_WORDS_MAX 160
 void waits_words(const struct dp_rec_waits *r, char ret[WAITS_WORDS_MAX]);
-/* The answer to a request: what it says of the hold that goes on, if it is about its holder. */
-void waits_record(struct waits *w, struct hold *current, const struct dp_record *r);
+/*
+ * The answer to a request: what it says of the hold that goes on, if it is about its holder. False
+ * when the record is no such answer.
+ */
+bool waits_record(struct waits *w, struct hold *current, const struct dp_record *r);
 /* Asks where the holder is asleep in a system call for long. */
 void waits_ask(struct waits *w, const struct env *e, const struct identity *id,
 	       const struct hold *current);

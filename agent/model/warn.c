@@ -334,6 +334,8 @@ static void warn_deadlock(const struct env *e, struct node *n)
 
 void warn_tick(const struct env *e, struct node *n)
 {
+	/* What a warning will name. */
+	waits_ask(&n->waits, e, &n->id, &n->timeline.gils[0].cur);
 	warn_hold(e, n);
 	warn_pending(e, n);
 	warn_deadlock(e, n);

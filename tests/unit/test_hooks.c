@@ -242,6 +242,7 @@ static void facts_of_findings(void **state)
 	assert_string_equal(contents(s->out),
 			    "DORA_PROBE_ADVICE=split it\nDORA_PROBE_CAUSE=gil_native\n"
 			    "DORA_PROBE_CHAIN=100,101\nDORA_PROBE_CHAIN_PROOF=owners\n"
+			    "DORA_PROBE_COLLECTING=false\n"
 			    "DORA_PROBE_DATAFLOW=" UUID "\nDORA_PROBE_DEADLINE_NS=1000\n"
 			    "DORA_PROBE_EVENT=warning\nDORA_PROBE_FILE=x.py\n"
 			    "DORA_PROBE_FUNCTION=on_image\nDORA_PROBE_HELD_NS=5\n"
