@@ -186,6 +186,7 @@ void text_warning(struct dp_line *l, struct dp_text_state *s, const struct dp_sh
 		[DP_SEVERITY_CRITICAL] = {"CRITICAL", RED},
 	};
 	const struct dp_warning_finding *w = &f->u.warning;
+	bool is_new;
 	unsigned int i = w->severity < DP_SEVERITY_COUNT ? w->severity : DP_SEVERITY_NOTICE;
 
 	_Static_assert(DP_COUNT_OF(severities) == DP_SEVERITY_COUNT, "a word for each severity");
@@ -198,9 +199,9 @@ void text_warning(struct dp_line *l, struct dp_text_state *s, const struct dp_sh
 	row_begin(l, s, o, f, severities[i].word, severities[i].paint);
 	put_warning(l, f);
 	dp_line_str(l, "\n");
-	if (!has(w->advice) || !row_is_new_advice(s, f->pid, w->advice))
-		return;
-	row_below(l, s, w->advice);
-	if (w->chain)
+	is_new = has(w->advice) && row_is_new_advice(s, f->pid, w->advice);
+	if (is_new)
+		row_below(l, s, w->advice);
+	if (w->chain && (is_new || w->kind == DP_WARN_DEADLOCK))
 		put_chain(l, s, w->chain);
 }
