@@ -376,6 +376,7 @@ static void test_warnings(void **state)
 	expect(&f, 0, "notice    told to stop and still running\n");
 	w->kind = DP_WARN_DEADLOCK;
 	w->cause = DP_CAUSE_DEADLOCK;
+	w->chain = NULL;
 	expect(&f, 0,
 	       "notice    threads wait for each other: the holder of the GIL waits for a thread "
 	       "that waits for the GIL\n");
