@@ -180,16 +180,16 @@ static void survey(struct dp_py *py, struct threads *t, const struct dp_waiting 
 		}
 }
 
-static void name_link(struct dp_py *py, struct dp_link *l)
+static void name_link(struct dp_py *py, const struct dp_waiting *w, struct dp_link *l)
 {
+	const struct dp_map *code;
 	struct dp_rec_stack s;
 
-	/* A waiter for the GIL is on the CPU for a moment every 5 ms: then its library is not seen. */
-	for (int i = 0; i < LOOKS_MAX; i++) {
-		dp_py_stack(py, (pid_t)l->tid, &s);
-		if (s.library[0] || l->waits == DP_WAIT_NOTHING)
-			break;
-	}
+	dp_py_stack(py, (pid_t)l->tid, &s);
+	/* A waiter for the GIL is on the CPU every 5 ms: then the earlier look knows its library. */
+	code = s.library[0] ? NULL : dp_native_caller(py, &w->call);
+	if (code)
+		memcpy(s.library, code->base, sizeof(s.library));
 	l->state = s.state;
 	if (s.thread[0])
 		memcpy(l->thread, s.thread, sizeof(l->thread));
@@ -226,7 +226,7 @@ int dp_py_waits(struct dp_py *py, pid_t tid, struct dp_rec_waits *ret)
 	if (dp_waiting_is_ownerless(end))
 		survey(py, t, end, ret);
 	for (uint32_t i = 0; i < ret->link_count; i++)
-		name_link(py, &ret->links[i]);
+		name_link(py, find(t, ret->links[i].tid), &ret->links[i]);
 cleanup:
 	free(t);
 	ret->status = rc;
