@@ -192,6 +192,11 @@ struct dp_rec_share {
 	DP_BODY(share)
 };
 
+/* How much shared memory there is for a process: when it gets little, and when SIGBUS has ended it. */
+struct dp_rec_memory {
+	DP_BODY(memory)
+};
+
 /* Of a record that is its header alone; GNU C has structs without members. */
 struct dp_rec_none {
 	DP_BODY(none)
