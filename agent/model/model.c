@@ -163,9 +163,7 @@ static void node_facts(struct dp_model *m, const struct dp_record *r)
 	const struct dp_rec_node *facts = &r->u.node;
 	bool changed;
 
-	if (!n && is_of_the_dead(m, r))
-		return;
-	if (!n)
+	if (!n && !is_of_the_dead(m, r))
 		n = node_add(m, r->h.pid, r->h.t_ns);
 	if (!n)
 		return;
