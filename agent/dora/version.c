@@ -215,5 +215,5 @@ int dp_dora_version_read(const char *proc, pid_t pid, char *ret, size_t len)
 		return dp_procfile_error(errno);
 	err = version_in(root, dir, ret, len);
 	close(root);
-	return err;
+	return err == -ENOENT ? -ENODATA : err;
 }

@@ -18,6 +18,7 @@
 #include "model/streams.h"
 #include "model/waits.h"
 #include "model/warning.h"
+#include "model/watchdog.h"
 
 /* That its consumer does not come back to next(): polling.h. */
 struct polling {
@@ -82,6 +83,7 @@ struct node {
 	struct streams streams;
 	struct account account;
 	struct stop stop;
+	struct watchdog watchdog;
 	struct signals signals;
 	struct waits waits;
 	struct warning warn[DP_WARN_COUNT];

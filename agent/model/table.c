@@ -30,6 +30,17 @@ struct node *table_find_gone(struct table *t, uint32_t pid)
 	return n;
 }
 
+bool table_is_of_the_dead(struct table *t, const struct dp_record *r)
+{
+	const struct node *n = table_find_gone(t, r->h.pid);
+
+	if (!n || !n->id.exited)
+		return false;
+	if (r->h.type == DP_REC_NODE_FACTS)
+		return n->id.facts.start_time == r->u.node.start_time;
+	return n->id.limits_known && n->id.limits.started_ns == r->u.limits.started_ns;
+}
+
 struct node *table_slot(struct table *t, uint64_t now, bool *ret_reused)
 {
 	struct node *n = NULL;
