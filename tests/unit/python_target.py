@@ -22,6 +22,9 @@ def printable(word):
     return "".join(c if c.isprintable() else "?" for c in str(word))
 
 
+told = []  # threads that have said their stack
+
+
 def say_stack(frame):
     """The truth: what CPython itself says about this stack, innermost first."""
     tid = threading.get_native_id()
@@ -31,6 +34,7 @@ def say_stack(frame):
         say("frame", tid, frame.f_lineno, name, code.co_filename)
         frame = frame.f_back
     say("thread", tid)
+    told.append(tid)
 
 
 def hold_native(rounds=(1, 2, 3)):
@@ -165,14 +169,12 @@ def hostile_name():
 
 
 def stacks():
-    for shape in (recursion, generator, comprehension, lambdas, executed, Größe.of_class,
-                  coroutine, sorted_key, long_names, many_lines, hostile_name):
+    shapes = (recursion, generator, comprehension, lambdas, executed, Größe.of_class,
+              coroutine, sorted_key, long_names, many_lines, hostile_name)
+    for shape in shapes:
         threading.Thread(target=shape, daemon=True).start()
-    block_main()
-
-
-def block_main():
-    time.sleep(0.5)
+    while len(told) < len(shapes):
+        time.sleep(0.01)
     say("ready")
     time.sleep(FOREVER)
 
