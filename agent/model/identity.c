@@ -2,8 +2,20 @@
 /* Who a watched process is; see identity.h. */
 #include "model/identity.h"
 
+#include <string.h>
+
 bool identity_tokens_countable(const struct identity *id)
 {
 	return id->facts.tokens_observable || !id->facts.is_dora ||
 	       dp_version_at_least(id->facts.dora, 1, 0, 0);
+}
+
+bool identity_differs(const struct identity *id, const struct dp_rec_node *b)
+{
+	const struct dp_rec_node *a = &id->facts;
+
+	return strcmp(a->dora, b->dora) != 0 || strcmp(a->node, b->node) != 0 ||
+	       strcmp(a->reason, b->reason) != 0 || strcmp(a->python, b->python) != 0 ||
+	       a->transport != b->transport || a->gil_observable != b->gil_observable ||
+	       a->tokens_observable != b->tokens_observable || a->gil_count != b->gil_count;
 }

@@ -37,5 +37,7 @@ static inline uint32_t identity_consumer(const struct identity *id)
  * Can its drop tokens be counted? From dora 1.0 on there are none, which is known as well.
  */
 bool identity_tokens_countable(const struct identity *id);
+/* Is what these facts have new worth a line? Signal masks are not: they change with every handler. */
+bool identity_differs(const struct identity *id, const struct dp_rec_node *facts);
 
 #endif

@@ -11,7 +11,9 @@
 #include "model/table.h"
 #include "model/timeline.h"
 #include "model/tokens.h"
+#include "model/usage.h"
 #include "model/warn.h"
+#include "model/witness.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -141,15 +143,6 @@ static struct node *node_add(struct dp_model *m, uint32_t pid, uint64_t t_ns)
 	return n;
 }
 
-/* Is what has changed worth a line? Signal masks are not: they change with every new handler. */
-static bool is_worth_announcing(const struct dp_rec_node *a, const struct dp_rec_node *b)
-{
-	return strcmp(a->dora, b->dora) != 0 || strcmp(a->node, b->node) != 0 ||
-	       strcmp(a->reason, b->reason) != 0 || strcmp(a->python, b->python) != 0 ||
-	       a->transport != b->transport || a->gil_observable != b->gil_observable ||
-	       a->tokens_observable != b->tokens_observable || a->gil_count != b->gil_count;
-}
-
 /*
  * The agent looks at a process once a second, and may do so when it has ended and its exit is not
  * drained yet: then its facts come after its exit. It is no new process. One that runs another
@@ -174,7 +167,7 @@ static void node_facts(struct dp_model *m, const struct dp_record *r)
 		n = node_add(m, r->h.pid, r->h.t_ns);
 	if (!n)
 		return;
-	changed = is_worth_announcing(&n->id.facts, facts);
+	changed = identity_differs(&n->id, facts);
 	n->id.facts = *facts;
 	dp_grace_of(facts->dora, &n->id.grace);
 	n->id.grace_source = facts->dora[0] ? DP_DEADLINE_VERSION : DP_DEADLINE_ASSUMED;
@@ -192,6 +185,7 @@ static void node_gone(struct dp_model *m, struct node *n, uint64_t t_ns)
 	struct timeline_of p = timeline_of(m, n);
 
 	timeline_end(&p, t_ns, false);
+	usage_end(&m->env, n, t_ns);
 	warn_node_gone(&m->env, n, t_ns);
 	tokens_node_gone(&m->ledger, &m->env, n, t_ns);
 	n->id.gone = true;
@@ -208,6 +202,7 @@ static void node_exit(struct dp_model *m, struct node *n, const struct dp_record
 	signals_exit(&n->signals, &m->env, &n->id, r->u.exit.status & 0x7f, t);
 	timeline_end(&p, t, false);
 	tokens_stream_closed(&m->ledger, n, t);
+	witness_look_back(&m->env, n, false, t);
 	exit_record(&m->env, n, node_tokens_known(n) ? tokens_abandoned(&m->ledger, n) : DP_NULL,
 		    r);
 	node_gone(m, n, t);
@@ -256,7 +251,9 @@ static void tick(struct dp_model *m)
 			say_node(&m->env, &n->id, m->env.now);
 		tick_timeline(m, n);
 		tick_activity(m, n);
+		witness_tick(&m->env, &m->table, n);
 		warn_tick(&m->env, n);
+		usage_tick(&m->env, n);
 		tick_guard(m, n);
 	}
 	for (uint32_t i = 0; m->losses.records && i < m->table.count; i++)
@@ -278,6 +275,9 @@ static void end(struct dp_model *m)
 	for (uint32_t i = 0; i < m->table.count; i++)
 		tokens_end_pending(&m->ledger, &m->table.nodes[i], m->env.now);
 	tokens_end(&m->ledger, &m->env, m->env.now);
+	for (uint32_t i = 0; i < m->table.count; i++)
+		if (!m->table.nodes[i].id.gone)
+			usage_end(&m->env, &m->table.nodes[i], m->env.now);
 	say_losses(m, true);
 	m->ended = true;
 	summary_say(&m->env, &m->table, m->records, m->losses.records);
@@ -302,6 +302,7 @@ static void gil_record(struct dp_model *m, struct node *n, const struct dp_recor
 	if (r->h.type == DP_REC_GIL_LOOK && r->u.look.gil == 0)
 		edge_look(&n->edge, &r->u.look);
 	timeline_record(&p, r);
+	usage_gil(n, r);
 }
 
 static void stack(struct node *n, const struct dp_record *r)
@@ -310,12 +311,23 @@ static void stack(struct node *n, const struct dp_record *r)
 	progress_stack(&n->progress, &n->stop, node_consumer(n), n->account.took_ns, r);
 	activity_stack(&n->activity, &n->timeline.gils[0].cur, node_consumer(n),
 		       n->streams.events_dropped_ns != 0, r);
+	usage_stack(n, r);
 }
 
 static void token(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
+	if (r->h.type == DP_REC_TOKEN_DELIVERED)
+		streams_delivered(&n->streams, r);
 	if (tokens_record(&m->ledger, &m->env, n, r) < 0)
 		lose(m, n->id.pid, DP_LOSS_TOKEN_LIMIT, 1, r->h.t_ns);
+}
+
+static void wire(struct dp_model *m, struct node *n, const struct dp_record *r)
+{
+	streams_wire(&n->streams, r);
+	stop_wire(&n->stop, &m->env, &n->id, r);
+	if (r->u.wire.kind == DP_WIRE_STOP)
+		witness_frame(&m->env, &m->table, n, r->h.t_ns);
 }
 
 static void signal_record(struct dp_model *m, struct node *n, const struct dp_record *r)
@@ -323,8 +335,10 @@ static void signal_record(struct dp_model *m, struct node *n, const struct dp_re
 	uint32_t ends_it = signals_of_daemon(&n->id, r);
 
 	signals_record(&n->signals, &m->env, &n->id, r);
-	if (ends_it)
+	if (ends_it) {
+		witness_look_back(&m->env, n, true, r->h.t_ns);
 		stop_signal(&n->stop, &m->env, &n->id, ends_it, r->h.t_ns);
+	}
 }
 
 static void thread_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
@@ -350,6 +364,9 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 	case DP_REC_STACK:
 		stack(n, r);
 		break;
+	case DP_REC_SHARE:
+		usage_stretch(&m->env, n, r);
+		break;
 	case DP_REC_TOKEN_SENT:
 	case DP_REC_TOKEN_DELIVERED:
 	case DP_REC_TOKEN_REPORTED:
@@ -361,8 +378,10 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		break;
 	case DP_REC_WIRE_EVENT:
 	case DP_REC_WIRE_REQUEST:
-		streams_wire(&n->streams, r);
-		stop_wire(&n->stop, &m->env, &n->id, r);
+		wire(m, n, r);
+		break;
+	case DP_REC_CONN_OPENED:
+		streams_opened(&n->streams, r);
 		break;
 	case DP_REC_CONN_CLOSED:
 		if (r->u.conn.role == DP_ROLE_EVENTS)
@@ -398,6 +417,8 @@ static void process_record(struct dp_model *m, const struct dp_record *r)
 		n = table_find_gone(&m->table, r->h.pid);
 	if (n)
 		node_record(m, n, r);
+	else if (r->h.type == DP_REC_SIGNAL)
+		witness_signal(&m->table, r);
 }
 
 /* What `start` says is all in before anything else. */
@@ -445,6 +466,10 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 	case DP_REC_STOP_COMMAND:
 	case DP_REC_DORA_COMMAND:
 		commands_note(&m->env.commands, r);
+		witness_command(&m->env, &m->table, r);
+		break;
+	case DP_REC_STOP_WITNESS:
+		witness_record(&m->table, r);
 		break;
 	case DP_REC_LOSS:
 		loss(m, r);

@@ -33,6 +33,11 @@ void dp_targets_free(struct dp_targets *t)
 	free(t);
 }
 
+void dp_targets_share_every(struct dp_targets *t, uint64_t ns)
+{
+	t->share_every_ns = ns;
+}
+
 struct target *target_find(struct dp_targets *t, pid_t pid)
 {
 	for (int i = 0; i < DP_MAX_TARGETS; i++)
@@ -67,6 +72,7 @@ void target_emit_facts(struct dp_targets *t, struct target *x)
 {
 	struct dp_record r;
 
+	target_mark_daemon(t, x);
 	dp_record_init(&r, DP_REC_NODE_FACTS, dp_now(), (uint32_t)x->pid, 0);
 	r.u.node = x->facts;
 	x->announced = 1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The watched processes, seen from inside: for targets.c, discovery.c, watched.c, facts.c, sampler.c
- * and answers.c of this room alone.
+ * The watched processes, seen from inside: for targets.c, discovery.c, watched.c, facts.c, sampler.c,
+ * witnesses.c, share.c and answers.c of this room alone.
  */
 #ifndef DORA_PROBE_WATCHED_H
 #define DORA_PROBE_WATCHED_H
@@ -14,6 +14,14 @@
 #define CONNS_MAX 16
 #define RETRY_NS  (20 * MS)   /* between tries at a process that is still starting */
 #define RESCAN_NS (1000 * MS) /* interpreters, signal masks, dora version */
+
+/* What has been told of a process' shares, and what of the stretch that runs is counted here. */
+struct share_mark {
+	uint64_t at_ns;                             /* begin of the stretch; 0 none has begun */
+	uint64_t cpu_ns, main_cpu_ns, main_wait_ns; /* then; main's 0 where they cannot be read */
+	struct dp_share_state kernel;               /* then */
+	uint32_t looks, looks_held;
+};
 
 struct target {
 	pid_t pid; /* 0: slot free */
@@ -36,10 +44,12 @@ struct target {
 	 */
 	pid_t heir_of;
 	uint8_t daemon_tries;
+	uint32_t marked_daemon; /* the kernel tells of signals to this one */
 	uint64_t conns[CONNS_MAX];
 	unsigned int conn_count;
 	/* sampler */
 	uint32_t last_tid[DP_MAX_GILS];
+	struct share_mark share;
 	/* caught signals whose Python handler has not run, a bit each */
 	uint64_t signals;
 	uint32_t signal_tid;
@@ -48,6 +58,15 @@ struct target {
 	char no_edge[DP_REASON_MAX]; /* why the edge source could not be had, "" */
 };
 
+/* A command that ends nodes, seen starting. */
+struct command {
+	pid_t pid; /* 0: slot free */
+	uint64_t start_time;
+	uint64_t since_ns;
+};
+
+#define COMMANDS_MAX 16
+
 struct dp_targets {
 	struct dp_wanted wanted;
 	struct dp_bpf *bpf;
@@ -55,6 +74,9 @@ struct dp_targets {
 	struct dp_targets_sink sink;
 	struct target at[DP_MAX_TARGETS];
 	unsigned int alive;
+	struct command commands[COMMANDS_MAX];
+	unsigned int next_command;
+	uint64_t share_every_ns; /* that often a line about shares is wanted; 0 never */
 };
 
 struct target *target_find(struct dp_targets *t, pid_t pid); /* NULL: not watched */
@@ -85,12 +107,26 @@ void target_drop(struct dp_targets *t, struct target *x);
  */
 int target_settle(struct dp_targets *t, struct target *x, uint64_t now);
 
+/* ---- share.c ----------------------------------------------------------------------------------- */
+
+/* Tells the shares of the stretch that has run, once it is a second long. */
+void target_share(struct dp_targets *t, struct target *x, uint64_t now);
+
 /* ---- discovery.c: who is wanted ---------------------------------------------------------------- */
 
 /* Can processes that nobody named be wanted, now or later? */
 int wanted_others(const struct dp_wanted *w);
 /* Takes a process up when it is wanted. 0 watched, 1 not wanted, -errno refused. */
 int target_take(struct dp_targets *t, pid_t pid, int running);
+
+/* ---- witnesses.c: who else knows of a Stop ------------------------------------------------------ */
+
+/* Tells of the commands that have been running for a while. */
+void targets_check_commands(struct dp_targets *t, uint64_t now);
+/* Tells whether a Stop lies unread in a socket of the process; nothing where it may not be read. */
+void target_peek_stop(struct dp_targets *t, struct target *x);
+/* Signals to its daemon are to be seen. */
+void target_mark_daemon(struct dp_targets *t, struct target *x);
 
 /* ---- answers.c --------------------------------------------------------------------------------- */
 

@@ -116,6 +116,19 @@ static void put_SHARE(struct dp_line *l, const char *name, double v)
 	dp_line_fmt(l, "%u.%06u", millionths / 1000000, millionths % 1000000);
 }
 
+static void put_ESTIMATE(struct dp_line *l, const char *name, struct dp_estimate v)
+{
+	if (!(v.ratio >= 0.0)) {
+		put_null(l, name);
+		return;
+	}
+	key(l, name);
+	dp_line_str(l, "{");
+	put_SHARE(l, "ratio", v.ratio);
+	put_SHARE(l, "error", v.error);
+	dp_line_str(l, "}");
+}
+
 static void put_WALL(struct dp_line *l, const char *name, int64_t wall_ns)
 {
 	char time[40];
@@ -140,6 +153,7 @@ PUT_WORD(SEVERITY, dp_severity_name)
 PUT_WORD(PRECISION, dp_precision_name)
 PUT_WORD(STATE, dp_token_state_name)
 PUT_WORD(STOP, dp_stop_reason_name)
+PUT_WORD(WITNESS, dp_witness_name)
 PUT_WORD(ACTION, dp_action_name)
 PUT_WORD(RESULT, dp_action_result_name)
 PUT_WORD(EXIT, dp_exit_reason_name)

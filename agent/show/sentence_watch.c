@@ -42,6 +42,8 @@ void text_node(struct dp_line *l, struct dp_text_state *s, const struct dp_show_
 	const struct dp_rec_node *facts = n->facts;
 	int blind;
 
+	if (o->verbose < 0)
+		return;
 	row_begin(l, s, o, f, "node", PLAIN);
 	dp_line_fmt(l, "pid %u", f->pid);
 	if (!facts) {
@@ -91,6 +93,22 @@ void text_node(struct dp_line *l, struct dp_text_state *s, const struct dp_show_
 				 : "");
 		row_below(l, s, text);
 	}
+}
+
+/* With -v alone: the warnings say what is out of the ordinary, the summary the whole. */
+void text_share(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
+		const struct dp_finding *f)
+{
+	const struct dp_share_finding *p = &f->u.share;
+
+	if (o->verbose <= 0)
+		return;
+	row_begin(l, s, o, f, "share", PLAIN);
+	if (!put_shares(l, &p->gil_held, &p->gil_wait, &p->running_without_gil, &p->blocked))
+		dp_line_str(l, "not known");
+	dp_line_str(l, ", of the last ");
+	put_duration(l, p->duration_ns);
+	dp_line_str(l, "\n");
 }
 
 void text_loss(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,

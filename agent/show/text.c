@@ -19,8 +19,7 @@ void dp_render_text(struct dp_line *l, struct dp_text_state *s, const struct dp_
 			text_start(l, s, o, f);
 		break;
 	case DP_FIND_NODE:
-		if (o->verbose >= 0)
-			text_node(l, s, o, f);
+		text_node(l, s, o, f);
 		break;
 	case DP_FIND_GIL_HOLD:
 		if (o->verbose >= 0)
@@ -49,6 +48,9 @@ void dp_render_text(struct dp_line *l, struct dp_text_state *s, const struct dp_
 		break;
 	case DP_FIND_LOSS:
 		text_loss(l, s, o, f);
+		break;
+	case DP_FIND_SHARE:
+		text_share(l, s, o, f);
 		break;
 	case DP_FIND_FORECAST:
 		text_forecast(l, s, o, f);

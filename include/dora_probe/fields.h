@@ -39,7 +39,9 @@
 	X(action, struct dp_rec_action)                                                            \
 	X(cost, struct dp_rec_cost)                                                                \
 	X(loss, struct dp_rec_loss)                                                                \
-	X(none, struct dp_rec_none)
+	X(witness, struct dp_rec_witness)                                                          \
+	X(none, struct dp_rec_none)                                                                \
+	X(share, struct dp_rec_share)
 /* The same for bodies that a kernel program fills; capture.h has their structs. */
 #define DP_KERNEL_BODIES(X)                                                                        \
 	X(wait, struct dp_gil_wait)                                                                \
@@ -201,6 +203,11 @@
 	T(dataflow, DP_ID_MAX) /* uuid or name as given, "" any */                                 \
 	T(node, DP_ID_MAX)     /* of the node commands, "" all */
 
+#define DP_FIELDS_witness(N, E, T, B, S)                                                           \
+	E(uint8_t, witness, DP_WITNESS_COUNT - 1) /* enum dp_witness */                            \
+	N(uint8_t, found)                         /* 0: looked for, and not there */               \
+	B(pad, 6)
+
 #define DP_FIELDS_action(N, E, T, B, S)                                                            \
 	E(uint8_t, action, DP_ACTION_COUNT - 1) /* enum dp_action */                               \
 	E(uint8_t, result, DP_RESULT_COUNT - 1) /* enum dp_action_result */                        \
@@ -219,6 +226,19 @@
 	E(uint32_t, reason, DP_LOSS_COUNT - 1) /* enum dp_loss */                                  \
 	N(uint32_t, pad)                                                                           \
 	N(uint64_t, count) /* since the last record of this reason */
+
+#define DP_FIELDS_share(N, E, T, B, S)                                                             \
+	N(uint64_t, from_ns)                                                                       \
+	N(uint64_t, every_ns)       /* how often a line is wanted; 0 never */                      \
+	N(uint64_t, cpu_ns)         /* of all threads; UINT64_MAX unknown */                       \
+	N(uint64_t, main_cpu_ns)    /* of the main thread; UINT64_MAX unknown */                   \
+	N(uint64_t, main_queued_ns) /* main wanted a CPU and had none; UINT64_MAX unknown */       \
+	N(uint64_t, off_ns)         /* as in dp_share_state, of the stretch, as all below */       \
+	N(uint64_t, wait_ns)                                                                       \
+	N(uint32_t, samples)                                                                       \
+	N(uint32_t, samples_held)                                                                  \
+	N(uint32_t, looks) /* of the agent at the main GIL */                                      \
+	N(uint32_t, looks_held)
 
 #define DP_FIELDS_wait(N, E, T, B, S)                                                              \
 	N(uint64_t, begin_ns)                                                                      \
@@ -283,9 +303,10 @@
  *   MOMENT  unsigned; 0, DP_NULL             TRUTH     0, 1; below 0
  *   ID      unsigned; 0                      SHARE     0 to 1; anything else
  *   LINE    signed; 0 and below              CODE      signed; below 0
+ *   ESTIMATE  ratio and error, 0 to 1; a negative ratio
  *   SLACK   signed; DP_SNULL                 SIGNAL    unsigned; 0: also the field NAME_name
  *   TOKEN   bytes of a drop token            WALL      ns of the wall clock; DP_SNULL
- *   CAUSE, TRANSPORT and DEADLINE can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, ACTION, RESULT, EXIT
+ *   CAUSE, TRANSPORT and DEADLINE can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, WITNESS, ACTION, RESULT, EXIT
  *   and LOSS cannot: words of names.h. TARGETS, SOURCES, SPOILS, READINESS, WAITERS, NODES and BLAMES are
  *   arrays and objects with a writer each in show/json.c.
  */
@@ -303,7 +324,8 @@
 	X(ACTION, action, "action")                                                                \
 	X(EXIT, exit, "exit")                                                                      \
 	X(LOSS, loss, "loss")                                                                      \
-	X(FORECAST, forecast, "forecast")
+	X(FORECAST, forecast, "forecast")                                                          \
+	X(SHARE, share, "share")
 
 /* Every line begins with these. */
 #define DP_FINDING_line(F, V, M)                                                                   \
@@ -478,10 +500,11 @@
 	DP_FINDING_who(F, V, M, never) F(STOP, uint8_t, reason, never, "",                         \
 					 "what tells the node to end")                             \
 		F(MOMENT, uint64_t, deadline_ns, maybe, "ns (clock)",                              \
-		  "when the daemon sends its first signal")                                        \
-			F(SIGNAL, uint32_t, kill_signal, maybe, "", "which signal that is")        \
-				F(DEADLINE, uint8_t, deadline_source, maybe, "",                   \
-				  "where the deadline comes from")
+		  "when the daemon sends its first signal") F(SIGNAL, uint32_t, kill_signal,       \
+							      maybe, "", "which signal that is")   \
+			F(DEADLINE, uint8_t, deadline_source, maybe, "",                           \
+			  "where the deadline comes from")                                         \
+				F(WITNESS, uint8_t, witness, never, "", "by whom it is known")
 
 #define DP_FINDING_action(F, V, M)                                                                 \
 	DP_FINDING_who(F, V, M, maybe) F(ACTION, uint8_t, action, never, "",                       \
@@ -531,6 +554,22 @@
 						F(TEXT, const char *, text, maybe, "",             \
 						  "the same as a sentence")
 
+/* What a node's time went to. Estimates: with the standard error of each. */
+#define DP_FINDING_estimates(F, V, M)                                                              \
+	F(ESTIMATE, struct dp_estimate, gil_held, maybe, "",                                       \
+	  "of the time, for how much a thread held the GIL")                                       \
+	F(ESTIMATE, struct dp_estimate, gil_wait, maybe, "",                                       \
+	  "for how much a thread waited for it")                                                   \
+	F(ESTIMATE, struct dp_estimate, running_without_gil, maybe, "",                            \
+	  "for how much a thread ran on a CPU without it")                                         \
+	F(ESTIMATE, struct dp_estimate, blocked, maybe, "",                                        \
+	  "for how much the main thread, where that takes the events, was asleep without it and did not wait for it: in next() too")
+
+#define DP_FINDING_share(F, V, M)                                                                  \
+	DP_FINDING_who(F, V, M, never) F(COUNT, uint64_t, duration_ns, never, "ns",                \
+					 "the time that it is about, up to `t_ns`")                \
+		DP_FINDING_estimates(F, V, M)
+
 /* The line of the summary is made of several findings: its begin, its nodes, its end. */
 #define DP_FINDING_summary(F, V, M)                                                                \
 	F(NUMBER, uint64_t, records, never, "", "records that the model was given")                \
@@ -563,7 +602,9 @@
 	F(COUNT, uint64_t, tokens_lost, maybe, "", "drop tokens whose trail was lost")             \
 	M(uint32_t, blame_count)                                                                   \
 	M(struct dp_blame, blame[DP_BLAME_MAX])                                                    \
-	V(BLAMES, blame, d, never, "", "functions whose holds cost the most token time, as objects")
+	V(BLAMES, blame, d, never, "",                                                             \
+	  "functions whose holds cost the most token time, as objects")                            \
+	DP_FINDING_estimates(F, V, M)
 
 #define DP_FINDING_blame(F, V, M)                                                                  \
 	F(COUNT, uint64_t, token_ns, maybe, "ns", "token time that its holds cost")                \

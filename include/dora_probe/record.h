@@ -158,6 +158,15 @@ struct dp_rec_command {
 	DP_BODY(command)
 };
 
+/*
+ * Whether a witness has seen that a node, or its dataflow, was told to stop. COMMAND: pid of the header
+ * is a command that a record DORA_COMMAND has told of, and it still runs. UNREAD: pid is the node,
+ * whose socket was looked into.
+ */
+struct dp_rec_witness {
+	DP_BODY(witness)
+};
+
 struct dp_rec_action {
 	DP_BODY(action)
 };
@@ -169,6 +178,11 @@ struct dp_rec_cost {
 
 struct dp_rec_loss {
 	DP_BODY(loss)
+};
+
+/* What a process' time went to, from from_ns to the time of the header, about a second. */
+struct dp_rec_share {
+	DP_BODY(share)
 };
 
 /* Of a record that is its header alone; GNU C has structs without members. */

@@ -43,6 +43,7 @@ static const char contract[] =
 	"tokens_abandoned? saved\n"
 	"loss reason count total spoils\n"
 	"forecast pid? node? need_ns? grace_ns? at_risk\n"
+	"share pid? node? duration_ns? gil_held? gil_wait? running_without_gil? blocked?\n"
 	"summary nodes records records_lost\n"
 	"summary.nodes pid? dataflow? node? holds max_hold_ns? max_hold_function? gil_held_ns? "
 	"tokens tokens_abandoned max_pending_ns? recommended_grace_ns?\n";
