@@ -112,6 +112,8 @@ int target_take(struct dp_targets *t, pid_t pid, int running)
 		if (x->is_dora)
 			target_mark_open(t, x);
 		err = target_settle(t, x, x->since_ns);
+		if (err > 0)
+			target_tell_open(t, x);
 		return err < 0 ? err : 0;
 	}
 	target_tell_kernel(t, x); /* in time for its connect */

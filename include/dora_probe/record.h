@@ -171,11 +171,6 @@ struct dp_rec_action {
 	DP_BODY(action)
 };
 
-/* The agent's own cost since start; for metrics and the governor, not for findings. */
-struct dp_rec_cost {
-	DP_BODY(cost)
-};
-
 struct dp_rec_loss {
 	DP_BODY(loss)
 };
@@ -183,6 +178,11 @@ struct dp_rec_loss {
 /* What a process' time went to, from from_ns to the time of the header, about a second. */
 struct dp_rec_share {
 	DP_BODY(share)
+};
+
+/* How much shared memory there is for a process: when it gets little, and when SIGBUS has ended it. */
+struct dp_rec_memory {
+	DP_BODY(memory)
 };
 
 /* Of a record that is its header alone; GNU C has structs without members. */
