@@ -424,28 +424,28 @@ def loops(t, how, *args, grace=3, pause=1.2, **opts):
 SOON = ("--shutdown", "nudge", "--nudge-after", "500ms")
 
 
-@recording(action("nudge", "sent", "nap_loop (/opt/robot/nodes/loops.py:*as before Stop*"),
+@recording(action("nudge", "sent", "the node goes on in nap_loop"),
            line("exit", saved=True), replays=[TEXT])
 def nudge_loop(t):
     """A loop of short sleeps: no hold and no sleep of before Stop, and one SIGINT ends it."""
     loops(t, "nap_loop", *SOON)
 
 
-@recording(action("nudge", "sent", "nudge 1 was handled and swallowed (asyncio's*"),
+@recording(action("nudge", "sent", "nudge 1 was handled and swallowed (asyncio's"),
            line("exit", saved=True))
 def nudge_asyncio(t):
     """asyncio's first SIGINT only cancels the main task; the second ends it."""
     loops(t, "asyncio_sleep", *SOON, grace=4)
 
 
-@recording(action("nudge", "refused", "main has ended*"), action("nudge", "sent", "main has ended*"),
+@recording(action("nudge", "refused", "main has ended"), action("nudge", "sent", "main has ended"),
            line("exit", saved=True))
 def nudge_finalising(t):
     """Main has returned, and a thread that is no daemon keeps the process."""
     loops(t, "stays", *SOON, keep_node=True)
 
 
-@recording(action("nudge", "refused", "swallowed in bare_sleep*"), line("exit", grace_kill=True),
+@recording(action("nudge", "refused", "swallowed in bare_sleep"), line("exit", grace_kill=True),
            replays=[TEXT])
 def nudge_swallowed(t):
     """A bare except takes every KeyboardInterrupt."""
