@@ -16,6 +16,7 @@
 #include "model/shares.h"
 #include "model/signals.h"
 #include "model/streams.h"
+#include "model/waits.h"
 #include "model/warning.h"
 #include "model/watchdog.h"
 
@@ -85,6 +86,7 @@ struct node {
 	struct stop stop;
 	struct watchdog watchdog;
 	struct signals signals;
+	struct waits waits;
 	struct warning warn[DP_WARN_COUNT];
 	struct outlook outlook;
 	struct guard guard;
