@@ -3,7 +3,6 @@
 #include "model/model.h"
 
 #include "model/daemon.h"
-#include "model/exit.h"
 #include "model/guard.h"
 #include "model/habits.h"
 #include "model/introduce.h"
@@ -144,9 +143,7 @@ static struct node *node_add(struct dp_model *m, uint32_t pid, const struct entr
 		lose(m, pid, DP_LOSS_NODE_LIMIT, 1, t_ns);
 		return NULL;
 	}
-	/* The tokens of who was there ended when it left, so nothing points at the slot but
-	 * deliveries that have ended and wait to be said. */
-	if (reused) {
+	if (reused) { /* deliveries that have ended and wait to be said may point at the slot */
 		tokens_forget(&m->ledger, &m->env, n);
 		parting_fold(n);
 	}
