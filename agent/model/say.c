@@ -65,7 +65,7 @@ static bool is_too_early(const struct env *e, const struct identity *id)
 
 void say_finding(const struct env *e, struct identity *id, uint64_t t_ns, struct dp_finding *f)
 {
-	if (id && f->type == DP_FIND_GIL_HOLD && is_too_early(e, id))
+	if (id && (f->type == DP_FIND_GIL_HOLD || f->type == DP_FIND_SHARE) && is_too_early(e, id))
 		return;
 	/* A wait is no line, and the summary comes when everything has been said. */
 	if (id && !id->announced && f->type != DP_FIND_SUMMARY_NODE && f->type != DP_FIND_GIL_WAIT)
