@@ -39,6 +39,9 @@ void daemon_record(struct table *t, const struct dp_record *r)
 
 		if (n->id.gone || !n->id.facts.is_dora || n->id.facts.daemon_pid != r->h.pid)
 			continue;
+		/* What may be but its launcher, on its way out, is not left behind. */
+		if (n->id.unproven && !n->id.announced)
+			continue;
 		if (interrupt)
 			interrupted(&n->stop);
 		if (end && !n->id.orphaned_ns) {
