@@ -74,6 +74,7 @@ static void list_one(void *ctx, pid_t pid)
 	const char *python = "", *reason = "";
 	pid_t above;
 	int err, fds[4], n, own = 0, gil = 0, tokens;
+	bool incomplete;
 
 	err = dp_node_config_read("/proc", pid, &c);
 	if (err == -EPERM && geteuid() != 0)
@@ -83,7 +84,7 @@ static void list_one(void *ctx, pid_t pid)
 	err = dp_py_open(pid, &py, why, sizeof(why));
 	/* Children and wrappers of a node inherit its environment: a node talks to its daemon, or
 	 * is a Python that is about to and has not been started by one. */
-	n = dp_proc_daemon_sockets("/proc", pid, &c, fds, 4);
+	n = dp_proc_daemon_sockets("/proc", pid, &c, fds, 4, &incomplete);
 	above = dp_proc_node_ancestor("/proc", pid, &c);
 	for (int i = 0; i < n; i++)
 		own += !above || !dp_proc_shares_socket("/proc", pid, fds[i], above);

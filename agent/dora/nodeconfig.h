@@ -43,6 +43,8 @@ int dp_node_config_read(const char *proc, pid_t pid, struct dp_node_config *ret)
  * 0 and "0.5.0"; -ENOENT; -EPERM; -ESRCH.
  */
 int dp_dora_version_read(const char *proc, pid_t pid, char *ret, size_t len);
+/* The same of the `dora` command that a process is, so of a daemon: package dora_cli. */
+int dp_dora_daemon_version_read(const char *proc, pid_t pid, char *ret, size_t len);
 
 /*
  * The newest dora version that speaks dora-message `message` ("0.8.0" -> "0.5.0"); "" unknown. From

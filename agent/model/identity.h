@@ -11,6 +11,8 @@
 
 /* A node that has just started has not imported dora yet: its line waits for it this long, ns. */
 #define INTRODUCE_NS (2 * SEC)
+/* Whether its tokens can be seen shows with the first frame: its line waits for that as long, ns. */
+#define UNHEARD_NS (500 * MS)
 
 struct identity {
 	uint32_t pid;
@@ -18,6 +20,7 @@ struct identity {
 	bool exited;    /* the process has ended */
 	bool announced; /* its `node` line is out */
 	uint64_t first_ns, gone_ns;
+	bool late; /* it ran before the probe: what is counted is since then */
 	uint32_t consumer_tid; /* takes events and frees arrays; 0 not known yet */
 	struct dp_rec_node facts;
 	struct dp_grace grace; /* of its dora version */
@@ -36,5 +39,8 @@ static inline uint32_t identity_consumer(const struct identity *id)
  * Can its drop tokens be counted? From dora 1.0 on there are none, which is known as well.
  */
 bool identity_tokens_countable(const struct identity *id);
+
+/* Is there something worth waiting for before its line is said? */
+bool identity_is_vague(const struct identity *id, uint64_t now);
 
 #endif

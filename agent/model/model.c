@@ -24,6 +24,7 @@ struct dp_model {
 	uint64_t records;
 	uint32_t sources; /* bit per enum dp_source that is on */
 	bool started, ended;
+	bool stock_said; /* of some process */
 	struct table table;
 	struct ledger ledger;
 };
@@ -146,9 +147,7 @@ static void node_facts(struct dp_model *m, const struct dp_record *r)
 	n->id.facts = *facts;
 	dp_grace_of(facts->dora, &n->id.grace);
 	n->edge.refused = !facts->edge_possible;
-	/* A node that has just started has not imported dora yet: its line can wait a little. */
-	if (!n->id.announced && facts->is_dora && facts->is_python && !facts->dora[0] &&
-	    r->h.t_ns - n->id.first_ns < INTRODUCE_NS)
+	if (!n->id.announced && identity_is_vague(&n->id, r->h.t_ns))
 		return;
 	if (!n->id.announced || changed)
 		say_node(&m->env, &n->id, r->h.t_ns);
@@ -217,8 +216,9 @@ static void tick(struct dp_model *m)
 
 		if (n->id.gone)
 			continue;
-		if (!n->id.announced && m->env.now - n->id.first_ns >= INTRODUCE_NS)
+		if (!n->id.announced && !identity_is_vague(&n->id, m->env.now))
 			say_node(&m->env, &n->id, m->env.now);
+		m->stock_said |= stock_say(&n->stock, &m->env, &n->id, n->stop.command_ns, !m->stock_said);
 		tick_timeline(m, n);
 		tick_activity(m, n);
 		warn_tick(&m->env, n);
@@ -280,6 +280,13 @@ static void token(struct dp_model *m, struct node *n, const struct dp_record *r)
 		lose(m, n, n->id.pid, DP_LOSS_TOKEN_LIMIT, 1, r->h.t_ns);
 }
 
+static void stock_region_record(struct dp_model *m, struct node *n, const struct dp_record *r)
+{
+	stock_region(&n->stock, r);
+	if (tokens_stock_region(&m->ledger, n, r) < 0)
+		lose(m, n, n->id.pid, DP_LOSS_TOKEN_LIMIT, 1, r->h.t_ns);
+}
+
 static void signal_record(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
 	signals_record(&n->signals, &m->env, &n->id, r);
@@ -318,6 +325,13 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		break;
 	case DP_REC_REGION:
 		tokens_region(&m->ledger, &m->env, n, r);
+		break;
+	case DP_REC_STOCK:
+		stock_record(&n->stock, r);
+		n->id.late = true;
+		break;
+	case DP_REC_STOCK_REGION:
+		stock_region_record(m, n, r);
 		break;
 	case DP_REC_WIRE_EVENT:
 	case DP_REC_WIRE_REQUEST:
@@ -380,6 +394,18 @@ static void command(struct dp_model *m, const struct dp_record *r)
 		stop_command(&m->table.nodes[i].stop, &m->table.nodes[i].id, r);
 }
 
+/* One that was found running, as if it had been seen at its start. */
+static void command_found(struct dp_model *m, const struct dp_record *r)
+{
+	struct dp_record c;
+
+	dp_record_init(&c, DP_REC_STOP_COMMAND, r->u.stop_found.started_ns, r->h.pid, r->h.tid);
+	memcpy(&c.u.stop_command,
+	       (const char *)&r->u.stop_found + offsetof(struct dp_rec_stop_found, grace_ns),
+	       sizeof(c.u.stop_command));
+	command(m, &c);
+}
+
 void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 {
 	if (m->ended)
@@ -410,6 +436,9 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 		break;
 	case DP_REC_STOP_COMMAND:
 		command(m, r);
+		break;
+	case DP_REC_STOP_FOUND:
+		command_found(m, r);
 		break;
 	case DP_REC_LOSS:
 		loss(m, r);

@@ -12,6 +12,7 @@
 #include "model/gil.h"
 #include "model/identity.h"
 #include "model/signals.h"
+#include "model/stock.h"
 #include "model/streams.h"
 #include "model/warning.h"
 
@@ -46,6 +47,7 @@ struct node {
 	struct edge edge;
 	struct activity activity;
 	struct streams streams;
+	struct stock stock;
 	struct account account;
 	struct stop stop;
 	struct signals signals;

@@ -27,6 +27,10 @@ void live_push(void *ctx, const struct dp_record *in)
 		w->losses.merge_full++;
 	if (r.h.type == DP_REC_WIRE_REGISTER)
 		dp_targets_registered(w->targets, (pid_t)r.h.pid, &r.u.reg);
+	/* The role of a connection shows with its first frame but Register. */
+	if (r.h.type == DP_REC_WIRE_REGISTER ||
+	    (r.h.type == DP_REC_CONN_OPENED && r.u.conn.role != DP_ROLE_UNKNOWN))
+		dp_targets_heard(w->targets, (pid_t)r.h.pid);
 }
 
 void live_wire_loss(void *ctx, uint32_t pid, enum dp_loss reason, uint64_t count, uint64_t t_ns)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/asleep.h"
 #include "base/clock.h"
 
 static void read_stack(struct dp_targets *t, struct target *x, pid_t tid)
@@ -22,6 +23,9 @@ static void read_stack(struct dp_targets *t, struct target *x, pid_t tid)
 	/* A thread's last look at itself is the one at which it left the CPU. */
 	if (r.u.stack.state == 'S' && dp_bpf_thread(t->bpf, tid, &th) == 0)
 		r.u.stack.asleep_since_ns = th.off_since_ns ? th.off_since_ns : th.notheld_ns;
+	/* Asleep since before we came. */
+	if (r.u.stack.state == 'S' && !r.u.stack.asleep_since_ns)
+		r.u.stack.asleep_since_ns = dp_asleep_since(x->pid, tid);
 	r.h.t_ns = dp_now();
 	target_emit(t, &r);
 }

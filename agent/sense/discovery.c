@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/task.h"
+#include "dora/stop_command.h"
 #include "sense/procfs.h"
 
 static int is_named(const struct dp_wanted *w, pid_t pid)
@@ -112,6 +113,8 @@ int target_take(struct dp_targets *t, pid_t pid, int running)
 		if (x->is_dora)
 			target_mark_open(t, x);
 		err = target_settle(t, x, x->since_ns);
+		if (err == 1 && x->announced)
+			target_take_stock(t, x, x->since_ns);
 		return err < 0 ? err : 0;
 	}
 	target_tell_kernel(t, x); /* in time for its connect */
@@ -126,6 +129,22 @@ static void scan_one(void *ctx, pid_t pid)
 	target_take(t, pid, 1);
 }
 
+/* A `dora stop` that began before we came is still there while it waits for the nodes. */
+static void stop_under_way(void *ctx, pid_t pid)
+{
+	struct dp_targets *t = ctx;
+	struct dp_rec_stop_command c = {0};
+	struct dp_record r;
+
+	if (dp_stop_command_read(NULL, pid, &c) != 0 || !dp_targets_trusts(t, c.uid))
+		return;
+	dp_record_init(&r, DP_REC_STOP_FOUND, dp_now(), (uint32_t)pid, 0);
+	memset(&r.u.stop_found, 0, sizeof(r.u.stop_found));
+	memcpy((char *)&r.u.stop_found + offsetof(struct dp_rec_stop_found, grace_ns), &c, sizeof(c));
+	r.u.stop_found.started_ns = dp_proc_started("/proc", pid);
+	target_emit(t, &r);
+}
+
 int dp_targets_scan(struct dp_targets *t)
 {
 	int first = 0;
@@ -138,6 +157,8 @@ int dp_targets_scan(struct dp_targets *t)
 	}
 	if (wanted_others(&t->wanted))
 		dp_proc_each("/proc", scan_one, t);
+	if (t->alive)
+		dp_proc_each("/proc", stop_under_way, t);
 	/* A Python that cannot be read is no target, which is not the kernel's fault. */
 	if (first == -ENOTSUP)
 		first = -ENOENT;

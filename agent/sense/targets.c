@@ -134,6 +134,18 @@ void dp_targets_closed(struct dp_targets *t, pid_t pid, uint32_t tid, uint64_t c
 	dp_wire_close(t->wire, conn, t_ns, (uint32_t)pid, tid);
 }
 
+void dp_targets_heard(struct dp_targets *t, pid_t pid)
+{
+	struct target *x = target_find(t, pid);
+
+	if (!x || x->heard)
+		return;
+	x->heard = 1;
+	target_refresh_facts(x);
+	if (x->announced)
+		target_emit_facts(t, x);
+}
+
 void dp_targets_registered(struct dp_targets *t, pid_t pid, const struct dp_rec_register *reg)
 {
 	struct target *x = target_find(t, pid);

@@ -39,6 +39,8 @@ void dp_targets_exit(struct dp_targets *t, pid_t pid, uint64_t t_ns);
 /* A watched process has connected to its daemon, or a connection has ended. */
 void dp_targets_connected(struct dp_targets *t, pid_t pid, uint64_t conn, uint64_t t_ns);
 void dp_targets_closed(struct dp_targets *t, pid_t pid, uint32_t tid, uint64_t conn, uint64_t t_ns);
+/* A frame of the process has been read: what it is told and says can be seen. */
+void dp_targets_heard(struct dp_targets *t, pid_t pid);
 /* The version that a Register frame told. */
 void dp_targets_registered(struct dp_targets *t, pid_t pid, const struct dp_rec_register *r);
 /* A caught signal was delivered to a Python process: its handler is to be watched for. */

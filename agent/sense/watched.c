@@ -71,11 +71,11 @@ struct region_ctx {
 	struct target *x;
 };
 
-static void mark_region(void *ctx, uint64_t addr, const char *name)
+static void mark_region(void *ctx, const struct dp_proc_region *r)
 {
 	struct region_ctx *c = ctx;
 
-	count_unmapped(c->t, c->x, dp_bpf_mark_region(c->t->bpf, c->x->pid, addr, name));
+	count_unmapped(c->t, c->x, dp_bpf_mark_region(c->t->bpf, c->x->pid, r->addr, r->name));
 }
 
 /* A process that ran before us: its connections and mapped regions are found in /proc. */
@@ -83,8 +83,15 @@ void target_mark_open(struct dp_targets *t, struct target *x)
 {
 	struct region_ctx c = {.t = t, .x = x};
 	int fds[CONNS_MAX];
-	int n = dp_proc_daemon_sockets("/proc", x->pid, &x->config, fds, CONNS_MAX);
+	bool incomplete = false;
+	int n = dp_proc_daemon_sockets("/proc", x->pid, &x->config, fds, CONNS_MAX, &incomplete);
 	uint64_t now = dp_now();
+
+	/* What a limit has cut off is lost, and nothing of it will be seen. */
+	if (n >= 0 && incomplete) {
+		x->sockets_incomplete = 1;
+		target_emit_loss(t, x->pid, DP_LOSS_SOCKET_LIMIT, 1);
+	}
 
 	for (int i = 0; i < n; i++) {
 		uint64_t conn = dp_bpf_new_conn(t->bpf);

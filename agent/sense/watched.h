@@ -30,6 +30,8 @@ struct target {
 	uint8_t untold;        /* the kernel's maps had no room for it: to be tried again */
 	uint8_t armed, arming; /* edge source */
 	uint8_t named;         /* asked for by --pid */
+	uint8_t heard;         /* a frame of one of its connections has been read */
+	uint8_t sockets_incomplete; /* it may have connections that were not found */
 	/*
 	 * An ancestor with the same node configuration, until a connection of its own shows that
 	 * this is the node; 0 none. A node's helper processes inherit its environment.
@@ -91,6 +93,14 @@ int target_settle(struct dp_targets *t, struct target *x, uint64_t now);
 int wanted_others(const struct dp_wanted *w);
 /* Takes a process up when it is wanted. 0 watched, 1 not wanted, -errno refused. */
 int target_take(struct dp_targets *t, pid_t pid, int running);
+
+/* ---- stock.c: what is there when the probe comes ------------------------------------------------- */
+
+/*
+ * Tells what there is of a process that ran before us, behind its facts. `since_ns` is when the look
+ * at its sockets and regions began.
+ */
+void target_take_stock(struct dp_targets *t, struct target *x, uint64_t since_ns);
 
 /* ---- answers.c --------------------------------------------------------------------------------- */
 

@@ -53,6 +53,10 @@ void dp_render_text(struct dp_line *l, struct dp_text_state *s, const struct dp_
 	case DP_FIND_FORECAST:
 		text_forecast(l, s, o, f);
 		break;
+	case DP_FIND_STOCK:
+		if (o->verbose >= 0)
+			text_stock(l, s, o, f);
+		break;
 	case DP_FIND_SUMMARY:
 		text_summary(l, s, o, f);
 		break;

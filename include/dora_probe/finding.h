@@ -86,6 +86,10 @@ struct dp_forecast_finding {
 	DP_FINDING(forecast)
 };
 
+struct dp_stock_finding {
+	DP_FINDING(stock)
+};
+
 struct dp_summary_finding {
 	DP_FINDING(summary)
 };

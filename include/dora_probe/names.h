@@ -41,7 +41,10 @@
 	X(ACTION_RESULT, action)                                                                   \
 	X(SELF_COST, cost)                                                                         \
 	X(LOSS, loss)                                                                              \
-	X(END, none)
+	X(END, none)                                                                               \
+	X(STOCK, stock)                                                                            \
+	X(STOCK_REGION, stock_region)                                                              \
+	X(STOP_FOUND, stop_found)
 
 /* X(ENUM, "name"): why something is pending (README, table of causes). */
 #define DP_CAUSES(X)                                                                               \
@@ -148,7 +151,8 @@
 	X(SAMPLE_SKIPPED, "sample_skipped")                                                        \
 	X(PROGRAM_SKIPPED, "program_skipped")                                                      \
 	X(RECORDER_WRITE, "recorder_write")                                                        \
-	X(SIGNAL_REPEATED, "signal_repeated")
+	X(SIGNAL_REPEATED, "signal_repeated")                                                      \
+	X(SOCKET_LIMIT, "socket_limit")
 
 #define DP_LAST_KERNEL_LOSS DP_LOSS_PAYLOAD_CUT
 

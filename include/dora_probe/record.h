@@ -166,6 +166,25 @@ struct dp_rec_loss {
 	DP_BODY(loss)
 };
 
+/* What was found of a process that ran before the probe came. */
+struct dp_rec_stock {
+	DP_BODY(stock)
+};
+
+/* A message that it had mapped by then, so a pending token whose name is not known. */
+struct dp_rec_stock_region {
+	DP_BODY(stock_region)
+};
+
+/* A `dora stop` found running: pid of the header is the command. */
+struct dp_rec_stop_found {
+	DP_BODY(stop_found)
+};
+_Static_assert(sizeof(struct dp_rec_stop_found) ==
+		       offsetof(struct dp_rec_stop_found, grace_ns) +
+			       sizeof(struct dp_rec_stop_command),
+	       "a stop_command behind its time");
+
 /* Of a record that is its header alone; GNU C has structs without members. */
 struct dp_rec_none {
 	DP_BODY(none)
