@@ -157,7 +157,8 @@ uint64_t dp_asleep_since(pid_t pid, pid_t tid)
 	uint64_t begin_ns, offset, since;
 
 	snprintf(name, sizeof(name), "task/%d/sched", (int)tid);
-	if (dp_task_stat("/proc", pid, tid, &stat) < 0 || (stat.state != 'S' && stat.state != 'D') ||
+	if (dp_task_stat("/proc", pid, tid, &stat) < 0 ||
+	    (stat.state != 'S' && stat.state != 'D') ||
 	    dp_procfile_read_pid("/proc", pid, name, text, sizeof(text)) < 0 ||
 	    dp_task_stat("/proc", pid, tid, &after) < 0 || after.cpu != stat.cpu)
 		return 0;

@@ -12,7 +12,7 @@
 struct dp_task_stat {
 	uint64_t start_time; /* clock ticks since boot: with the pid, the identity */
 	pid_t ppid;
-	int32_t cpu; /* on which it ran last; -1 unknown */
+	int32_t cpu;            /* on which it ran last; -1 unknown */
 	char state;             /* R S D Z X … */
 	char comm[DP_COMM_MAX]; /* as dp_utf8_copy() shows it: the name is the process' own */
 };

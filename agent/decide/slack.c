@@ -157,7 +157,8 @@ static void say_outlook(struct dp_sentence *s, const struct dp_outlook_view *v,
 		dp_say_duration(s, o->ready_ns - v->deadline_ns);
 	} else if (o->miss) {
 		dp_say(s, ", which it misses unless its call ends");
-	} else {
+	} else if (o->reacted) {
+		/* Of one that has not answered, not to be seen stuck is no promise. */
 		dp_say(s, ", which it makes as things look");
 	}
 }

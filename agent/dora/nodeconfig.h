@@ -23,6 +23,7 @@ struct dp_node_config {
 	char socket_path[108];
 	uint8_t is_runtime; /* an operator runtime */
 	uint8_t dynamic;
+	uint8_t restarts; /* dora starts some node of the dataflow anew when it ends */
 };
 
 /*

@@ -6,8 +6,10 @@
 
 #include <signal.h>
 
-/* A `dora stop` concerns the Stop events that follow within this time. */
-#define COMMAND_NS (30 * SEC)
+/* dora 1.x, `node restart` without --grace (DEFAULT_RESTART_GRACE; measured with 1.1.0). */
+#define NODE_RESTART_NS (5 * SEC)
+/* The daemon's timers come up to 0.1 s late (measured); what is less is no other grace. */
+#define TREMBLE_NS (250 * MS)
 
 void stop_moved(struct stop *s, uint64_t t_ns)
 {
@@ -15,15 +17,20 @@ void stop_moved(struct stop *s, uint64_t t_ns)
 		s->moved_ns = t_ns;
 }
 
-uint64_t stop_grace(const struct stop *s, const struct identity *id, uint64_t option_ns)
+struct grace stop_grace(const struct identity *id, const struct dp_rec_command *c,
+			uint64_t option_ns)
 {
-	uint64_t grace = option_ns ? option_ns : id->grace.deadline_ns;
+	struct grace g = {.ns = id->grace.deadline_ns, .source = id->grace_source};
 
-	/* What a `dora stop` asked for may give more time, never less than --grace. */
-	if (s->command_grace_ns && s->at_ns - s->command_ns <= COMMAND_NS &&
-	    (!option_ns || s->command_grace_ns > grace))
-		grace = s->command_grace_ns;
-	return grace;
+	if (c && c->verb == DP_DORA_NODE_RESTART)
+		g = (struct grace){.ns = NODE_RESTART_NS, .source = DP_DEADLINE_COMMAND};
+	if (option_ns)
+		g = (struct grace){.ns = option_ns, .source = DP_DEADLINE_OPTION};
+	if (c && c->force && !option_ns)
+		g = (struct grace){.ns = 0, .source = DP_DEADLINE_COMMAND};
+	else if (c && c->grace_ns && (!option_ns || c->grace_ns > option_ns))
+		g = (struct grace){.ns = c->grace_ns, .source = DP_DEADLINE_COMMAND};
+	return g;
 }
 
 static bool outlives_sigterm(const struct identity *id)
@@ -31,27 +38,59 @@ static bool outlives_sigterm(const struct identity *id)
 	return (id->facts.signals_caught | id->facts.signals_ignored) & (1ULL << (SIGTERM - 1));
 }
 
-void stop_begin(struct stop *s, const struct identity *id, uint64_t option_ns,
-		enum dp_stop_reason why, uint64_t t_ns)
+/* The deadline of a grace that began at at_ns. */
+static void set_deadline(struct stop *s, const struct identity *id)
 {
-	bool term_first = id->grace.first_signal == SIGTERM;
-	uint64_t grace, sigkill_ns;
+	s->first_signal = s->term_first && !s->forced ? SIGTERM : SIGKILL;
+	s->deadline_ns = s->at_ns + s->grace_ns;
+	/* A process that catches or ignores SIGTERM lives until SIGKILL. */
+	if (s->first_signal == SIGTERM && outlives_sigterm(id)) {
+		s->first_signal = SIGKILL;
+		s->deadline_ns += s->grace_ns / 2;
+	}
+}
+
+void stop_begin(struct stop *s, const struct identity *id, const struct dp_rec_command *c,
+		uint64_t option_ns, enum dp_stop_reason why, uint64_t t_ns)
+{
+	struct grace g = stop_grace(id, c, option_ns);
 
 	s->seen = true;
 	s->at_ns = t_ns;
 	s->reason = (uint8_t)why;
-	grace = stop_grace(s, id, option_ns);
+	s->grace_ns = g.ns;
+	s->source = g.source;
+	s->forced = c && c->force;
+	s->term_first = id->grace.first_signal == SIGTERM;
+	set_deadline(s, id);
 	if (why == DP_STOP_SIGTERM) {
 		/* The daemon's own SIGTERM: what is left is its second stage. */
-		s->deadline_ns = sigkill_ns = term_first ? t_ns + grace / 2 : t_ns;
-	} else {
-		s->deadline_ns = t_ns + grace;
-		sigkill_ns = term_first ? t_ns + grace + grace / 2 : t_ns + grace;
+		s->deadline_ns = t_ns + (s->term_first ? g.ns / 2 : 0);
+		s->term_ns = t_ns;
 	}
-	s->first_signal = id->grace.first_signal;
-	/* A process that catches or ignores SIGTERM lives until SIGKILL. */
-	if (term_first && outlives_sigterm(id)) {
+}
+
+void stop_corrected(struct stop *s, const struct identity *id, uint32_t signal, uint64_t t_ns)
+{
+	uint64_t took = t_ns > s->at_ns ? t_ns - s->at_ns : 0;
+	uint64_t expected =
+		signal == SIGTERM || !s->term_first ? s->grace_ns : s->grace_ns + s->grace_ns / 2;
+	bool as_expected = took + TREMBLE_NS >= expected && took <= expected + TREMBLE_NS;
+
+	if (signal == SIGTERM && s->reason != DP_STOP_SIGTERM) {
+		s->term_first = true;
+		if (!as_expected) {
+			s->grace_ns = took;
+			s->source = DP_DEADLINE_LEARNED;
+		}
+		set_deadline(s, id);
+	} else if (signal == SIGKILL) {
 		s->first_signal = SIGKILL;
-		s->deadline_ns = sigkill_ns;
+		if (!as_expected) {
+			s->deadline_ns = t_ns;
+			s->source = DP_DEADLINE_LEARNED;
+		}
 	}
+	if (signal == SIGTERM && !s->term_ns)
+		s->term_ns = t_ns;
 }

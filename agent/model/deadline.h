@@ -1,24 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A node's Stop as everybody reads it: when it came, when the time is up, and whether the node has
- * moved since.
+ * A node's Stop as everybody reads it: when it came, when the time is up and how that is known, and
+ * whether the node has moved since.
  */
 #ifndef DORA_PROBE_MODEL_DEADLINE_H
 #define DORA_PROBE_MODEL_DEADLINE_H
 
-#include "model/identity.h"
+#include "model/commands.h"
 
 struct stop {
 	bool seen;
 	bool inputs_closed; /* told that all its inputs have closed */
 	bool outputs_done;  /* it has closed its outputs */
+	bool forced;        /* asked for with --force: no grace at all */
+	bool term_first;    /* the ladder begins with SIGTERM, SIGKILL after half as long again */
 	uint8_t reason;     /* enum dp_stop_reason */
+	uint8_t source;     /* of the deadline: enum dp_deadline_source */
 	uint64_t at_ns;
-	uint64_t deadline_ns;      /* the first signal that ends it; 0 none */
-	uint32_t first_signal;     /* that one */
-	uint64_t moved_ns;         /* first move by itself since; see struct dp_policy_view */
-	uint64_t command_ns;       /* a `dora stop` was seen starting */
-	uint64_t command_grace_ns; /* and asked for this grace; 0 none */
+	uint64_t grace_ns;     /* from Stop to the first signal */
+	uint64_t deadline_ns;  /* the first signal that ends it; 0 none */
+	uint32_t first_signal; /* that one */
+	uint64_t moved_ns;     /* first move by itself since; see struct dp_policy_view */
+	uint64_t term_ns;      /* the daemon's SIGTERM: the grace was over; 0 not yet */
+};
+
+/* A length of time from Stop to the first signal, and how it is known. */
+struct grace {
+	uint64_t ns;
+	uint8_t source; /* enum dp_deadline_source */
 };
 
 /* Is a Stop under way that has a deadline? */
@@ -29,10 +38,19 @@ static inline bool stop_is_on(const struct stop *s)
 
 /* The node showed by itself that Python runs again after Stop. */
 void stop_moved(struct stop *s, uint64_t t_ns);
-/* The grace that counts: option, version, or a `dora stop` seen. `option_ns` is --grace, 0 none. */
-uint64_t stop_grace(const struct stop *s, const struct identity *id, uint64_t option_ns);
-/* Stop came at t_ns: sets the deadline. */
-void stop_begin(struct stop *s, const struct identity *id, uint64_t option_ns,
-		enum dp_stop_reason why, uint64_t t_ns);
+/*
+ * The grace of a Stop that the command `c` asked for; NULL: none is known to have. `option_ns` is
+ * --grace, 0 none, which no command shortens.
+ */
+struct grace stop_grace(const struct identity *id, const struct dp_rec_command *c,
+			uint64_t option_ns);
+/* Stop came at t_ns: sets the deadline. `c` and `option_ns` as above. */
+void stop_begin(struct stop *s, const struct identity *id, const struct dp_rec_command *c,
+		uint64_t option_ns, enum dp_stop_reason why, uint64_t t_ns);
+/*
+ * The daemon has sent SIGTERM or SIGKILL: what it does is what counts, whatever was expected. Sets
+ * the deadline anew where it differs.
+ */
+void stop_corrected(struct stop *s, const struct identity *id, uint32_t signal, uint64_t t_ns);
 
 #endif

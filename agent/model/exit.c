@@ -5,54 +5,125 @@
 #include "model/blame.h"
 #include "model/cause.h"
 
-/* The daemon's deadly signal after Stop is the grace kill when this much of the grace is gone. */
+#include <signal.h>
+
+/* A signal of nobody knows whom is the daemon's at the end of the grace when this much is gone. */
 #define NEARLY(grace) ((grace) / 10 * 9)
 /* An exit that took longer after Stop gets a cause also where it was no kill. */
 #define SLOW_EXIT_NS (1 * SEC)
 
+/* What can be known of the signal that ended a process. */
+struct death {
+	const struct env *env;
+	const struct node *n;
+	uint32_t by; /* 0: it ended by itself */
+	int code;
+	uint64_t t_ns;
+};
+
+static bool ignores(const struct identity *id, uint32_t signal)
+{
+	return id->facts.signals_ignored & (1ULL << (signal - 1));
+}
+
+/* Did the daemon send what ended it? */
+static bool by_daemon(const struct death *d)
+{
+	const struct signals *s = &d->n->signals;
+
+	return d->by && s->kill_signal == d->by && s->killer_pid &&
+	       s->killer_pid == d->n->id.facts.daemon_pid;
+}
+
+/* Nobody knows who sent it, or who the daemon is, but it came when the daemon's was due. */
+static bool when_due(const struct death *d)
+{
+	const struct signals *s = &d->n->signals;
+
+	return d->by && s->kill_signal == d->by &&
+	       (s->killer_pid == 0 || d->n->id.facts.daemon_pid == 0) &&
+	       s->kill_ns - d->n->stop.at_ns >= NEARLY(d->n->stop.grace_ns);
+}
+
 /*
- * The daemon's (or, where that is not known, anybody's) deadly signal after Stop when the grace was
- * nearly over. dora's own words are no evidence: 1.x calls such a kill clean.
+ * SIGKILL before its turn. From dora 0.4 on a grace that is over begins with SIGTERM, so a SIGKILL
+ * without one was asked for (--force, a second Ctrl-C) or is the end of the daemon itself. A process
+ * that ignores SIGTERM is not seen to get it, nor is anything that was lost.
  */
-static bool is_grace_kill(const struct env *e, const struct node *n, uint32_t by)
+static bool is_forced(const struct death *d)
 {
-	const struct signals *s = &n->signals;
-	uint32_t daemon = n->id.facts.daemon_pid;
+	const struct node *n = d->n;
 
-	if (!by || !stop_is_on(&n->stop))
-		return false;
-	if (n->stop.reason == DP_STOP_SIGTERM)
+	if (n->stop.forced || commands_find(&d->env->commands, &n->id, d->t_ns, true))
 		return true;
-	return s->kill_ns && s->kill_signal == by &&
-	       (daemon == 0 || s->killer_pid == daemon || s->killer_pid == 0) &&
-	       s->kill_ns - n->stop.at_ns >=
-		       NEARLY(stop_grace(&n->stop, &n->id, e->options.grace_ns));
+	return d->by == SIGKILL && n->id.grace.first_signal == SIGTERM &&
+	       n->id.grace_source == DP_DEADLINE_VERSION && !n->stop.term_ns &&
+	       !ignores(&n->id, SIGTERM) && n->guard.lost_ns <= n->stop.at_ns;
 }
 
-static uint8_t reason_of(bool grace_kill, uint32_t by, int code)
+/*
+ * Was its end the end of the grace? dora's own words are no evidence: 1.x calls such a kill clean,
+ * and 0.5.0 speaks of kills that were none. A process that ends by itself once the daemon's SIGTERM
+ * has come, whatever its code, had been given all the time there was.
+ */
+static bool is_grace_kill(const struct death *d)
 {
-	if (grace_kill)
+	const struct stop *s = &d->n->stop;
+
+	if (!stop_is_on(s)) {
+		/* Up to 0.3.13 the daemon has no other reason for a signal: Stop was not seen. */
+		return by_daemon(d) && d->by == SIGKILL && d->n->id.grace.first_signal == SIGKILL &&
+		       !is_forced(d);
+	}
+	if (s->term_ns)
+		return !d->by || by_daemon(d) || when_due(d);
+	return (by_daemon(d) && !is_forced(d)) || when_due(d);
+}
+
+static uint8_t reason_of(const struct death *d)
+{
+	if (is_grace_kill(d))
 		return DP_EXIT_GRACE_KILL;
-	if (by)
+	if (d->by)
 		return DP_EXIT_SIGNAL;
-	return code ? DP_EXIT_ERROR : DP_EXIT_CLEAN;
+	return d->code ? DP_EXIT_ERROR : DP_EXIT_CLEAN;
 }
 
-/* What the GIL had to do with the time from Stop to the exit at `t`. */
-static void blame_exit(const struct node *n, uint64_t t, struct dp_exit_finding *f)
+/* Since when it was to end; 0 where nobody knows. The daemon's SIGTERM alone is not the beginning. */
+static uint64_t told_ns(const struct stop *s)
 {
-	uint64_t stop = n->stop.at_ns;
+	return s->seen && s->reason == DP_STOP_STOP ? s->at_ns : 0;
+}
+
+/* From when on the time until its end is looked at for a cause; 0 nothing to look at. */
+static uint64_t stall_begin(const struct death *d, bool grace_kill)
+{
+	const struct node *n = d->n;
+	uint64_t told = told_ns(&n->stop), grace;
+
+	if (told || !grace_kill)
+		return told;
+	/* Stop was not seen, and came a grace before the signal. */
+	grace = n->stop.seen ? n->stop.grace_ns : n->id.grace.deadline_ns;
+	return d->t_ns - n->id.first_ns > grace ? d->t_ns - grace : n->id.first_ns;
+}
+
+/* What the GIL had to do with the time that it had to end. */
+static void blame_exit(const struct death *d, struct dp_exit_finding *f)
+{
+	const struct node *n = d->n;
+	uint64_t from = stall_begin(d, f->grace_kill), t = d->t_ns;
 	struct blame_share share;
 
 	f->cause = -1;
 	f->gil_share = -1;
-	if (!n->stop.seen || t <= stop)
+	if (!from || t <= from)
 		return;
-	blame_window(&n->timeline, node_consumer(n), stop, t, &share);
+	blame_window(&n->timeline, node_consumer(n), from, t, &share);
 	if (n->id.facts.gil_observable)
-		f->gil_share = (double)share.gil_ns / (double)(t - stop);
-	if (f->grace_kill || t - stop >= SLOW_EXIT_NS)
-		f->cause = cause_of_stall(n, stop, t);
+		f->gil_share = (double)share.gil_ns / (double)(t - from);
+	if (f->grace_kill || t - from >= SLOW_EXIT_NS)
+		f->cause = cause_of_stall(n, from, t);
 }
 
 static void measure(const struct stop *s, bool grace_kill, uint32_t by, uint64_t t,
@@ -60,7 +131,7 @@ static void measure(const struct stop *s, bool grace_kill, uint32_t by, uint64_t
 {
 	uint64_t from = s->moved_ns ? s->moved_ns : s->at_ns;
 
-	if (s->seen && grace_kill) {
+	if (told_ns(s) && grace_kill) {
 		ret->killed_after_ns = t - s->at_ns;
 	} else if (s->seen && !by && s->reason == DP_STOP_STOP) {
 		ret->cleanup_ns = t > from ? t - from : 1;
@@ -74,17 +145,18 @@ void exit_record(const struct env *e, struct node *n, uint64_t abandoned, const 
 	uint32_t by = (uint32_t)(status & 0x7f);
 	struct dp_finding f = {.type = DP_FIND_EXIT};
 	struct dp_exit_finding *x = &f.u.exit;
-	uint64_t t = r->h.t_ns;
+	uint64_t t = r->h.t_ns, told = told_ns(&n->stop);
+	struct death d = {.env = e, .n = n, .by = by, .code = code, .t_ns = t};
 
 	x->code = by ? -1 : code;
 	x->signal = by;
 	x->killer_pid = by && n->signals.kill_signal == by ? n->signals.killer_pid : 0;
-	x->since_stop_ns = n->stop.seen ? t - n->stop.at_ns : DP_NULL;
-	x->grace_kill = is_grace_kill(e, n, by);
+	x->since_stop_ns = told ? t - told : DP_NULL;
+	x->reason = reason_of(&d);
+	x->grace_kill = x->reason == DP_EXIT_GRACE_KILL;
 	x->saved = !x->grace_kill && n->guard.signals_sent > 0 && n->stop.seen;
-	x->reason = reason_of(x->grace_kill, by, code);
 	x->tokens_abandoned = abandoned;
-	blame_exit(n, t, x);
+	blame_exit(&d, x);
 	measure(&n->stop, x->grace_kill, by, t, &n->ending);
 	say_finding(e, &n->id, t, &f);
 }

@@ -21,7 +21,7 @@ static bool dataflow_is_stopping(const struct table *t, const struct node *n)
 	return false;
 }
 
-static void fill_stop(const struct env *e, const struct node *n, struct dp_policy_view *v)
+static void fill_stop(const struct node *n, struct dp_policy_view *v)
 {
 	v->stop_reason = n->stop.reason;
 	v->outputs_done = n->stop.outputs_done;
@@ -31,7 +31,7 @@ static void fill_stop(const struct env *e, const struct node *n, struct dp_polic
 		return;
 	v->stop_ns = n->stop.at_ns;
 	v->deadline_ns = n->stop.deadline_ns;
-	v->grace_ns = stop_grace(&n->stop, &n->id, e->options.grace_ns);
+	v->grace_ns = n->stop.grace_ns;
 	v->moved_ns = n->stop.moved_ns;
 	v->lost = n->guard.lost_ns > n->stop.at_ns;
 }
@@ -93,7 +93,7 @@ static void fill_view(const struct env *e, const struct table *t, const struct n
 	v->signals_ignored = n->id.facts.signals_ignored;
 	v->masks_known = n->id.facts.start_time != 0;
 	v->exited = n->id.exited || n->id.gone;
-	fill_stop(e, n, v);
+	fill_stop(n, v);
 	fill_tokens(e, t, n, v);
 	fill_subject(n, v);
 }

@@ -137,6 +137,13 @@ void hold_stack(struct hold *h, const struct dp_rec_stack *s)
 	h->lock_wait = is_futex(s->syscall_nr) && !s->has_gil_wait && s->wait_forever;
 }
 
+void hold_asleep(struct hold *h, const struct dp_rec_stack *s, uint64_t t_ns)
+{
+	if (h->lo_ns == 0 && s->state == 'S' && s->asleep_since_ns &&
+	    s->asleep_since_ns < h->seen_ns)
+		hold_prove(h, t_ns, s->asleep_since_ns, h->last_ns);
+}
+
 void hold_late_stack(struct hold *h, const struct dp_rec_stack *s)
 {
 	if (h->stack_state != STACK_ASKED)

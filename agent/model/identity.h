@@ -20,10 +20,11 @@ struct identity {
 	bool exited;    /* the process has ended */
 	bool announced; /* its `node` line is out */
 	uint64_t first_ns, gone_ns;
-	bool late; /* it ran before the probe: what is counted is since then */
+	bool late;             /* it ran before the probe: what is counted is since then */
 	uint32_t consumer_tid; /* takes events and frees arrays; 0 not known yet */
 	struct dp_rec_node facts;
-	struct dp_grace grace; /* of its dora version */
+	struct dp_grace grace; /* what its daemon gives by default */
+	uint8_t grace_source;  /* how that is known: enum dp_deadline_source */
 };
 
 /*

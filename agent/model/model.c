@@ -146,6 +146,7 @@ static void node_facts(struct dp_model *m, const struct dp_record *r)
 	changed = is_worth_announcing(&n->id.facts, facts);
 	n->id.facts = *facts;
 	dp_grace_of(facts->dora, &n->id.grace);
+	n->id.grace_source = facts->dora[0] ? DP_DEADLINE_VERSION : DP_DEADLINE_ASSUMED;
 	n->edge.refused = !facts->edge_possible;
 	if (!n->id.announced && identity_is_vague(&n->id, r->h.t_ns))
 		return;
@@ -218,7 +219,7 @@ static void tick(struct dp_model *m)
 			continue;
 		if (!n->id.announced && !identity_is_vague(&n->id, m->env.now))
 			say_node(&m->env, &n->id, m->env.now);
-		m->stock_said |= stock_say(&n->stock, &m->env, &n->id, n->stop.command_ns, !m->stock_said);
+		m->stock_said |= stock_say(&n->stock, &m->env, &n->id, !m->stock_said);
 		tick_timeline(m, n);
 		tick_activity(m, n);
 		warn_tick(&m->env, n);
@@ -289,9 +290,11 @@ static void stock_region_record(struct dp_model *m, struct node *n, const struct
 
 static void signal_record(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
+	uint32_t ends_it = signals_of_daemon(&n->id, r);
+
 	signals_record(&n->signals, &m->env, &n->id, r);
-	if (signals_is_daemon_term(&n->id, r))
-		stop_sigterm(&n->stop, &m->env, &n->id, r->h.t_ns);
+	if (ends_it)
+		stop_signal(&n->stop, &m->env, &n->id, ends_it, r->h.t_ns);
 }
 
 static void thread_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
@@ -388,24 +391,6 @@ static void options(struct dp_model *m, const struct dp_record *r)
 	dp_policy_configure(&m->policy, &m->env.options);
 }
 
-static void command(struct dp_model *m, const struct dp_record *r)
-{
-	for (uint32_t i = 0; i < m->table.count; i++)
-		stop_command(&m->table.nodes[i].stop, &m->table.nodes[i].id, r);
-}
-
-/* One that was found running, as if it had been seen at its start. */
-static void command_found(struct dp_model *m, const struct dp_record *r)
-{
-	struct dp_record c;
-
-	dp_record_init(&c, DP_REC_STOP_COMMAND, r->u.stop_found.started_ns, r->h.pid, r->h.tid);
-	memcpy(&c.u.stop_command,
-	       (const char *)&r->u.stop_found + offsetof(struct dp_rec_stop_found, grace_ns),
-	       sizeof(c.u.stop_command));
-	command(m, &c);
-}
-
 void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 {
 	if (m->ended)
@@ -435,10 +420,8 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 		source_state(m, r);
 		break;
 	case DP_REC_STOP_COMMAND:
-		command(m, r);
-		break;
-	case DP_REC_STOP_FOUND:
-		command_found(m, r);
+	case DP_REC_DORA_COMMAND:
+		commands_note(&m->env.commands, r);
 		break;
 	case DP_REC_LOSS:
 		loss(m, r);

@@ -77,7 +77,7 @@ void outlook_stop(const struct env *e, struct node *n)
 	struct dp_outlook_view v = {
 		.stop_ns = n->stop.at_ns,
 		.deadline_ns = n->stop.deadline_ns,
-		.grace_ns = stop_grace(&n->stop, &n->id, e->options.grace_ns),
+		.grace_ns = n->stop.grace_ns,
 		.need_ns = n->outlook.need_ns,
 		.moved_ns = n->stop.moved_ns,
 		.outputs_done = n->stop.outputs_done,

@@ -38,6 +38,18 @@ size_t dp_record_size(unsigned int type)
 	return type < DP_REC_COUNT ? sizes[type] : 0;
 }
 
+size_t dp_record_least_size(unsigned int type)
+{
+	switch (type) {
+#define LEAST(e, body, member)                                                                     \
+	case DP_REC_##e:                                                                           \
+		return offsetof(struct dp_record, u.body.member);
+		DP_RECORD_GROWN(LEAST)
+	default:
+		return dp_record_size(type);
+	}
+}
+
 void dp_record_init(struct dp_record *r, enum dp_record_type type, uint64_t t_ns, uint32_t pid,
 		    uint32_t tid)
 {

@@ -6,7 +6,7 @@
 #ifndef DORA_PROBE_MODEL_SAY_H
 #define DORA_PROBE_MODEL_SAY_H
 
-#include "model/identity.h"
+#include "model/commands.h"
 #include "model/sink.h"
 
 /* One per model, written by model.c alone. */
@@ -14,6 +14,7 @@ struct env {
 	uint64_t now;           /* time of the newest record */
 	int64_t wall_offset_ns; /* DP_SNULL unknown */
 	struct dp_rec_options options;
+	struct commands commands;
 	struct dp_model_sink sink;
 };
 

@@ -71,12 +71,14 @@ void signals_record(struct signals *s, const struct env *e, struct identity *id,
 		arrived(s, e, id, r);
 }
 
-bool signals_is_daemon_term(const struct identity *id, const struct dp_record *r)
+uint32_t signals_of_daemon(const struct identity *id, const struct dp_record *r)
 {
 	const struct dp_signal_op *o = &r->u.signal;
 
-	return o->kind == DP_SIGNAL_GENERATED && o->result == 0 && o->signal == SIGTERM &&
-	       id->facts.is_dora && o->sender_pid && o->sender_pid == id->facts.daemon_pid;
+	if (o->kind != DP_SIGNAL_GENERATED || o->result != 0 || !id->facts.is_dora ||
+	    !o->sender_pid || o->sender_pid != id->facts.daemon_pid)
+		return 0;
+	return o->signal == SIGTERM || o->signal == SIGKILL ? o->signal : 0;
 }
 
 void signals_exit(struct signals *s, const struct env *e, struct identity *id, int by,

@@ -16,8 +16,8 @@ struct signals {
 /* A signal was generated, delivered or handled: said when there is nothing more to come. */
 void signals_record(struct signals *s, const struct env *e, struct identity *id,
 		    const struct dp_record *r);
-/* Is the record the daemon's own SIGTERM for this process? */
-bool signals_is_daemon_term(const struct identity *id, const struct dp_record *r);
+/* The daemon's own deadly signal for this process, SIGTERM or SIGKILL; 0: the record is another. */
+uint32_t signals_of_daemon(const struct identity *id, const struct dp_record *r);
 /* The process has ended, by the signal `by` (0: by itself): says what was not said yet. */
 void signals_exit(struct signals *s, const struct env *e, struct identity *id, int by,
 		  uint64_t t_ns);

@@ -19,8 +19,15 @@ void stock_region(struct stock *s, const struct dp_record *r)
 		s->oldest_lo_ns = since_ns;
 }
 
-bool stock_say(struct stock *s, const struct env *e, struct identity *id, uint64_t stop_since_ns,
-	       bool first)
+/* Since when a command runs that ends the node, and that was there before us; 0 none. */
+static uint64_t command_since(const struct stock *s, const struct env *e, const struct identity *id)
+{
+	const struct dp_rec_command *c = commands_find(&e->commands, id, e->now, false);
+
+	return c && c->started_ns < s->taken_ns ? c->started_ns : 0;
+}
+
+bool stock_say(struct stock *s, const struct env *e, struct identity *id, bool first)
 {
 	static const char unknown[] =
 		"what happened before the probe came: holds, waits, signals and tokens count from "
@@ -38,7 +45,7 @@ bool stock_say(struct stock *s, const struct env *e, struct identity *id, uint64
 		.oldest_lo_ns = s->oldest_unknown ? 0 : s->oldest_lo_ns,
 		.regions_own = k->regions_own,
 		.signals_pending = k->signals_pending,
-		.stop_command_ns = stop_since_ns,
+		.stop_command_ns = command_since(s, e, id),
 		.daemon_started_ns = k->daemon_started_ns,
 		.daemon = k->daemon_version[0] ? k->daemon_version : NULL,
 		.complete = !k->sockets_incomplete && !k->regions_incomplete,

@@ -18,11 +18,9 @@ void stock_record(struct stock *s, const struct dp_record *r);
 /* A message that was mapped when the probe came. */
 void stock_region(struct stock *s, const struct dp_record *r);
 /*
- * Says it once the process' own line is out. `stop_since_ns` is when a `dora stop` of its dataflow was
- * started that was found running, 0 none. `first` says that no other was told in this run: what
+ * Says it once the process' own line is out. `first` says that no other was told in this run: what
  * holds for all of them is said with it alone. True when it has said something.
  */
-bool stock_say(struct stock *s, const struct env *e, struct identity *id, uint64_t stop_since_ns,
-	       bool first);
+bool stock_say(struct stock *s, const struct env *e, struct identity *id, bool first);
 
 #endif

@@ -2,6 +2,7 @@
 /* Being told to stop; see stop.h. */
 #include "model/stop.h"
 
+#include <signal.h>
 #include <string.h>
 
 static void say_stop(const struct stop *s, const struct env *e, struct identity *id,
@@ -12,15 +13,34 @@ static void say_stop(const struct stop *s, const struct env *e, struct identity 
 	f.u.stop.reason = (uint8_t)why;
 	f.u.stop.deadline_ns = s->deadline_ns ? s->deadline_ns : DP_NULL;
 	f.u.stop.kill_signal = s->deadline_ns ? s->first_signal : 0;
+	f.u.stop.deadline_source = s->deadline_ns ? s->source : DP_DEADLINE_NONE;
 	say_finding(e, id, t_ns, &f);
 }
 
-void stop_sigterm(struct stop *s, const struct env *e, struct identity *id, uint64_t t_ns)
+static void begin(struct stop *s, const struct env *e, struct identity *id, enum dp_stop_reason why,
+		  uint64_t t_ns)
 {
-	/* After a Stop it changes no deadline, and is said all the same. */
-	if (!s->seen)
-		stop_begin(s, id, e->options.grace_ns, DP_STOP_SIGTERM, t_ns);
-	say_stop(s, e, id, DP_STOP_SIGTERM, t_ns);
+	stop_begin(s, id, commands_find(&e->commands, id, t_ns, false), e->options.grace_ns, why,
+		   t_ns);
+	say_stop(s, e, id, why, t_ns);
+}
+
+void stop_signal(struct stop *s, const struct env *e, struct identity *id, uint32_t signal,
+		 uint64_t t_ns)
+{
+	uint64_t deadline_ns = s->deadline_ns;
+	uint32_t first_signal = s->first_signal;
+
+	if (!s->seen) {
+		/* SIGKILL alone is no way to be told to stop, it is the end. */
+		if (signal == SIGTERM)
+			begin(s, e, id, DP_STOP_SIGTERM, t_ns);
+		return;
+	}
+	stop_corrected(s, id, signal, t_ns);
+	/* Of SIGKILL the exit tells, at once. */
+	if (signal == SIGTERM && (s->deadline_ns != deadline_ns || s->first_signal != first_signal))
+		say_stop(s, e, id, DP_STOP_SIGTERM, t_ns);
 }
 
 void stop_wire(struct stop *s, const struct env *e, struct identity *id, const struct dp_record *r)
@@ -29,10 +49,8 @@ void stop_wire(struct stop *s, const struct env *e, struct identity *id, const s
 
 	switch (r->u.wire.kind) {
 	case DP_WIRE_STOP:
-		if (s->seen)
-			break;
-		stop_begin(s, id, e->options.grace_ns, DP_STOP_STOP, t);
-		say_stop(s, e, id, DP_STOP_STOP, t);
+		if (!s->seen)
+			begin(s, e, id, DP_STOP_STOP, t);
 		break;
 	case DP_WIRE_ALL_INPUTS_CLOSED:
 		if (!s->inputs_closed && !s->seen)
@@ -49,17 +67,4 @@ void stop_wire(struct stop *s, const struct env *e, struct identity *id, const s
 	default:
 		break;
 	}
-}
-
-void stop_command(struct stop *s, const struct identity *id, const struct dp_record *r)
-{
-	const struct dp_rec_stop_command *c = &r->u.stop_command;
-
-	if (id->gone || !id->facts.is_dora || s->seen)
-		return;
-	if (c->target[0] && strcmp(c->target, id->facts.dataflow) != 0 &&
-	    strcmp(c->target, id->facts.dataflow_name) != 0)
-		return;
-	s->command_ns = r->h.t_ns;
-	s->command_grace_ns = c->grace_ns;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a node is told to stop: on the wire, by the daemon's signal, by a `dora stop` that is
- * seen.
+ * How a node is told to stop: on the wire, by the daemon's signals.
  */
 #ifndef DORA_PROBE_MODEL_STOP_H
 #define DORA_PROBE_MODEL_STOP_H
@@ -11,9 +10,8 @@
 
 /* A frame without a token. */
 void stop_wire(struct stop *s, const struct env *e, struct identity *id, const struct dp_record *r);
-/* The daemon's own SIGTERM. */
-void stop_sigterm(struct stop *s, const struct env *e, struct identity *id, uint64_t t_ns);
-/* A `dora stop` was seen starting: noted where it concerns this node. */
-void stop_command(struct stop *s, const struct identity *id, const struct dp_record *r);
+/* The daemon's own SIGTERM or SIGKILL. */
+void stop_signal(struct stop *s, const struct env *e, struct identity *id, uint32_t signal,
+		 uint64_t t_ns);
 
 #endif

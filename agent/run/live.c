@@ -118,7 +118,7 @@ static void tick(struct live *w)
 	if (!w->session.view && !w->session.pipe_broken)
 		dp_session_shown(&w->session, dp_show_waiting(w->session.show, now));
 	/* What was started is heard of: both kinds have their own time limit. */
-	if (dp_targets_finished(w->targets) && !running)
+	if (dp_targets_finished(w->targets, now) && !running)
 		w->end = true;
 	if (w->o->duration_ns && now - w->started_ns >= w->o->duration_ns)
 		w->end = true;

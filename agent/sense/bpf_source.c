@@ -85,6 +85,10 @@ static int prepare(struct dp_bpf *b, const struct dp_bpf_options *o)
 	b->skel->rodata->run_min_ns = o->run_min_ns ? o->run_min_ns : DP_RUN_MIN_NS;
 	b->skel->rodata->trace_all_exec = o->trace_all_exec != 0;
 	err = bpf_map__set_max_entries(b->skel->maps.events, (uint32_t)ring);
+	if (!err && o->sockets_max)
+		err = bpf_map__set_max_entries(b->skel->maps.sockets, o->sockets_max);
+	if (!err && o->regions_max)
+		err = bpf_map__set_max_entries(b->skel->maps.regions, o->regions_max);
 	/* Preallocated, its 65,536 entries take 7 MB, of which a few hundred are used. */
 	if (!err && dp_bpf_has_lazy_hash())
 		err = bpf_map__set_map_flags(b->skel->maps.regions, BPF_F_NO_PREALLOC);

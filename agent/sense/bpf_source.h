@@ -16,6 +16,8 @@ struct dp_bpf;
 
 struct dp_bpf_options {
 	size_t ring_bytes;      /* 0: 8 MiB; a power of two of pages */
+	uint32_t sockets_max;   /* marked sockets; 0: DP_MAX_SOCKETS */
+	uint32_t regions_max;   /* mapped regions; 0: DP_MAX_REGIONS */
 	unsigned int sample_hz; /* cpu-clock; 0: 49 */
 	uint64_t run_min_ns;    /* 0: DP_RUN_MIN_NS */
 	int trace_all_exec;     /* EXEC captures of every process, for --all/--node/--dataflow */

@@ -26,16 +26,18 @@ static void push_body(const struct dp_captures *c, const struct dp_capture *h,
 	c->record(c->ctx, &r);
 }
 
-/* A `dora stop` that starts may give the nodes more time than their version's default. */
+/* A command that ends nodes says how much time they are given. */
 static void stop_command(const struct dp_captures *c, const struct dp_capture *h)
 {
 	struct dp_record r;
 
-	dp_record_init(&r, DP_REC_STOP_COMMAND, h->t_ns, h->pid, h->tid);
-	memset(&r.u.stop_command, 0, sizeof(r.u.stop_command));
-	if (dp_stop_command_read(NULL, (pid_t)h->pid, &r.u.stop_command) == 0 &&
-	    dp_targets_trusts(c->targets, r.u.stop_command.uid))
-		c->record(c->ctx, &r);
+	dp_record_init(&r, DP_REC_DORA_COMMAND, h->t_ns, h->pid, h->tid);
+	memset(&r.u.command, 0, sizeof(r.u.command));
+	if (dp_stop_command_read(NULL, (pid_t)h->pid, &r.u.command) ||
+	    !dp_targets_trusts(c->targets, r.u.command.uid))
+		return;
+	r.u.command.started_ns = h->t_ns;
+	c->record(c->ctx, &r);
 }
 
 /* 0: a capture without a record whose body is the same. */

@@ -78,6 +78,7 @@ static struct target *add(struct dp_targets *t, pid_t pid, const struct dp_node_
 	if (config) {
 		x->config = *config;
 		x->is_dora = 1;
+		t->restarts |= config->restarts;
 		if (config->transport != DP_TRANSPORT_SHMEM)
 			x->heir_of = dp_proc_node_ancestor("/proc", pid, config);
 	}
@@ -133,15 +134,13 @@ static void scan_one(void *ctx, pid_t pid)
 static void stop_under_way(void *ctx, pid_t pid)
 {
 	struct dp_targets *t = ctx;
-	struct dp_rec_stop_command c = {0};
 	struct dp_record r;
 
-	if (dp_stop_command_read(NULL, pid, &c) != 0 || !dp_targets_trusts(t, c.uid))
+	dp_record_init(&r, DP_REC_DORA_COMMAND, dp_now(), (uint32_t)pid, 0);
+	memset(&r.u.command, 0, sizeof(r.u.command));
+	if (dp_stop_command_read(NULL, pid, &r.u.command) || !dp_targets_trusts(t, r.u.command.uid))
 		return;
-	dp_record_init(&r, DP_REC_STOP_FOUND, dp_now(), (uint32_t)pid, 0);
-	memset(&r.u.stop_found, 0, sizeof(r.u.stop_found));
-	memcpy((char *)&r.u.stop_found + offsetof(struct dp_rec_stop_found, grace_ns), &c, sizeof(c));
-	r.u.stop_found.started_ns = dp_proc_started("/proc", pid);
+	r.u.command.started_ns = dp_proc_started("/proc", pid);
 	target_emit(t, &r);
 }
 

@@ -51,8 +51,7 @@ static void refresh_reason(struct target *x)
 	else if (!x->conn_count && !x->heard)
 		say(f->reason, sizeof(f->reason), "no connection to its daemon was found");
 	else if (!x->heard)
-		say(f->reason, sizeof(f->reason),
-		    "no frame has passed on its connections yet");
+		say(f->reason, sizeof(f->reason), "no frame has passed on its connections yet");
 	if (x->no_edge[0])
 		say(f->reason, sizeof(f->reason), x->no_edge);
 }
@@ -97,8 +96,7 @@ void target_refresh_facts(struct target *x)
 		f->switch_interval_us = x->kernel.gils[0].interval_us;
 	}
 	has_tokens = f->is_dora && f->transport != DP_TRANSPORT_SHMEM &&
-		     f->transport != DP_TRANSPORT_UNKNOWN &&
-		     !dp_version_at_least(f->dora, 1, 0, 0);
+		     f->transport != DP_TRANSPORT_UNKNOWN && !dp_version_at_least(f->dora, 1, 0, 0);
 	/* A configuration promises; a frame that was read shows. */
 	f->tokens_observable = has_tokens && x->heard && !x->sockets_incomplete;
 	f->unheard = has_tokens && x->conn_count && !x->heard;

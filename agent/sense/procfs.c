@@ -19,8 +19,8 @@
 #include "sense/sockdiag.h"
 
 /* A process with more descriptors or mappings than this is read up to here. */
-#define FDS_MAX  65536
-#define LINE_LEN 4096
+#define FDS_MAX     65536
+#define LINE_LEN    4096
 #define REGIONS_MAX 65536
 /* Without the kernel's own table every connected unix socket without a name may be a node's. */
 #define UNIX_GUESSES_MAX 64
@@ -245,8 +245,8 @@ int dp_proc_region_file(const char *proc, pid_t pid, const struct dp_proc_region
 		return dp_procfile_error(errno);
 	changed = (uint64_t)st.st_mtim.tv_sec * SEC + (uint64_t)st.st_mtim.tv_nsec;
 	/* A wall clock that was set back since, or a time that the target has set: not known. */
-	*ret_changed_ns = changed && changed <= wall && wall - changed < now ? now - (wall - changed)
-									     : 0;
+	*ret_changed_ns =
+		changed && changed <= wall && wall - changed < now ? now - (wall - changed) : 0;
 	*ret_bytes = (uint64_t)st.st_size;
 	return 0;
 }
@@ -259,7 +259,8 @@ uint64_t dp_proc_started(const char *proc, pid_t pid)
 
 	if (hz <= 0 || dp_task_stat(proc, pid, 0, &st) < 0)
 		return 0;
-	start = st.start_time / (uint64_t)hz * SEC + st.start_time % (uint64_t)hz * SEC / (uint64_t)hz;
+	start = st.start_time / (uint64_t)hz * SEC +
+		st.start_time % (uint64_t)hz * SEC / (uint64_t)hz;
 	return start <= boot && boot - start < now ? now - (boot - start) : 0;
 }
 

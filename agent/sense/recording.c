@@ -231,6 +231,7 @@ int dp_replay_next(struct dp_replay *r, struct dp_record *ret)
 {
 	struct dp_record rec;
 	struct dp_rec_hdr h;
+	size_t whole;
 	int got;
 
 	if (r->result)
@@ -243,7 +244,8 @@ int dp_replay_next(struct dp_replay *r, struct dp_record *ret)
 	}
 	memcpy(&h, r->buffer + r->start, sizeof(h));
 	r->result = -EBADMSG;
-	if (h.size < sizeof(h) || h.size > sizeof(*ret) || h.size != dp_record_size(h.type))
+	whole = dp_record_size(h.type);
+	if (h.size < sizeof(h) || h.size > whole || h.size < dp_record_least_size(h.type))
 		return r->result;
 	got = fill(r, h.size);
 	if (got <= 0) {
@@ -252,9 +254,12 @@ int dp_replay_next(struct dp_replay *r, struct dp_record *ret)
 		return r->result;
 	}
 	memcpy(&rec, r->buffer + r->start, h.size);
-	if (dp_record_check(&rec, h.size) < 0)
+	/* Of a recording that is older than a field, the field is 0. */
+	memset((char *)&rec + h.size, 0, whole - h.size);
+	rec.h.size = (uint32_t)whole;
+	if (dp_record_check(&rec, whole) < 0)
 		return r->result;
-	memcpy(ret, &rec, h.size);
+	memcpy(ret, &rec, whole);
 	r->start += h.size;
 	r->offset += h.size;
 	r->result = 0;

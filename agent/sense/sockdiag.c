@@ -163,16 +163,27 @@ static int ask(int fd, void *request, size_t len, struct dump *d)
 	return err == -ENOENT || err == -EINVAL ? -ENOTSUP : err;
 }
 
+/* Inodes in an attribute, all of them clients of the daemon. */
+static void add_inodes(struct dp_sockets *s, const struct rtattr *a)
+{
+	uint32_t inode;
+
+	for (size_t at = 0; at + sizeof(inode) <= RTA_PAYLOAD(a); at += sizeof(inode)) {
+		memcpy(&inode, (const char *)RTA_DATA(a) + at, sizeof(inode));
+		dp_sockets_add(s, inode);
+	}
+}
+
 /*
  * The daemon's ends have the listener's path, its clients have none, and each end tells the inode of
- * the other.
+ * the other; the listener tells those of the clients that it has not accepted yet.
  */
 static void one_unix(struct dump *d, const struct nlmsghdr *h)
 {
 	const struct unix_diag_msg *m = NLMSG_DATA(h);
 	const char *path = d->config->socket_path;
+	const struct rtattr *clients = NULL;
 	bool is_daemons = false;
-	uint32_t peer = 0;
 	size_t left;
 
 	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) || m->udiag_type != SOCK_STREAM)
@@ -185,11 +196,11 @@ static void one_unix(struct dump *d, const struct nlmsghdr *h)
 		if (a->rta_type == UNIX_DIAG_NAME)
 			is_daemons = strnlen(RTA_DATA(a), len) == strlen(path) &&
 				     memcmp(RTA_DATA(a), path, strlen(path)) == 0;
-		else if (a->rta_type == UNIX_DIAG_PEER && len >= sizeof(peer))
-			memcpy(&peer, RTA_DATA(a), sizeof(peer));
+		else if (a->rta_type == UNIX_DIAG_PEER || a->rta_type == UNIX_DIAG_ICONS)
+			clients = a;
 	}
-	if (is_daemons)
-		dp_sockets_add(&d->found, peer);
+	if (is_daemons && clients)
+		add_inodes(&d->found, clients);
 }
 
 static int ask_unix(int fd, struct dump *d)
@@ -198,8 +209,8 @@ static int ask_unix(int fd, struct dump *d)
 		struct nlmsghdr h;
 		struct unix_diag_req r;
 	} q = {.r = {.sdiag_family = AF_UNIX,
-		     .udiag_states = 1u << TCP_ESTABLISHED,
-		     .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER}};
+		     .udiag_states = 1u << TCP_ESTABLISHED | 1u << TCP_LISTEN,
+		     .udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER | UDIAG_SHOW_ICONS}};
 
 	d->one = one_unix;
 	return ask(fd, &q, sizeof(q), d);

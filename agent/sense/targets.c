@@ -10,6 +10,11 @@
 #include "base/clock.h"
 #include "sense/watched.h"
 
+/* A dataflow has ended when none of its nodes was there for this long … */
+#define OVER_NS (3000 * MS)
+/* … or this, where dora may start one anew, with a delay that grows. */
+#define RESTART_NS (60000 * MS)
+
 struct dp_targets *dp_targets_new(const struct dp_wanted *wanted, struct dp_bpf *b,
 				  struct dp_wire *w, const struct dp_targets_sink *sink)
 {
@@ -186,9 +191,15 @@ unsigned int dp_targets_alive(const struct dp_targets *t)
 	return t->alive;
 }
 
-int dp_targets_finished(const struct dp_targets *t)
+int dp_targets_finished(const struct dp_targets *t, uint64_t now)
 {
-	return t->alive == 0 && !wanted_others(&t->wanted);
+	if (t->alive)
+		return 0;
+	if (!wanted_others(&t->wanted))
+		return 1;
+	if (t->wanted.all || t->wanted.nodes.count || !t->emptied_ns)
+		return 0;
+	return now > t->emptied_ns + (t->restarts ? RESTART_NS : OVER_NS);
 }
 
 const struct dp_rec_node *dp_targets_facts(const struct dp_targets *t, pid_t pid)

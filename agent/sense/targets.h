@@ -56,8 +56,12 @@ void dp_targets_tick(struct dp_targets *t, uint64_t now_ns);
 void dp_targets_request(struct dp_targets *t, const struct dp_request *r);
 
 unsigned int dp_targets_alive(const struct dp_targets *t);
-/* 1 while nothing that could still come is expected: --pid only, and all of them have left. */
-int dp_targets_finished(const struct dp_targets *t);
+/*
+ * 1 when nothing more is to be expected: all that were asked for by --pid have left, or all of the
+ * dataflows of --dataflow for 3 s (60 s where dora may restart one of their nodes) after the first was
+ * there. With --node and --all never.
+ */
+int dp_targets_finished(const struct dp_targets *t, uint64_t now_ns);
 /*
  * The look immediately before a signal: does `tid` still hold the process' main GIL, or, the GIL
  * being free, still sleep in a system call? 1; 0 and why not.

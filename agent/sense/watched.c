@@ -110,7 +110,8 @@ void target_drop(struct dp_targets *t, struct target *x)
 {
 	dp_py_close(x->py);
 	memset(x, 0, sizeof(*x));
-	t->alive--;
+	if (--t->alive == 0)
+		t->emptied_ns = dp_now();
 }
 
 static void let_go(struct dp_targets *t, struct target *x, const char *why)

@@ -27,10 +27,10 @@ struct target {
 	struct dp_rec_node facts;
 	uint8_t is_dora;
 	uint8_t announced;
-	uint8_t untold;        /* the kernel's maps had no room for it: to be tried again */
-	uint8_t armed, arming; /* edge source */
-	uint8_t named;         /* asked for by --pid */
-	uint8_t heard;         /* a frame of one of its connections has been read */
+	uint8_t untold;             /* the kernel's maps had no room for it: to be tried again */
+	uint8_t armed, arming;      /* edge source */
+	uint8_t named;              /* asked for by --pid */
+	uint8_t heard;              /* a frame of one of its connections has been read */
 	uint8_t sockets_incomplete; /* it may have connections that were not found */
 	/*
 	 * An ancestor with the same node configuration, until a connection of its own shows that
@@ -57,6 +57,8 @@ struct dp_targets {
 	struct dp_targets_sink sink;
 	struct target at[DP_MAX_TARGETS];
 	unsigned int alive;
+	uint64_t emptied_ns; /* the last one has left; 0 as long as there was none */
+	uint8_t restarts;    /* dora may start a node of theirs anew */
 };
 
 struct target *target_find(struct dp_targets *t, pid_t pid); /* NULL: not watched */

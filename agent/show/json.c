@@ -151,6 +151,11 @@ static void put_CAUSE(struct dp_line *l, const char *name, int cause)
 	put_TEXT(l, name, cause < 0 ? NULL : dp_cause_name((unsigned int)cause));
 }
 
+static void put_DEADLINE(struct dp_line *l, const char *name, unsigned int v)
+{
+	put_TEXT(l, name, v == DP_DEADLINE_NONE ? NULL : dp_deadline_source_name(v));
+}
+
 static void put_TRANSPORT(struct dp_line *l, const char *name, unsigned int v)
 {
 	put_TEXT(l, name, v == DP_TRANSPORT_UNKNOWN ? NULL : dp_transport_name(v));

@@ -74,9 +74,20 @@ void text_stop(struct dp_line *l, struct dp_text_state *s, const struct dp_show_
 		[DP_STOP_ALL_INPUTS_CLOSED] = "all its inputs are closed",
 		[DP_STOP_SIGTERM] = "told to stop by SIGTERM",
 	};
+	/* Of the default that follows from the version nothing is said: it is the ordinary case. */
+	static const char *const sources[] = {
+		[DP_DEADLINE_NONE] = "",
+		[DP_DEADLINE_COMMAND] = " (asked for by the command)",
+		[DP_DEADLINE_DESCRIPTOR] = " (by the dataflow's descriptor)",
+		[DP_DEADLINE_LEARNED] = " (going by what this daemon did)",
+		[DP_DEADLINE_OPTION] = " (by --grace)",
+		[DP_DEADLINE_VERSION] = "",
+		[DP_DEADLINE_ASSUMED] = " (assumed: the version of dora is not known)",
+	};
 	const struct dp_stop_finding *p = &f->u.stop;
 
 	_Static_assert(DP_COUNT_OF(reasons) == DP_STOP_COUNT, "words for each");
+	_Static_assert(DP_COUNT_OF(sources) == DP_DEADLINE_COUNT, "words for each");
 	if (o->verbose < 0)
 		return;
 	row_begin(l, s, o, f, "stop", BOLD);
@@ -89,6 +100,8 @@ void text_stop(struct dp_line *l, struct dp_text_state *s, const struct dp_show_
 			put_signal(l, p->kill_signal);
 		dp_line_str(l, " in ");
 		put_duration(l, p->deadline_ns - f->t_ns);
+		if (p->deadline_source < DP_DEADLINE_COUNT)
+			dp_line_str(l, sources[p->deadline_source]);
 	}
 	dp_line_str(l, "\n");
 }

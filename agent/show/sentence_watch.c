@@ -111,8 +111,8 @@ void text_stock(struct dp_line *l, struct dp_text_state *s, const struct dp_show
 	row_begin(l, s, o, f, "found", PLAIN);
 	dp_line_str(l, "it runs already");
 	put_ago(l, " for ", f, k->started_ns);
-	dp_line_fmt(l, ", with %llu connection%s to its daemon",
-		    (unsigned long long)k->connections, plural(k->connections));
+	dp_line_fmt(l, ", with %llu connection%s to its daemon", (unsigned long long)k->connections,
+		    plural(k->connections));
 	if (has(k->daemon)) {
 		dp_line_str(l, " (dora ");
 		dp_line_text(l, k->daemon);
@@ -130,7 +130,8 @@ void text_stock(struct dp_line *l, struct dp_text_state *s, const struct dp_show
 	}
 	dp_line_str(l, "\n");
 	if (!k->complete)
-		row_below(l, s, "a limit cut the look at its sockets and memory: there may be more");
+		row_below(l, s,
+			  "a limit cut the look at its sockets and memory: there may be more");
 	if (has(k->unknown)) {
 		snprintf(text, sizeof(text), "not known: %s", k->unknown);
 		row_below(l, s, text);

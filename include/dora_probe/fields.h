@@ -10,7 +10,8 @@
 
 /* ---- records ----------------------------------------------------------------------------------
  *
- * Order and types are the layout of the recording's file: a change needs a new DP_RECORD_VERSION.
+ * Order and types are the layout of the recording's file: a change needs a new DP_RECORD_VERSION. What
+ * is added at the end of a body needs a line in DP_RECORD_GROWN instead: older recordings have 0 there.
  *
  *   N(type, name)             any value
  *   E(type, name, most)       a value above `most` makes the record invalid
@@ -34,12 +35,12 @@
 	X(reg, struct dp_rec_register)                                                             \
 	X(conn, struct dp_rec_conn)                                                                \
 	X(stop_command, struct dp_rec_stop_command)                                                \
+	X(command, struct dp_rec_command)                                                          \
 	X(action, struct dp_rec_action)                                                            \
 	X(cost, struct dp_rec_cost)                                                                \
 	X(loss, struct dp_rec_loss)                                                                \
 	X(stock, struct dp_rec_stock)                                                              \
 	X(stock_region, struct dp_rec_stock_region)                                                \
-	X(stop_found, struct dp_rec_stop_found)                                                    \
 	X(none, struct dp_rec_none)
 /* The same for bodies that a kernel program fills; capture.h has their structs. */
 #define DP_KERNEL_BODIES(X)                                                                        \
@@ -49,6 +50,9 @@
 	X(signal, struct dp_signal_op)                                                             \
 	X(fork, struct dp_fork_op)                                                                 \
 	X(exit, struct dp_exit_op)
+
+/* X(record type, its body, the first field that was added since DP_RECORD_VERSION came out) */
+#define DP_RECORD_GROWN(X) X(OPTIONS, options, polling_threshold_ns)
 
 #define DP_FIELDS_session(N, E, T, B, S)                                                           \
 	T(version, 32)                                                                             \
@@ -70,7 +74,9 @@
 	N(uint8_t, dry_run)                                                                        \
 	N(uint8_t, exact)           /* keep the edge source armed, see exact_until_ns */           \
 	N(uint64_t, exact_until_ns) /* 0: for the whole run */                                     \
-	N(uint64_t, max_edge_rate) /* releases per second above which the edge source is too dear */
+	N(uint64_t,                                                                                \
+	  max_edge_rate) /* releases per second above which the edge source is too dear */         \
+	N(uint64_t, polling_threshold_ns) /* 0: that a consumer does not poll is not said */
 
 #define DP_FIELDS_wall_clock(N, E, T, B, S) N(int64_t, offset_ns)
 
@@ -189,6 +195,16 @@
 	B(pad, 3)                                                                                  \
 	T(target, DP_ID_MAX) /* uuid or name as given, "" none */
 
+#define DP_FIELDS_command(N, E, T, B, S)                                                           \
+	N(uint64_t, started_ns) /* when the command started; the record may be later */            \
+	N(uint64_t, grace_ns)   /* 0: none given, or not understood; 1: given as none at all */    \
+	N(uint32_t, uid)                                                                           \
+	E(uint8_t, verb, DP_DORA_COUNT - 1) /* enum dp_dora_command */                             \
+	N(uint8_t, force)                                                                          \
+	B(pad, 2)                                                                                  \
+	T(dataflow, DP_ID_MAX) /* uuid or name as given, "" any */                                 \
+	T(node, DP_ID_MAX)     /* of the node commands, "" all */
+
 #define DP_FIELDS_action(N, E, T, B, S)                                                            \
 	E(uint8_t, action, DP_ACTION_COUNT - 1) /* enum dp_action */                               \
 	E(uint8_t, result, DP_RESULT_COUNT - 1) /* enum dp_action_result */                        \
@@ -225,11 +241,6 @@
 	N(uint64_t, since_lo_ns) /* it was not mapped before: the file's last change; 0 unknown */ \
 	N(uint64_t, bytes)       /* of the file */                                                 \
 	T(name, DP_REGION_NAME_MAX)
-
-/* The same as stop_command, of one that ran before the probe. */
-#define DP_FIELDS_stop_found(N, E, T, B, S)                                                        \
-	N(uint64_t, started_ns)                                                                    \
-	DP_FIELDS_stop_command(N, E, T, B, S)
 
 #define DP_FIELDS_wait(N, E, T, B, S)                                                              \
 	N(uint64_t, begin_ns)                                                                      \
@@ -296,7 +307,7 @@
  *   LINE    signed; 0 and below              CODE      signed; below 0
  *   SLACK   signed; DP_SNULL                 SIGNAL    unsigned; 0: also the field NAME_name
  *   TOKEN   bytes of a drop token; zeros     WALL      ns of the wall clock; DP_SNULL
- *   CAUSE and TRANSPORT can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, ACTION, RESULT, EXIT
+ *   CAUSE, TRANSPORT and DEADLINE can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, ACTION, RESULT, EXIT
  *   and LOSS cannot: words of names.h. TARGETS, SOURCES, READINESS, WAITERS, NODES and BLAMES are
  *   arrays and objects with a writer each in show/json.c.
  */
@@ -492,7 +503,9 @@
 					 "what tells the node to end")                             \
 		F(MOMENT, uint64_t, deadline_ns, maybe, "ns (clock)",                              \
 		  "when the daemon sends its first signal")                                        \
-			F(SIGNAL, uint32_t, kill_signal, maybe, "", "which signal that is")
+			F(SIGNAL, uint32_t, kill_signal, maybe, "", "which signal that is")        \
+				F(DEADLINE, uint8_t, deadline_source, maybe, "",                   \
+				  "where the deadline comes from")
 
 #define DP_FINDING_action(F, V, M)                                                                 \
 	DP_FINDING_who(F, V, M, maybe) F(ACTION, uint8_t, action, never, "",                       \
@@ -505,24 +518,25 @@
 						  "why, in words") F(ID, uint32_t, attempt, maybe, \
 								     "", "how many times by now")
 
-#define DP_FINDING_exit(F, V, M)                                                                                          \
-	DP_FINDING_who(F, V, M, never) F(                                                                                 \
-		CODE, int32_t, code, maybe, "",                                                                           \
-		"exit code; null when a signal ended it") F(SIGNAL, uint32_t, signal, maybe, "",                          \
-							    "number of the signal that ended it")                         \
-		F(ID, uint32_t, killer_pid, maybe, "", "process that sent it") F(                                         \
-			COUNT, uint64_t, since_stop_ns, maybe, "ns",                                                      \
-			"time since Stop") F(BOOL, uint8_t, grace_kill, never, "",                                        \
-					     "killed by the daemon at the end of the grace period")                       \
-			F(CAUSE, int8_t, cause, maybe, "", "why it did not end by itself") F(                             \
-				SHARE, double, gil_share, maybe, "0 to 1",                                                \
-				"of the time from Stop to the exit, how much of it others or a native call held the GIL") \
-				F(COUNT, uint64_t, tokens_abandoned, maybe, "",                                           \
-				  "drop tokens that it never gave back")                                                  \
-					F(BOOL, uint8_t, saved, never, "",                                                \
-					  "left in time after a nudge")                                                   \
-						F(EXIT, uint8_t, reason, never, "",                                       \
-						  "how it ended")
+#define DP_FINDING_exit(F, V, M)                                                                                                                                                            \
+	DP_FINDING_who(F, V, M, never) F(                                                                                                                                                   \
+		CODE, int32_t, code, maybe, "",                                                                                                                                             \
+		"exit code; null when a signal ended it") F(SIGNAL, uint32_t, signal, maybe, "",                                                                                            \
+							    "number of the signal that ended it")                                                                                           \
+		F(ID, uint32_t, killer_pid, maybe, "", "process that sent it") F(                                                                                                           \
+			COUNT, uint64_t, since_stop_ns, maybe, "ns",                                                                                                                        \
+			"time since Stop; null where Stop itself was not seen")                                                                                                             \
+			F(BOOL, uint8_t, grace_kill, never, "",                                                                                                                             \
+			  "its grace period was over: killed by the daemon, or ended after the daemon's SIGTERM")                                                                           \
+				F(CAUSE, int8_t, cause, maybe, "", "why it did not end by itself")                                                                                          \
+					F(SHARE, double, gil_share, maybe, "0 to 1",                                                                                                        \
+					  "of the time from Stop to the exit (or of the grace before a kill whose Stop was not seen), how much of it others or a native call held the GIL") \
+						F(COUNT, uint64_t, tokens_abandoned, maybe, "",                                                                                             \
+						  "drop tokens that it never gave back")                                                                                                    \
+							F(BOOL, uint8_t, saved, never, "",                                                                                                  \
+							  "left in time after a nudge")                                                                                                     \
+								F(EXIT, uint8_t, reason, never,                                                                                             \
+								  "", "how it ended")
 
 #define DP_FINDING_loss(F, V, M)                                                                   \
 	F(LOSS, uint32_t, reason, never, "", "where something was lost")                           \
@@ -540,24 +554,31 @@
 						F(TEXT, const char *, text, maybe, "",             \
 						  "the same as a sentence")
 
-#define DP_FINDING_stock(F, V, M)                                                                  \
-	DP_FINDING_who(F, V, M, never)                                                             \
-	F(MOMENT, uint64_t, started_ns, maybe, "ns (clock)", "when the process began, to 10 ms")   \
-	F(NUMBER, uint64_t, connections, never, "", "to its daemon, that were found open")         \
-	F(NUMBER, uint64_t, messages, never, "", "that it has mapped: a pending token each")       \
-	F(MOMENT, uint64_t, oldest_lo_ns, maybe, "ns (clock)",                                     \
-	  "none of them was mapped before: by the times of the files")                             \
-	F(NUMBER, uint64_t, regions_own, never, "", "shared memory of its own messages")           \
-	F(NUMBER, uint64_t, signals_pending, never, "",                                            \
-	  "sent and not delivered: 1 << (number - 1) each")                                        \
-	F(MOMENT, uint64_t, stop_command_ns, maybe, "ns (clock)",                                  \
-	  "a `dora stop` of its dataflow was started, and runs")                                   \
-	F(MOMENT, uint64_t, daemon_started_ns, maybe, "ns (clock)", "when its daemon began")       \
-	F(TEXT, const char *, daemon, maybe, "", "version of the daemon's package")                \
-	F(BOOL, uint8_t, complete, never, "", "no limit cut the look at its sockets and memory")   \
-	F(COUNT, uint64_t, took_ns, never, "ns", "how long that look took")                        \
-	F(TEXT, const char *, unknown, maybe, "",                                                  \
-	  "what cannot be known, of all that ran before the probe: said once a run")
+#define DP_FINDING_stock(F, V, M)                                                                           \
+	DP_FINDING_who(F, V, M, never) F(                                                                   \
+		MOMENT, uint64_t, started_ns, maybe, "ns (clock)",                                          \
+		"when the process began, to 10 ms") F(NUMBER, uint64_t, connections, never, "",             \
+						      "to its daemon, that were found open")                \
+		F(NUMBER, uint64_t, messages, never, "", "that it has mapped: a pending token each") F(     \
+			MOMENT, uint64_t, oldest_lo_ns, maybe, "ns (clock)",                                \
+			"none of them was mapped before: by the times of the files")                        \
+			F(NUMBER, uint64_t, regions_own, never, "", "shared memory of its own messages") F( \
+				NUMBER, uint64_t, signals_pending, never, "",                               \
+				"sent and not delivered: 1 << (number - 1) each")                           \
+				F(MOMENT, uint64_t, stop_command_ns, maybe, "ns (clock)",                   \
+				  "a `dora stop`, or the like, of its dataflow was started, and runs")      \
+					F(MOMENT, uint64_t, daemon_started_ns, maybe,                       \
+					  "ns (clock)",                                                     \
+					  "when its daemon began") F(TEXT, const char *, daemon,            \
+								     maybe, "",                             \
+								     "version of the daemon's package")     \
+						F(BOOL, uint8_t, complete, never, "",                       \
+						  "no limit cut the look at its sockets and memory")        \
+							F(COUNT, uint64_t, took_ns, never, "ns",            \
+							  "how long that look took")                        \
+								F(TEXT, const char *, unknown,              \
+								  maybe, "",                                \
+								  "what cannot be known, of all that ran before the probe: said once a run")
 
 /* The line of the summary is made of several findings: its begin, its nodes, its end. */
 #define DP_FINDING_summary(F, V, M)                                                                \

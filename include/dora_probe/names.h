@@ -42,9 +42,9 @@
 	X(SELF_COST, cost)                                                                         \
 	X(LOSS, loss)                                                                              \
 	X(END, none)                                                                               \
+	X(DORA_COMMAND, command)                                                                   \
 	X(STOCK, stock)                                                                            \
-	X(STOCK_REGION, stock_region)                                                              \
-	X(STOP_FOUND, stop_found)
+	X(STOCK_REGION, stock_region)
 
 /* X(ENUM, "name"): why something is pending (README, table of causes). */
 #define DP_CAUSES(X)                                                                               \
@@ -112,7 +112,31 @@
 	X(CLEAN, "clean")                                                                          \
 	X(ERROR, "error")                                                                          \
 	X(GRACE_KILL, "grace_kill")                                                                \
-	X(SIGNAL, "signal")
+	X(SIGNAL, "signal")                                                                        \
+	X(HEALTH_KILL, "health_kill")                                                              \
+	X(STARTUP_KILL, "startup_kill")                                                            \
+	X(FINISH_KILL, "finish_kill")                                                              \
+	X(ORPHAN, "orphan")
+
+/* Where a deadline comes from; the first stands for none. */
+#define DP_DEADLINE_SOURCES(X)                                                                     \
+	X(NONE, "none")                                                                            \
+	X(COMMAND, "command")                                                                      \
+	X(DESCRIPTOR, "descriptor")                                                                \
+	X(LEARNED, "learned")                                                                      \
+	X(OPTION, "option")                                                                        \
+	X(VERSION, "version")                                                                      \
+	X(ASSUMED, "assumed")
+
+/* The `dora` commands that end nodes, as they are typed. */
+#define DP_DORA_COMMANDS(X)                                                                        \
+	X(STOP, "stop")                                                                            \
+	X(RESTART, "restart")                                                                      \
+	X(DESTROY, "destroy")                                                                      \
+	X(NODE_STOP, "node stop")                                                                  \
+	X(NODE_RESTART, "node restart")                                                            \
+	X(NODE_REMOVE, "node remove")                                                              \
+	X(NODE_REPLACE, "node replace")
 
 #define DP_SHUTDOWN_MODES(X)                                                                       \
 	X(OBSERVE, "observe")                                                                      \
@@ -156,20 +180,22 @@
 
 #define DP_LAST_KERNEL_LOSS DP_LOSS_PAYLOAD_CUT
 
-#define DP_X_CAUSE(e, s)     DP_CAUSE_##e,
-#define DP_X_WARN(e, s)      DP_WARN_##e,
-#define DP_X_SEVERITY(e, s)  DP_SEVERITY_##e,
-#define DP_X_PRECISION(e, s) DP_PRECISION_##e,
-#define DP_X_TOKEN(e, s)     DP_TOKEN_##e,
-#define DP_X_TRANSPORT(e, s) DP_TRANSPORT_##e,
-#define DP_X_STOP(e, s)      DP_STOP_##e,
-#define DP_X_ACTION(e, s)    DP_ACTION_##e,
-#define DP_X_RESULT(e, s)    DP_RESULT_##e,
-#define DP_X_EXIT(e, s)      DP_EXIT_##e,
-#define DP_X_SHUTDOWN(e, s)  DP_SHUTDOWN_##e,
-#define DP_X_SOURCE(e, s)    DP_SOURCE_##e,
-#define DP_X_LOSS(e, s)      DP_LOSS_##e,
-#define DP_X_RECORD(e, b)    DP_REC_##e,
+#define DP_X_CAUSE(e, s)        DP_CAUSE_##e,
+#define DP_X_WARN(e, s)         DP_WARN_##e,
+#define DP_X_SEVERITY(e, s)     DP_SEVERITY_##e,
+#define DP_X_PRECISION(e, s)    DP_PRECISION_##e,
+#define DP_X_TOKEN(e, s)        DP_TOKEN_##e,
+#define DP_X_TRANSPORT(e, s)    DP_TRANSPORT_##e,
+#define DP_X_STOP(e, s)         DP_STOP_##e,
+#define DP_X_ACTION(e, s)       DP_ACTION_##e,
+#define DP_X_RESULT(e, s)       DP_RESULT_##e,
+#define DP_X_EXIT(e, s)         DP_EXIT_##e,
+#define DP_X_DEADLINE(e, s)     DP_DEADLINE_##e,
+#define DP_X_DORA_COMMAND(e, s) DP_DORA_##e,
+#define DP_X_SHUTDOWN(e, s)     DP_SHUTDOWN_##e,
+#define DP_X_SOURCE(e, s)       DP_SOURCE_##e,
+#define DP_X_LOSS(e, s)         DP_LOSS_##e,
+#define DP_X_RECORD(e, b)       DP_REC_##e,
 
 enum dp_cause { DP_CAUSES(DP_X_CAUSE) DP_CAUSE_COUNT };
 enum dp_warning_kind { DP_WARNING_KINDS(DP_X_WARN) DP_WARN_COUNT };
@@ -181,6 +207,8 @@ enum dp_stop_reason { DP_STOP_REASONS(DP_X_STOP) DP_STOP_COUNT };
 enum dp_action { DP_ACTIONS(DP_X_ACTION) DP_ACTION_COUNT };
 enum dp_action_result { DP_ACTION_RESULTS(DP_X_RESULT) DP_RESULT_COUNT };
 enum dp_exit_reason { DP_EXIT_REASONS(DP_X_EXIT) DP_EXIT_COUNT };
+enum dp_deadline_source { DP_DEADLINE_SOURCES(DP_X_DEADLINE) DP_DEADLINE_COUNT };
+enum dp_dora_command { DP_DORA_COMMANDS(DP_X_DORA_COMMAND) DP_DORA_COUNT };
 enum dp_shutdown_mode { DP_SHUTDOWN_MODES(DP_X_SHUTDOWN) DP_SHUTDOWN_COUNT };
 enum dp_source { DP_SOURCES(DP_X_SOURCE) DP_SOURCE_COUNT };
 enum dp_loss { DP_LOSSES(DP_X_LOSS) DP_LOSS_COUNT };
@@ -198,6 +226,8 @@ const char *dp_stop_reason_name(unsigned int v);
 const char *dp_action_name(unsigned int v);
 const char *dp_action_result_name(unsigned int v);
 const char *dp_exit_reason_name(unsigned int v);
+const char *dp_deadline_source_name(unsigned int v);
+const char *dp_dora_command_name(unsigned int v);
 const char *dp_shutdown_mode_name(unsigned int v);
 const char *dp_source_name(unsigned int v);
 const char *dp_loss_name(unsigned int v);

@@ -148,9 +148,14 @@ struct dp_rec_conn {
 	DP_BODY(conn)
 };
 
-/* A `dora stop` seen starting: pid of the header is the command. */
+/* What recordings up to 0.1.0 have instead of dp_rec_command, of `dora stop` alone. */
 struct dp_rec_stop_command {
 	DP_BODY(stop_command)
+};
+
+/* A `dora` command that ends nodes, seen starting or found running: its pid is the header's. */
+struct dp_rec_command {
+	DP_BODY(command)
 };
 
 struct dp_rec_action {
@@ -176,15 +181,6 @@ struct dp_rec_stock_region {
 	DP_BODY(stock_region)
 };
 
-/* A `dora stop` found running: pid of the header is the command. */
-struct dp_rec_stop_found {
-	DP_BODY(stop_found)
-};
-_Static_assert(sizeof(struct dp_rec_stop_found) ==
-		       offsetof(struct dp_rec_stop_found, grace_ns) +
-			       sizeof(struct dp_rec_stop_command),
-	       "a stop_command behind its time");
-
 /* Of a record that is its header alone; GNU C has structs without members. */
 struct dp_rec_none {
 	DP_BODY(none)
@@ -205,6 +201,11 @@ struct dp_record {
  * without a body take the header alone.
  */
 size_t dp_record_size(unsigned int type);
+/*
+ * Bytes that a record of `type` took when DP_RECORD_VERSION came out: a recording of that time has no
+ * more, and what was added behind is 0. The same as dp_record_size() where nothing was added.
+ */
+size_t dp_record_least_size(unsigned int type);
 
 /* Sets type, size, time and the agent's cpu mark; the body is left as it is. */
 void dp_record_init(struct dp_record *r, enum dp_record_type type, uint64_t t_ns, uint32_t pid,

@@ -71,7 +71,7 @@ static void durations_as_dora_reads_them(void **state)
 }
 
 /* Arguments separated by '|'. */
-static int parse(const char *row, struct dp_rec_stop_command *ret)
+static int parse(const char *row, struct dp_rec_command *ret)
 {
 	char line[512];
 	size_t len = strlen(row) + 1, i;
@@ -140,7 +140,7 @@ static void command_lines(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct dp_rec_stop_command c;
+		struct dp_rec_command c;
 		int ret;
 
 		memset(&c, 0xee, sizeof(c));
@@ -154,9 +154,73 @@ static void command_lines(void **state)
 			continue;
 		}
 		if (c.grace_ns != rows[i].grace || c.force != rows[i].force ||
-		    strcmp(c.target, rows[i].target) != 0)
+		    strcmp(c.dataflow, rows[i].target) != 0)
 			fail_msg("'%s': grace %llu, force %d, target '%s'", rows[i].row,
-				 (unsigned long long)c.grace_ns, c.force, c.target);
+				 (unsigned long long)c.grace_ns, c.force, c.dataflow);
+	}
+}
+
+/* The other commands that end nodes, as `dora … --help` of 1.1.0 lists them. */
+static void commands_that_end_nodes(void **state)
+{
+	static const struct {
+		const char *row;
+		int ret;
+		enum dp_dora_command verb;
+		uint64_t grace;
+		int force;
+		const char *dataflow, *node;
+	} rows[] = {
+		{"dora|stop|plot", 0, DP_DORA_STOP, 0, 0, "plot", ""},
+		{"dora|restart|plot|--grace-duration|3s", 0, DP_DORA_RESTART, 3 * SEC, 0, "plot",
+		 ""},
+		{"dora|restart|-n|plot|-f", 0, DP_DORA_RESTART, 0, 1, "plot", ""},
+		{"dora|cluster|restart|plot", 0, DP_DORA_RESTART, 0, 0, "plot", ""},
+		{"dora|destroy", 0, DP_DORA_DESTROY, 0, 0, "", ""},
+		{"dora|down|--force", 0, DP_DORA_DESTROY, 0, 1, "", ""},
+		{"dora|cluster|down", 0, DP_DORA_DESTROY, 0, 0, "", ""},
+		{"dora|node|restart|cam", 0, DP_DORA_NODE_RESTART, 0, 0, "", "cam"},
+		{"python3|/v/bin/dora|node|restart|cam|--grace|20s", 0, DP_DORA_NODE_RESTART,
+		 20 * SEC, 0, "", "cam"},
+		{"dora|node|stop|--grace=2s|-d|plot|cam", 0, DP_DORA_NODE_STOP, 2 * SEC, 0, "plot",
+		 "cam"},
+		{"dora|node|stop|-dplot|cam", 0, DP_DORA_NODE_STOP, 0, 0, "plot", "cam"},
+		{"dora|node|stop|-d=plot|cam", 0, DP_DORA_NODE_STOP, 0, 0, "plot", "cam"},
+		{"dora|node|remove|--dataflow|" UUID "|cam|--grace|1m", 0, DP_DORA_NODE_REMOVE,
+		 60 * SEC, 0, UUID, "cam"},
+		{"dora|node|replace|-d|" UUID "|cam|--from-yaml|new.yml|--grace|20s", 0,
+		 DP_DORA_NODE_REPLACE, 20 * SEC, 0, UUID, "cam"},
+		/* No grace at all is a grace too, and not the same as none given. */
+		{"dora|node|stop|cam|--grace|0s", 0, DP_DORA_NODE_STOP, 1, 0, "", "cam"},
+		/* Each has its own name of the option. */
+		{"dora|node|stop|cam|--grace-duration=2s", 0, DP_DORA_NODE_STOP, 0, 0, "", "cam"},
+		{"dora|stop|plot|--grace=2s", 0, DP_DORA_STOP, 0, 0, "plot", ""},
+		/* Rejected by dora, or nothing that ends a node. */
+		{"dora|node|stop", -EBADMSG, 0, 0, 0, NULL, NULL},
+		{"dora|node|stop|cam|--grace", -EBADMSG, 0, 0, 0, NULL, NULL},
+		{"dora|node", -ENOENT, 0, 0, 0, NULL, NULL},
+		{"dora|node|list", -ENOENT, 0, 0, 0, NULL, NULL},
+		{"dora|node|add|--from-yaml|new.yml", -ENOENT, 0, 0, 0, NULL, NULL},
+		{"dora|cluster|status", -ENOENT, 0, 0, 0, NULL, NULL},
+		{"dora|node|restart|--help", -ENOENT, 0, 0, 0, NULL, NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct dp_rec_command c = {.started_ns = 77};
+		int ret = parse(rows[i].row, &c);
+
+		if (ret != rows[i].ret)
+			fail_msg("'%s': %d", rows[i].row, ret);
+		assert_true(c.started_ns == 77);
+		if (ret)
+			continue;
+		if (c.verb != rows[i].verb || c.grace_ns != rows[i].grace ||
+		    c.force != rows[i].force || strcmp(c.dataflow, rows[i].dataflow) != 0 ||
+		    strcmp(c.node, rows[i].node) != 0)
+			fail_msg("'%s': verb %u, grace %llu, force %u, dataflow '%s', node '%s'",
+				 rows[i].row, c.verb, (unsigned long long)c.grace_ns, c.force,
+				 c.dataflow, c.node);
 	}
 }
 
@@ -164,7 +228,7 @@ static void hostile_command_lines_are_bounded(void **state)
 {
 	static char line[DP_STOP_CMDLINE_MAX + 16];
 	static const char wheel[] = "python3\0/v/bin/dora\0stop\0--grace-duration\0005s\0-fn\0plot";
-	struct dp_rec_stop_command c = {0};
+	struct dp_rec_command c = {0};
 	size_t i;
 
 	(void)state;
@@ -213,7 +277,7 @@ static void read_from_proc(void **state)
 	static const char line[] = "dora\0stop\0plot\0--grace-duration\0003s";
 	static const char status[] = "Name:\tevil\nUmask:\t0022\nUid:\t1000\t1001\t1002\t1003\n";
 	char dir[] = "/tmp/dp_stop_XXXXXX", sub[64], path[128];
-	struct dp_rec_stop_command c = {.uid = 5};
+	struct dp_rec_command c = {.uid = 5};
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
@@ -226,7 +290,7 @@ static void read_from_proc(void **state)
 	assert_int_equal(dp_stop_command_read(dir, 77, &c), 0);
 	assert_int_equal(c.uid, 1001);
 	assert_true(c.grace_ns == 3 * SEC);
-	assert_string_equal(c.target, "plot");
+	assert_string_equal(c.dataflow, "plot");
 	write_file(sub, "status", "Uid:\n", 5);
 	assert_int_equal(dp_stop_command_read(dir, 77, &c), -EBADMSG);
 	write_file(sub, "cmdline", "", 0); /* a kernel thread, or a zombie */
@@ -246,7 +310,7 @@ static void read_from_proc(void **state)
 static void read_from_a_real_process(void **state)
 {
 	char dir[] = "/tmp/dp_stop_XXXXXX", dora[64], b;
-	struct dp_rec_stop_command c;
+	struct dp_rec_command c;
 	int in[2], out[2];
 	pid_t pid;
 
@@ -289,6 +353,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(durations_as_dora_reads_them),
 		cmocka_unit_test(command_lines),
+		cmocka_unit_test(commands_that_end_nodes),
 		cmocka_unit_test(hostile_command_lines_are_bounded),
 		cmocka_unit_test(only_root_and_the_daemons_user_are_believed),
 		cmocka_unit_test(read_from_proc),
