@@ -28,6 +28,47 @@ DP_NAME_FUNCTION(dp_dora_command_name, DP_DORA_COMMANDS)
 DP_NAME_FUNCTION(dp_shutdown_mode_name, DP_SHUTDOWN_MODES)
 DP_NAME_FUNCTION(dp_source_name, DP_SOURCES)
 DP_NAME_FUNCTION(dp_loss_name, DP_LOSSES)
+DP_NAME_FUNCTION(dp_spoils_name, DP_SPOILS)
+
+#define SPOILS(e) (1u << DP_SPOILS_##e)
+
+unsigned int dp_loss_spoils(unsigned int loss)
+{
+	/* Any capture of the kernel's may be the one that is missing. */
+	const unsigned int capture = SPOILS(HOLDS) | SPOILS(WAITS) | SPOILS(TOKENS) | SPOILS(STOP) |
+				     SPOILS(SIGNALS) | SPOILS(EXITS);
+	const unsigned int wire = SPOILS(TOKENS) | SPOILS(STOP);
+
+	switch ((enum dp_loss)loss) {
+	case DP_LOSS_RING_FULL:
+	case DP_LOSS_SEQUENCE_GAP:
+	case DP_LOSS_PROGRAM_SKIPPED:
+		return capture | SPOILS(NODES);
+	case DP_LOSS_MAP_FULL:
+		return capture & ~SPOILS(SIGNALS) & ~SPOILS(EXITS);
+	case DP_LOSS_LATE_RECORD:
+		return capture;
+	case DP_LOSS_PAYLOAD_CUT:
+	case DP_LOSS_STREAM_RESYNC:
+	case DP_LOSS_FRAME_INVALID:
+	case DP_LOSS_STREAM_LIMIT:
+		return wire;
+	case DP_LOSS_READ_FAULT:
+	case DP_LOSS_SAMPLE_SKIPPED:
+		return SPOILS(HOLDS);
+	case DP_LOSS_TOKEN_LIMIT:
+		return SPOILS(TOKENS);
+	case DP_LOSS_NODE_LIMIT:
+		return SPOILS(NODES);
+	case DP_LOSS_RECORDER_WRITE:
+		return SPOILS(RECORDING);
+	case DP_LOSS_SIGNAL_REPEATED:
+		return SPOILS(SIGNALS);
+	case DP_LOSS_COUNT:
+		break;
+	}
+	return 0;
+}
 
 const char *dp_record_name(unsigned int v)
 {

@@ -4,6 +4,7 @@
 
 #include "model/exit.h"
 #include "model/guard.h"
+#include "model/losses.h"
 #include "model/outlook.h"
 #include "model/stop.h"
 #include "model/summary.h"
@@ -64,10 +65,27 @@ static struct timeline_of timeline_of(const struct dp_model *m, struct node *n)
 				    .stop = &n->stop};
 }
 
-static void lose(struct dp_model *m, struct node *n, uint32_t pid, enum dp_loss reason,
-		 uint64_t count, uint64_t t_ns)
+/* Says what of the losses is due; `all`: everything that is left. */
+static void say_losses(struct dp_model *m, bool all)
 {
-	say_loss(&m->env, &m->losses, n ? &n->id : NULL, pid, reason, count, t_ns);
+	enum dp_loss reason;
+	struct untold u;
+
+	while (losses_due(&m->losses, m->env.now, all, &reason, &u)) {
+		struct dp_finding f = {.type = DP_FIND_LOSS, .pid = u.pid};
+		struct node *n = table_find(&m->table, u.pid);
+
+		f.u.loss = (struct dp_loss_finding){
+			.reason = reason, .count = u.count, .total = m->losses.count[reason]};
+		say_finding(&m->env, n ? &n->id : NULL, u.t_ns, &f);
+	}
+}
+
+static void lose(struct dp_model *m, uint32_t pid, enum dp_loss reason, uint64_t count,
+		 uint64_t t_ns)
+{
+	losses_count(&m->losses, reason, pid, count, t_ns);
+	say_losses(m, false);
 }
 
 static void loss(struct dp_model *m, const struct dp_record *r)
@@ -93,7 +111,7 @@ static void loss(struct dp_model *m, const struct dp_record *r)
 	/* A stream is one process' own; a full ring or map is everybody's. */
 	if (capture || wire)
 		tokens_loss(&m->ledger, capture ? NULL : of, r->h.t_ns);
-	lose(m, of, r->h.pid, reason, r->u.loss.count, r->h.t_ns);
+	lose(m, r->h.pid, reason, r->u.loss.count, r->h.t_ns);
 }
 
 static void start(struct dp_model *m)
@@ -113,7 +131,7 @@ static struct node *node_add(struct dp_model *m, uint32_t pid, uint64_t t_ns)
 	struct node *n = table_slot(&m->table, m->env.now, &reused);
 
 	if (!n) {
-		lose(m, NULL, pid, DP_LOSS_NODE_LIMIT, 1, t_ns);
+		lose(m, pid, DP_LOSS_NODE_LIMIT, 1, t_ns);
 		return NULL;
 	}
 	/* The tokens of who was there ended when it left, so nothing points at the slot but
@@ -133,12 +151,26 @@ static bool is_worth_announcing(const struct dp_rec_node *a, const struct dp_rec
 	       a->tokens_observable != b->tokens_observable || a->gil_count != b->gil_count;
 }
 
+/*
+ * The agent looks at a process once a second, and may do so when it has ended and its exit is not
+ * drained yet: then its facts come after its exit. It is no new process. One that runs another
+ * program by exec has the same start time, and has not exited.
+ */
+static bool is_of_the_dead(struct dp_model *m, const struct dp_record *r)
+{
+	const struct node *n = table_find_gone(&m->table, r->h.pid);
+
+	return n && n->id.exited && n->id.facts.start_time == r->u.node.start_time;
+}
+
 static void node_facts(struct dp_model *m, const struct dp_record *r)
 {
 	struct node *n = table_find(&m->table, r->h.pid);
 	const struct dp_rec_node *facts = &r->u.node;
 	bool changed;
 
+	if (!n && is_of_the_dead(m, r))
+		return;
 	if (!n)
 		n = node_add(m, r->h.pid, r->h.t_ns);
 	if (!n)
@@ -227,6 +259,7 @@ static void tick(struct dp_model *m)
 	}
 	for (uint32_t i = 0; m->losses.records && i < m->table.count; i++)
 		tokens_end_doubts(&m->ledger, &m->table.nodes[i], m->env.now);
+	say_losses(m, false);
 	tokens_tick(&m->ledger, &m->env);
 }
 
@@ -243,6 +276,7 @@ static void end(struct dp_model *m)
 	for (uint32_t i = 0; i < m->table.count; i++)
 		tokens_end_pending(&m->ledger, &m->table.nodes[i], m->env.now);
 	tokens_end(&m->ledger, &m->env, m->env.now);
+	say_losses(m, true);
 	m->ended = true;
 	summary_say(&m->env, &m->table, m->records, m->losses.records);
 }
@@ -278,7 +312,7 @@ static void stack(struct node *n, const struct dp_record *r)
 static void token(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
 	if (tokens_record(&m->ledger, &m->env, n, r) < 0)
-		lose(m, n, n->id.pid, DP_LOSS_TOKEN_LIMIT, 1, r->h.t_ns);
+		lose(m, n->id.pid, DP_LOSS_TOKEN_LIMIT, 1, r->h.t_ns);
 }
 
 static void stock_region_record(struct dp_model *m, struct node *n, const struct dp_record *r)
@@ -442,47 +476,8 @@ unsigned int dp_model_node_count(const struct dp_model *m)
 
 int dp_model_node_view(const struct dp_model *m, unsigned int i, struct dp_node_view *ret)
 {
-	const struct node *n;
-	const struct hold *h;
-	const struct delivery *d;
-	uint64_t grace_ns = m->env.options.grace_ns;
-
 	if (i >= m->table.count)
 		return -ENOENT;
-	n = &m->table.nodes[i];
-	h = &n->timeline.gils[0].cur;
-	d = n->account.pending_first;
-	*ret = (struct dp_node_view){
-		.pid = n->id.pid,
-		.gone = n->id.gone,
-		.gone_ns = n->id.gone_ns,
-		.facts = &n->id.facts,
-		.hold_ns = h->tid && hold_proven(h) ? hold_until(h) - hold_start(h) : 0,
-		.holder_tid = h->tid,
-		.place = place_view(&h->place),
-		.pending_tokens = n->account.pending_count,
-		.oldest_pending_ns = d ? m->env.now - d->delivered_ns : 0,
-		.stop_seen = n->stop.seen,
-		.deadline_known = n->stop.seen && n->stop.deadline_ns,
-		.stop_ns = n->stop.at_ns,
-		.deadline_ns = n->stop.deadline_ns,
-		.slack_ns = n->outlook.slack_ns,
-		.need_ns = n->outlook.forecast_ns,
-		.grace_ns = grace_ns ? grace_ns : n->id.grace.deadline_ns,
-		.held_ns = n->timeline.held_ns,
-		.holds = n->timeline.holds,
-		.waits = n->timeline.waits,
-		.wait_ns = n->timeline.wait_ns,
-		.tokens = n->account.tokens,
-		.tokens_returned = n->account.returned,
-		.tokens_abandoned = n->account.abandoned,
-		.tokens_lost = n->account.lost,
-		.token_gil_ns = n->account.gil_ns,
-		.max_hold_ns = n->timeline.max_hold_ns,
-		.max_pending_ns = n->account.max_pending_ns,
-		.recommended_grace_ns = n->outlook.recommended_ns,
-		.max_hold_function =
-			n->timeline.max_hold_function[0] ? n->timeline.max_hold_function : NULL,
-	};
+	node_view(&m->env, &m->table.nodes[i], ret);
 	return 0;
 }

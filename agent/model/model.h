@@ -12,33 +12,11 @@
 #include "dora_probe/record.h"
 #include "dora_probe/request.h"
 #include "model/sink.h"
+#include "model/viewing.h"
 
 #include <stdbool.h>
 
 struct dp_model;
-
-/* A snapshot of one node for metrics and the live view. Strings live as long as the node. */
-struct dp_node_view {
-	uint32_t pid;
-	bool gone; /* not watched any more; kept until its series expire */
-	uint64_t gone_ns;
-	const struct dp_rec_node *facts;
-	/* now */
-	uint64_t hold_ns; /* current proven hold, 0 none */
-	uint32_t holder_tid;
-	struct dp_place place;
-	uint64_t pending_tokens, oldest_pending_ns;
-	bool stop_seen, deadline_known;
-	uint64_t stop_ns, deadline_ns;
-	int64_t slack_ns;
-	uint64_t need_ns;  /* what a stop now would take, DP_NULL unknown */
-	uint64_t grace_ns; /* from Stop to the first deadly signal, 0 unknown */
-	/* totals since it was first seen */
-	uint64_t held_ns, holds, waits, wait_ns;
-	uint64_t tokens, tokens_returned, tokens_abandoned, tokens_lost, token_gil_ns;
-	uint64_t max_hold_ns, max_pending_ns, recommended_grace_ns;
-	const char *max_hold_function; /* NULL unknown */
-};
 
 /*
  * All memory that the model will ever use. NULL when there is none. The sink's functions are called

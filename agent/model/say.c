@@ -49,25 +49,3 @@ void say_request(const struct env *e, const struct identity *id, struct dp_reque
 	q->start_time = id->facts.start_time;
 	e->sink.request(e->sink.ctx, q);
 }
-
-/* Does a loss of this kind mean that the model has missed a record? */
-static bool is_missed_record(enum dp_loss reason)
-{
-	return reason != DP_LOSS_SAMPLE_SKIPPED && reason != DP_LOSS_PROGRAM_SKIPPED &&
-	       reason != DP_LOSS_RECORDER_WRITE && reason != DP_LOSS_PAYLOAD_CUT &&
-	       reason != DP_LOSS_READ_FAULT && reason != DP_LOSS_LATE_RECORD &&
-	       reason != DP_LOSS_SIGNAL_REPEATED;
-}
-
-void say_loss(const struct env *e, struct losses *l, struct identity *id, uint32_t pid,
-	      enum dp_loss reason, uint64_t count, uint64_t t_ns)
-{
-	struct dp_finding f = {.type = DP_FIND_LOSS, .pid = pid};
-
-	l->count[reason] += count;
-	if (is_missed_record(reason))
-		l->records += count;
-	f.u.loss = (struct dp_loss_finding){
-		.reason = reason, .count = count, .total = l->count[reason]};
-	say_finding(e, id, t_ns, &f);
-}

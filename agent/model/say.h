@@ -18,13 +18,6 @@ struct env {
 	struct dp_model_sink sink;
 };
 
-/* What was lost so far, by reason. */
-struct losses {
-	uint64_t count[DP_LOSS_COUNT];
-	uint64_t records; /* the sum over those reasons that stand for records the model has missed
-			   */
-};
-
 /*
  * Says the finding `f`, true since t_ns, about the process `id` (NULL: about none). A process whose
  * own line is not out yet is introduced first. Fills the finding's head.
@@ -34,8 +27,5 @@ void say_finding(const struct env *e, struct identity *id, uint64_t t_ns, struct
 void say_node(const struct env *e, struct identity *id, uint64_t t_ns);
 /* Asks for `q` about the process; fills pid and start time. */
 void say_request(const struct env *e, const struct identity *id, struct dp_request *q);
-/* Counts `count` losses and says so; `id` is NULL where the pid is not watched, or 0. */
-void say_loss(const struct env *e, struct losses *l, struct identity *id, uint32_t pid,
-	      enum dp_loss reason, uint64_t count, uint64_t t_ns);
 
 #endif

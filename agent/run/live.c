@@ -107,8 +107,8 @@ static void tick(struct live *w)
 
 	dp_targets_tick(w->targets, now);
 	running = dp_acting_poll(&w->acting, now);
-	dp_losses_missing(&w->losses, now);
 	dp_losses_tick(&w->losses, w->bpf, w->merge, 0);
+	dp_losses_missing(&w->losses, now);
 	if (now >= w->next_second_ns) {
 		w->next_second_ns = now + 1000 * MS;
 		second(w);

@@ -15,37 +15,42 @@
 void dp_losses_sequence(struct dp_losses *l, const struct dp_capture *h)
 {
 	struct dp_cpu_sequence *c;
+	int32_t step;
 
 	if (h->cpu >= DP_CPUS_MAX)
 		return;
 	c = &l->cpus[h->cpu];
-	if (c->last && h->seq > c->last + 1) {
-		if (!c->missing)
-			c->since_ns = h->t_ns;
-		c->missing += h->seq - c->last - 1;
-	} else if (h->seq <= c->last && c->missing) {
+	step = (int32_t)(h->seq - c->last);
+	if (step > 1 && c->last)
+		c->missing += (uint64_t)step - 1;
+	else if (step <= 0 && c->missing)
 		c->missing--;
-	}
-	if (h->seq > c->last)
+	if (step > 0)
 		c->last = h->seq;
 }
 
-/* What has not come after this long, and that the kernel did not count as lost for a full ring. */
+/*
+ * The kernel counts what its ring has no room for before the next capture of that CPU has its
+ * number. So once all is drained and then the counts are read, a gap is larger than they are only if
+ * something else was lost, or is still to come.
+ */
 void dp_losses_missing(struct dp_losses *l, uint64_t now)
 {
 	for (int i = 0; i < DP_CPUS_MAX; i++) {
 		struct dp_cpu_sequence *c = &l->cpus[i];
+		uint64_t explained = c->ring_full + c->told;
+		uint64_t rest = c->missing > explained ? c->missing - explained : 0;
 
-		if (!c->missing || now - c->since_ns < MISSING_NS)
+		if (!rest || !c->since_ns || rest < c->least)
+			c->least = rest;
+		if (!rest || !c->since_ns)
+			c->since_ns = rest ? now : 0;
+		if (!rest || now - c->since_ns < MISSING_NS)
 			continue;
-		if (c->missing > l->ring_full) {
-			l->push(l->ctx, 0, DP_LOSS_SEQUENCE_GAP, c->missing - l->ring_full);
-			dp_targets_lost(l->targets, now);
-			l->ring_full = 0;
-		} else {
-			l->ring_full -= c->missing;
-		}
-		c->missing = 0;
+		l->push(l->ctx, 0, DP_LOSS_SEQUENCE_GAP, c->least);
+		dp_targets_lost(l->targets, now);
+		c->told += c->least;
+		c->since_ns = 0;
 	}
 }
 
@@ -62,6 +67,8 @@ void dp_losses_tick(struct dp_losses *l, struct dp_bpf *b, const struct dp_merge
 	if (thin_due)
 		l->thin_ns = t;
 	dp_bpf_losses(b, last || thin_due, now);
+	for (int i = 0; i < DP_CPUS_MAX; i++)
+		l->cpus[i].ring_full = dp_bpf_ring_full(b, i);
 	now[DP_LOSS_LATE_RECORD] = dp_merge_late(m);
 	now[DP_LOSS_RING_FULL] += l->merge_full;
 	for (int i = 0; i < DP_LOSS_COUNT; i++) {
@@ -73,10 +80,8 @@ void dp_losses_tick(struct dp_losses *l, struct dp_bpf *b, const struct dp_merge
 			continue;
 		}
 		l->push(l->ctx, 0, (enum dp_loss)i, now[i] - l->told[i]);
-		if (i == DP_LOSS_RING_FULL) {
-			l->ring_full += now[i] - l->told[i];
+		if (i == DP_LOSS_RING_FULL)
 			dp_targets_lost(l->targets, t);
-		}
 		l->told[i] = now[i];
 	}
 }

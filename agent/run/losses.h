@@ -10,10 +10,14 @@
 #define DP_SAMPLE_HZ 49ULL /* of cpu-clock on each CPU */
 #define DP_CPUS_MAX  1024
 
+/* Captures of one CPU that did not come. The ring that was full explains them, or nothing does. */
 struct dp_cpu_sequence {
-	uint32_t last;
-	uint32_t missing;
-	uint64_t since_ns;
+	uint32_t last;      /* highest number that came */
+	uint64_t missing;   /* numbers below it that did not come, since the start */
+	uint64_t ring_full; /* captures that the kernel counted as lost for a full ring */
+	uint64_t told;      /* of the rest, told as a gap */
+	uint64_t since_ns;  /* there has been an unexplained rest since; 0 there is none */
+	uint64_t least;     /* the least that it was since */
 };
 
 /* Zeroed, but for the first block. */
@@ -27,12 +31,14 @@ struct dp_losses {
 	struct dp_cpu_sequence cpus[DP_CPUS_MAX];
 	uint64_t told[DP_LOSS_COUNT];
 	uint64_t merge_full; /* records that the merger had no room for */
-	uint64_t ring_full;  /* losses that explain gaps to come */
 };
 
 /* A capture has come. */
 void dp_losses_sequence(struct dp_losses *l, const struct dp_capture *h);
-/* Tells the gaps that are old enough. */
+/*
+ * Tells the gaps that nothing has explained for a second. After the kernel's counts were read
+ * (`ring_full` of each CPU), so that none of them is told a second time as a gap.
+ */
 void dp_losses_missing(struct dp_losses *l, uint64_t now);
 /*
  * Tells what the counters of the kernel side and of the merger have grown by. Losses that spoil

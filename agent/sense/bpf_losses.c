@@ -60,6 +60,11 @@ void dp_bpf_losses(struct dp_bpf *b, int fresh, uint64_t ret[DP_LOSS_COUNT])
 	b->programs_skipped = ret[DP_LOSS_PROGRAM_SKIPPED];
 }
 
+uint64_t dp_bpf_ring_full(const struct dp_bpf *b, int cpu)
+{
+	return cpu < b->cpus ? b->cpu_state[cpu].loss[DP_LOSS_RING_FULL] : 0;
+}
+
 int dp_bpf_stats(struct dp_bpf *b, int on)
 {
 	if (on && b->stats_fd < 0) {

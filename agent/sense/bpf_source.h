@@ -77,6 +77,8 @@ int dp_bpf_drain(struct dp_bpf *b, void (*fn)(void *ctx, const struct dp_capture
  * interrupts: they are up to ten seconds old but for `fresh`.
  */
 void dp_bpf_losses(struct dp_bpf *b, int fresh, uint64_t ret[DP_LOSS_COUNT]);
+/* Captures of that CPU that its full ring refused, as dp_bpf_losses() read it last; 0 no such CPU. */
+uint64_t dp_bpf_ring_full(const struct dp_bpf *b, int cpu);
 
 struct dp_bpf_program {
 	const char *name;

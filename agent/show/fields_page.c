@@ -109,6 +109,11 @@ struct kind {
 		.type = "words", .shown = "array of strings", .word = dp_source_name,              \
 		.end = DP_SOURCE_COUNT                                                             \
 	}
+#define KIND_SPOILS                                                                                \
+	{                                                                                          \
+		.type = "words", .shown = "array of strings", .word = dp_spoils_name,              \
+		.end = DP_SPOILS_COUNT                                                             \
+	}
 #define KIND_WAITERS                                                                               \
 	{                                                                                          \
 		.type = "positives", .shown = "array of integers"                                  \

@@ -183,20 +183,32 @@ static void put_TARGETS(struct dp_line *l, const char *name, const char *text)
 	dp_line_str(l, *sep == '[' ? "[]" : "]");
 }
 
-static void put_SOURCES(struct dp_line *l, const char *name, uint32_t sources)
+/* The words of the bits that are set, `count` at most. */
+static void put_words(struct dp_line *l, const char *name, uint32_t bits, unsigned int count,
+		      const char *(*word)(unsigned int v))
 {
 	const char *sep = "";
 
 	key(l, name);
 	dp_line_str(l, "[");
-	for (unsigned int i = 0; i < DP_SOURCE_COUNT; i++) {
-		if (!(sources & 1u << i))
+	for (unsigned int i = 0; i < count; i++) {
+		if (!(bits & 1u << i))
 			continue;
 		dp_line_str(l, sep);
-		dp_line_json(l, dp_source_name(i));
+		dp_line_json(l, word(i));
 		sep = ",";
 	}
 	dp_line_str(l, "]");
+}
+
+static void put_SOURCES(struct dp_line *l, const char *name, uint32_t sources)
+{
+	put_words(l, name, sources, DP_SOURCE_COUNT, dp_source_name);
+}
+
+static void put_SPOILS(struct dp_line *l, const char *name, uint32_t spoils)
+{
+	put_words(l, name, spoils, DP_SPOILS_COUNT, dp_spoils_name);
 }
 
 static const char *disposition_name(unsigned int d)

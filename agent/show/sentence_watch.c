@@ -142,11 +142,20 @@ void text_loss(struct dp_line *l, struct dp_text_state *s, const struct dp_show_
 	       const struct dp_finding *f)
 {
 	const struct dp_loss_finding *p = &f->u.loss;
+	unsigned int spoils = dp_loss_spoils(p->reason);
+	const char *sep = "";
 
 	if (o->verbose < 0)
 		return;
 	row_begin(l, s, o, f, "loss", YELLOW);
-	dp_line_fmt(l, "%llu lost (%s), %llu in all: findings around this time may be incomplete\n",
+	dp_line_fmt(l, "%llu lost (%s), %llu in all: may have spoilt ",
 		    (unsigned long long)p->count, dp_loss_name(p->reason),
 		    (unsigned long long)p->total);
+	for (unsigned int i = 0; i < DP_SPOILS_COUNT; i++) {
+		if (!(spoils & 1u << i))
+			continue;
+		dp_line_fmt(l, "%s%s", sep, dp_spoils_name(i));
+		sep = ", ";
+	}
+	dp_line_str(l, " around this time\n");
 }

@@ -308,7 +308,7 @@
  *   SLACK   signed; DP_SNULL                 SIGNAL    unsigned; 0: also the field NAME_name
  *   TOKEN   bytes of a drop token; zeros     WALL      ns of the wall clock; DP_SNULL
  *   CAUSE, TRANSPORT and DEADLINE can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, ACTION, RESULT, EXIT
- *   and LOSS cannot: words of names.h. TARGETS, SOURCES, READINESS, WAITERS, NODES and BLAMES are
+ *   and LOSS cannot: words of names.h. TARGETS, SOURCES, SPOILS, READINESS, WAITERS, NODES and BLAMES are
  *   arrays and objects with a writer each in show/json.c.
  */
 
@@ -542,7 +542,8 @@
 	F(LOSS, uint32_t, reason, never, "", "where something was lost")                           \
 	F(NUMBER, uint64_t, count, never, "", "how much since the last such line")                 \
 	F(NUMBER, uint64_t, total, never, "", "how much since the start")                          \
-	DP_FINDING_who(F, V, M, maybe)
+	DP_FINDING_who(F, V, M, maybe)                                                             \
+		V(SPOILS, spoils, dp_loss_spoils(d->reason), never, "", "what it can have spoilt")
 
 #define DP_FINDING_forecast(F, V, M)                                                               \
 	DP_FINDING_who(F, V, M, maybe)                                                             \

@@ -180,6 +180,17 @@
 
 #define DP_LAST_KERNEL_LOSS DP_LOSS_PAYLOAD_CUT
 
+/* What of the output a loss can have spoilt. */
+#define DP_SPOILS(X)                                                                               \
+	X(HOLDS, "holds")                                                                          \
+	X(WAITS, "waits")                                                                          \
+	X(TOKENS, "tokens")                                                                        \
+	X(STOP, "stop")                                                                            \
+	X(SIGNALS, "signals")                                                                      \
+	X(EXITS, "exits")                                                                          \
+	X(NODES, "nodes")                                                                          \
+	X(RECORDING, "recording")
+
 #define DP_X_CAUSE(e, s)        DP_CAUSE_##e,
 #define DP_X_WARN(e, s)         DP_WARN_##e,
 #define DP_X_SEVERITY(e, s)     DP_SEVERITY_##e,
@@ -195,6 +206,7 @@
 #define DP_X_SHUTDOWN(e, s)     DP_SHUTDOWN_##e,
 #define DP_X_SOURCE(e, s)       DP_SOURCE_##e,
 #define DP_X_LOSS(e, s)         DP_LOSS_##e,
+#define DP_X_SPOILS(e, s)       DP_SPOILS_##e,
 #define DP_X_RECORD(e, b)       DP_REC_##e,
 
 enum dp_cause { DP_CAUSES(DP_X_CAUSE) DP_CAUSE_COUNT };
@@ -212,6 +224,7 @@ enum dp_dora_command { DP_DORA_COMMANDS(DP_X_DORA_COMMAND) DP_DORA_COUNT };
 enum dp_shutdown_mode { DP_SHUTDOWN_MODES(DP_X_SHUTDOWN) DP_SHUTDOWN_COUNT };
 enum dp_source { DP_SOURCES(DP_X_SOURCE) DP_SOURCE_COUNT };
 enum dp_loss { DP_LOSSES(DP_X_LOSS) DP_LOSS_COUNT };
+enum dp_spoils { DP_SPOILS(DP_X_SPOILS) DP_SPOILS_COUNT };
 enum dp_record_type { DP_REC_NONE, DP_RECORD_TYPES(DP_X_RECORD) DP_REC_COUNT };
 
 /* The printed name of a value of each list; "?" for a value outside it. Static strings. */
@@ -231,5 +244,9 @@ const char *dp_dora_command_name(unsigned int v);
 const char *dp_shutdown_mode_name(unsigned int v);
 const char *dp_source_name(unsigned int v);
 const char *dp_loss_name(unsigned int v);
+const char *dp_spoils_name(unsigned int v);
+
+/* What a loss can have spoilt, 1 << enum dp_spoils each; 0 for a value that is no enum dp_loss. */
+unsigned int dp_loss_spoils(unsigned int loss);
 
 #endif

@@ -41,7 +41,7 @@ static const char contract[] =
 	"action pid? node? action signal? tid? dry_run result reason? attempt?\n"
 	"exit pid? node? code? signal? killer_pid? since_stop_ns? grace_kill cause? gil_share? "
 	"tokens_abandoned? saved\n"
-	"loss reason count total\n"
+	"loss reason count total spoils\n"
 	"forecast pid? node? need_ns? grace_ns? at_risk\n"
 	"stock pid? node? started_ns? connections messages oldest_lo_ns? regions_own "
 	"signals_pending stop_command_ns? daemon_started_ns? daemon? complete took_ns unknown?\n"

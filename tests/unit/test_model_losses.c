@@ -161,12 +161,100 @@ static void test_no_cause_from_what_was_not_seen(void **state)
 	assert_int_equal(cause_with_loss(1, "0.4.1"), DP_CAUSE_UNKNOWN);
 }
 
+static const struct dp_loss_finding *told(const struct table *t, unsigned int i)
+{
+	const struct said *s = said(t, DP_FIND_LOSS, i);
+
+	assert_non_null(s);
+	return &s->f.u.loss;
+}
+
+/* A flood of two kinds: the first at once, then a line a second, one kind after the other. */
+static void test_told_once_a_second(void **state)
+{
+	struct table *t = two_nodes("0.5.0");
+	uint64_t sum[DP_LOSS_COUNT] = {0}, lost = 0;
+	unsigned int n;
+
+	(void)state;
+	loss(t, 100, 0, DP_LOSS_RING_FULL, 5);
+	assert_int_equal(count_said(t, DP_FIND_LOSS), 1);
+	for (int ms = 110; ms < 5100; ms += 10) {
+		loss(t, ms, 0, DP_LOSS_RING_FULL, 3);
+		loss(t, ms, RECV, DP_LOSS_FRAME_INVALID, 1);
+	}
+	assert_in_range(count_said(t, DP_FIND_LOSS), 5, 6);
+	assert_int_equal(told(t, 1)->reason, DP_LOSS_RING_FULL);
+	assert_int_equal(told(t, 2)->reason, DP_LOSS_FRAME_INVALID);
+	assert_int_equal(said(t, DP_FIND_LOSS, 2)->f.pid, RECV);
+	/* What is left when the probe ends is told then, before the summary; nothing twice. */
+	loss(t, 5101, 0, DP_LOSS_STREAM_LIMIT, 7);
+	feed(t, &(struct dp_record){.h = record(DP_REC_END, 5110, 0, 0).h});
+	n = count_said(t, DP_FIND_LOSS);
+	for (unsigned int i = 0; i < n; i++) {
+		sum[told(t, i)->reason] += told(t, i)->count;
+		assert_int_equal(told(t, i)->total, sum[told(t, i)->reason]);
+		lost += told(t, i)->count;
+	}
+	assert_int_equal(sum[DP_LOSS_RING_FULL], 5 + 499 * 3);
+	assert_int_equal(sum[DP_LOSS_FRAME_INVALID], 499);
+	assert_int_equal(sum[DP_LOSS_STREAM_LIMIT], 7);
+	assert_int_equal(said(t, DP_FIND_SUMMARY, 0)->f.u.summary.records_lost, lost);
+	assert_true(said(t, DP_FIND_SUMMARY, 0) > said(t, DP_FIND_LOSS, n - 1));
+	table_free(t);
+}
+
+/* Of several processes it is nobody's; after a quiet second nothing is held back. */
+static void test_of_whom_and_when(void **state)
+{
+	struct table *t = two_nodes("0.5.0");
+
+	(void)state;
+	loss(t, 100, SEND, DP_LOSS_FRAME_INVALID, 1);
+	assert_int_equal(said(t, DP_FIND_LOSS, 0)->f.pid, SEND);
+	loss(t, 200, SEND, DP_LOSS_FRAME_INVALID, 1);
+	loss(t, 300, RECV, DP_LOSS_FRAME_INVALID, 1);
+	ticks_until(t, 1200);
+	assert_int_equal(said(t, DP_FIND_LOSS, 1)->f.pid, 0);
+	assert_int_equal(told(t, 1)->count, 2);
+	loss(t, 9000, RECV, DP_LOSS_STREAM_RESYNC, 1);
+	assert_int_equal(said(t, DP_FIND_LOSS, 2)->f.t_ns, AT(9000));
+	table_free(t);
+}
+
+/*
+ * The agent looks at a process that has ended before its exit is drained: its facts come later than its
+ * exit, and are no second process of that pid. After an exec they are the other program's.
+ */
+static void test_facts_after_the_exit(void **state)
+{
+	for (int exec = 0; exec < 2; exec++) {
+		struct table *t = two_nodes("0.5.0");
+		struct dp_record r;
+
+		(void)state;
+		ticks_until(t, 500);
+		if (exec) {
+			r = record(DP_REC_PROC_EXEC, 500, RECV, RECV);
+			feed(t, &r);
+		} else {
+			process_exit(t, 500, RECV);
+		}
+		node_of(t, 505, RECV, "recv", "0.4.1");
+		assert_int_equal(dp_model_node_count(t->m), exec ? 3 : 2);
+		table_free(t);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lost_when_the_owner_is_done),
 		cmocka_unit_test(test_late_delivery_is_in_doubt),
 		cmocka_unit_test(test_no_cause_from_what_was_not_seen),
+		cmocka_unit_test(test_told_once_a_second),
+		cmocka_unit_test(test_of_whom_and_when),
+		cmocka_unit_test(test_facts_after_the_exit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

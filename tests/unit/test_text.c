@@ -82,8 +82,8 @@ static void test_each_event(void **state)
 		 "after it was told to stop; 57 drop tokens abandoned; GIL held for 98 % of the "
 		 "time from stop to exit: one native call keeps the GIL\n"},
 		{DP_FIND_LOSS, 0,
-		 "loss      12 lost (ring_full), 34 in all: findings around this time may be "
-		 "incomplete\n"},
+		 "loss      12 lost (ring_full), 34 in all: may have spoilt holds, waits, tokens, stop, "
+		 "signals, exits, nodes around this time\n"},
 		{DP_FIND_FORECAST, 0,
 		 "forecast  stopped now, it would need 12.0 s of a grace period of 10.0 s: at risk "
 		 "of being killed\n"},
@@ -481,7 +481,9 @@ static void test_layout(void **state)
 	f[3].node = "\033[31m\r\n";
 	f[3].wall_offset_ns = DP_SNULL;
 	text = text_of(f, 4, 0, 0);
-#define LOSS "12 lost (ring_full), 34 in all: findings around this time may be incomplete\n"
+#define LOSS                                                                                       \
+	"12 lost (ring_full), 34 in all: may have spoilt holds, waits, tokens, stop, signals, "    \
+	"exits, nodes around this time\n"
 	assert_string_equal(text, "2026-11-23\n"
 				  "07:02:27.123  a         loss      " LOSS
 				  "07:02:27.123  detector-left  loss      " LOSS

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* A node as metrics and the live view see it. */
+#ifndef DORA_PROBE_MODEL_VIEWING_H
+#define DORA_PROBE_MODEL_VIEWING_H
+
+#include "dora_probe/finding.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct env;
+struct node;
+
+/* A snapshot of one node for metrics and the live view. Strings live as long as the node. */
+struct dp_node_view {
+	uint32_t pid;
+	bool gone; /* not watched any more; kept until its series expire */
+	uint64_t gone_ns;
+	const struct dp_rec_node *facts;
+	/* now */
+	uint64_t hold_ns; /* current proven hold, 0 none */
+	uint32_t holder_tid;
+	struct dp_place place;
+	uint64_t pending_tokens, oldest_pending_ns;
+	bool stop_seen, deadline_known;
+	uint64_t stop_ns, deadline_ns;
+	int64_t slack_ns;
+	uint64_t need_ns;  /* what a stop now would take, DP_NULL unknown */
+	uint64_t grace_ns; /* from Stop to the first deadly signal, 0 unknown */
+	/* totals since it was first seen */
+	uint64_t held_ns, holds, waits, wait_ns;
+	uint64_t tokens, tokens_returned, tokens_abandoned, tokens_lost, token_gil_ns;
+	uint64_t max_hold_ns, max_pending_ns, recommended_grace_ns;
+	const char *max_hold_function; /* NULL unknown */
+};
+
+void node_view(const struct env *e, const struct node *n, struct dp_node_view *ret);
+
+#endif
