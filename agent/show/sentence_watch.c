@@ -42,6 +42,8 @@ void text_node(struct dp_line *l, struct dp_text_state *s, const struct dp_show_
 	const struct dp_rec_node *facts = n->facts;
 	int blind;
 
+	if (o->verbose < 0)
+		return;
 	row_begin(l, s, o, f, "node", PLAIN);
 	dp_line_fmt(l, "pid %u", f->pid);
 	if (!facts) {
@@ -108,6 +110,8 @@ void text_stock(struct dp_line *l, struct dp_text_state *s, const struct dp_show
 	const struct dp_stock_finding *k = &f->u.stock;
 	char text[512];
 
+	if (o->verbose < 0)
+		return;
 	row_begin(l, s, o, f, "found", PLAIN);
 	dp_line_str(l, "it runs already");
 	put_ago(l, " for ", f, k->started_ns);

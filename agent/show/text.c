@@ -19,8 +19,7 @@ void dp_render_text(struct dp_line *l, struct dp_text_state *s, const struct dp_
 			text_start(l, s, o, f);
 		break;
 	case DP_FIND_NODE:
-		if (o->verbose >= 0)
-			text_node(l, s, o, f);
+		text_node(l, s, o, f);
 		break;
 	case DP_FIND_GIL_HOLD:
 		if (o->verbose >= 0)
@@ -54,8 +53,7 @@ void dp_render_text(struct dp_line *l, struct dp_text_state *s, const struct dp_
 		text_forecast(l, s, o, f);
 		break;
 	case DP_FIND_STOCK:
-		if (o->verbose >= 0)
-			text_stock(l, s, o, f);
+		text_stock(l, s, o, f);
 		break;
 	case DP_FIND_SUMMARY:
 		text_summary(l, s, o, f);
