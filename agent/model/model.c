@@ -319,7 +319,7 @@ static void stock_region_record(struct dp_model *m, struct node *n, const struct
 {
 	stock_region(&n->stock, r);
 	if (tokens_stock_region(&m->ledger, n, r) < 0)
-		lose(m, n, n->id.pid, DP_LOSS_TOKEN_LIMIT, 1, r->h.t_ns);
+		lose(m, n->id.pid, DP_LOSS_TOKEN_LIMIT, 1, r->h.t_ns);
 }
 
 static void signal_record(struct dp_model *m, struct node *n, const struct dp_record *r)
