@@ -73,7 +73,9 @@ int tokens_stock_region(struct ledger *l, struct node *n, const struct dp_record
 	struct token *t;
 	struct delivery *d;
 
-	if (!n->id.facts.is_dora || dp_version_at_least(n->id.facts.dora, 1, 0, 0) ||
+	/* Without a socket nobody would see it reported; dora 1.x has no tokens. */
+	if (!n->id.facts.is_dora || n->id.facts.transport == DP_TRANSPORT_SHMEM ||
+	    dp_version_at_least(n->id.facts.dora, 1, 0, 0) ||
 	    has_pending_in(n, r->u.stock_region.name))
 		return 0;
 	t = ledger_unnamed(l);
