@@ -35,7 +35,7 @@ format-check: $(B)/lint.stamp
 
 shape:
 	$(call msg,SHAPE,'agent bpf include')
-	$(Q)tests/tools/test_shape.py
+	$(Q)tests/pytest.sh tests/tools
 	$(Q)tests/tools/shape.py
 
 # SKEL_SRC includes the skeleton, so the BPF object is built first.

@@ -164,54 +164,82 @@ static void as_user(struct dp_child_options *o, uid_t uid, char *home, size_t ho
 	o->group_count = n;
 }
 
+/* Why this request cannot be carried out at all; NULL if it can. */
+static const char *cannot(const struct dp_doracli *c, const struct dp_request *q,
+			  enum dp_action_result *ret_result)
+{
+	*ret_result = DP_RESULT_REFUSED;
+	if (!memchr(q->dataflow, 0, sizeof(q->dataflow)) || !is_uuid(q->dataflow))
+		return "dora stop: the dataflow's uuid is not known";
+	if (q->grace_ns < GRACE_MIN_NS || q->grace_ns > GRACE_MAX_NS)
+		return "dora stop: no sensible grace period";
+	*ret_result = DP_RESULT_FAILED;
+	if (!c->command[0])
+		return "no `dora` command in PATH; name it with --dora-cli PATH";
+	return NULL;
+}
+
+/* A place for one more `dora stop`; NULL and why if there is none for this dataflow. */
+static struct running *place_for(struct dp_doracli *c, const char *dataflow, const char **why)
+{
+	struct running *free_one = NULL;
+
+	for (size_t i = 0; i < DP_DORACLI_RUNNING_MAX; i++) {
+		struct running *r = &c->running[i];
+
+		if (!r->child.pid) {
+			free_one = free_one ? free_one : r;
+		} else if (!strcmp(r->dataflow, dataflow)) {
+			*why = "dora stop: runs already for this dataflow";
+			return NULL;
+		}
+	}
+	*why = "dora stop: too many are running";
+	return free_one;
+}
+
+/* What the command gets for its environment: home, user, a path, and what may be handed on. */
+static void fill_environment(const struct dp_doracli *c, char *home, char *name,
+			     char *env[static ENV_MAX + 4])
+{
+	size_t n = 0;
+
+	env[n++] = home;
+	env[n++] = name;
+	env[n++] = "PATH=/usr/local/bin:/usr/bin:/bin";
+	for (size_t i = 0; c->environment && c->environment[i] && n < ENV_MAX; i++)
+		if (handed_on(c->environment[i]))
+			env[n++] = c->environment[i];
+	env[n] = NULL;
+}
+
 int dp_doracli_stop(struct dp_doracli *c, const struct dp_request *q, uid_t uid, uint64_t now_ns,
 		    struct dp_rec_action *ret)
 {
 	struct dp_child_options o = {0};
-	char uuid[DP_UUID_MAX], grace[32], home[PATH_MAX + 8], name[64];
-	char *argv[] = {(char *)c->command, "stop", uuid, "--grace-duration", grace, NULL};
+	char grace[32], home[PATH_MAX + 8], name[64];
+	char *argv[] = {(char *)c->command, "stop", NULL, "--grace-duration", grace, NULL};
 	char *env[ENV_MAX + 4];
-	struct running *r = NULL;
-	size_t i, n = 0;
+	enum dp_action_result result;
+	struct running *r;
+	const char *why = cannot(c, q, &result);
 	int err;
 
-	if (!memchr(q->dataflow, 0, sizeof(q->dataflow)) || !is_uuid(q->dataflow)) {
-		fail(ret, q, DP_RESULT_REFUSED, "dora stop: the dataflow's uuid is not known");
+	if (why) {
+		fail(ret, q, result, why);
 		return 1;
 	}
-	if (q->grace_ns < GRACE_MIN_NS || q->grace_ns > GRACE_MAX_NS) {
-		fail(ret, q, DP_RESULT_REFUSED, "dora stop: no sensible grace period");
+	r = place_for(c, q->dataflow, &why);
+	if (!r) {
+		fail(ret, q, DP_RESULT_REFUSED, why);
 		return 1;
 	}
-	if (!c->command[0]) {
-		fail(ret, q, DP_RESULT_FAILED,
-		     "no `dora` command in PATH; name it with --dora-cli PATH");
-		return 1;
-	}
-	snprintf(uuid, sizeof(uuid), "%s", q->dataflow);
+	snprintf(r->dataflow, sizeof(r->dataflow), "%s", q->dataflow);
+	argv[2] = r->dataflow;
 	/* Whole milliseconds: dora's duration syntax has no fractions. */
 	snprintf(grace, sizeof(grace), "%" PRIu64 "ms", q->grace_ns / 1000000);
-	for (i = 0; i < DP_DORACLI_RUNNING_MAX; i++) {
-		if (!c->running[i].child.pid) {
-			r = r ? r : &c->running[i];
-		} else if (!strcmp(c->running[i].dataflow, uuid)) {
-			fail(ret, q, DP_RESULT_REFUSED,
-			     "dora stop: runs already for this dataflow");
-			return 1;
-		}
-	}
-	if (!r) {
-		fail(ret, q, DP_RESULT_REFUSED, "dora stop: too many are running");
-		return 1;
-	}
 	as_user(&o, uid, home, sizeof(home), name, sizeof(name));
-	env[n++] = home;
-	env[n++] = name;
-	env[n++] = "PATH=/usr/local/bin:/usr/bin:/bin";
-	for (i = 0; c->environment && c->environment[i] && n < ENV_MAX; i++)
-		if (handed_on(c->environment[i]))
-			env[n++] = c->environment[i];
-	env[n] = NULL;
+	fill_environment(c, home, name, env);
 	o.path = c->command;
 	o.argv = argv;
 	o.envp = env;
@@ -223,7 +251,6 @@ int dp_doracli_stop(struct dp_doracli *c, const struct dp_request *q, uid_t uid,
 	}
 	r->pid = q->pid;
 	r->attempt = q->attempt;
-	snprintf(r->dataflow, sizeof(r->dataflow), "%s", uuid);
 	return 0;
 }
 

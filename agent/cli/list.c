@@ -4,8 +4,8 @@
 #include "cli/watch.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "dora/nodeconfig.h"
@@ -46,9 +46,14 @@ static void member(struct dp_line *l, const char *key, const char *value)
 	dp_line_json(l, value && value[0] ? value : NULL);
 }
 
+/* What can be observed of a node, and why not more; "" nothing is missing. */
+struct observable {
+	bool gil, tokens;
+	const char *reason;
+};
+
 static void print_json(struct dp_line *l, pid_t pid, const struct dp_node_config *c,
-		       const char *python, const char *dora, int gil, int tokens,
-		       const char *reason)
+		       const char *python, const char *dora, const struct observable *o)
 {
 	dp_line_fmt(l, "{\"event\":\"list\",\"pid\":%d", (int)pid);
 	member(l, "dataflow", c->dataflow);
@@ -58,23 +63,90 @@ static void print_json(struct dp_line *l, pid_t pid, const struct dp_node_config
 	member(l, "dora", dora);
 	member(l, "transport",
 	       c->transport == DP_TRANSPORT_UNKNOWN ? "" : dp_transport_name(c->transport));
-	dp_line_fmt(l, ",\"gil_observable\":%s,\"tokens_observable\":%s", gil ? "true" : "false",
-		    tokens ? "true" : "false");
-	member(l, "reason", reason);
+	dp_line_fmt(l, ",\"gil_observable\":%s,\"tokens_observable\":%s", o->gil ? "true" : "false",
+		    o->tokens ? "true" : "false");
+	member(l, "reason", o->reason);
 	dp_line_str(l, "}\n");
+}
+
+/*
+ * Children and wrappers of a node inherit its environment: a node talks to its daemon, or is a
+ * Python that is about to and has not been started by one.
+ */
+static bool is_node(pid_t pid, const struct dp_node_config *c, bool is_python)
+{
+	bool incomplete;
+	int fds[4], n, own = 0;
+	pid_t above;
+
+	if (c->transport == DP_TRANSPORT_SHMEM)
+		return true;
+	n = dp_proc_daemon_sockets("/proc", pid, c, fds, 4, &incomplete);
+	above = dp_proc_node_ancestor("/proc", pid, c);
+	for (int i = 0; i < n; i++)
+		own += !above || !dp_proc_shares_socket("/proc", pid, fds[i], above);
+	return own || (is_python && !above);
+}
+
+/* py: NULL when it is no Python that can be watched, for the reason `why`. */
+static struct observable what_of(const struct dp_node_config *c, const char *dora, struct dp_py *py,
+				 const char *why)
+{
+	struct dp_target kernel = {0};
+	struct observable o = {.reason = ""};
+
+	o.gil = py && dp_py_fill_target(py, &kernel) > 0;
+	o.tokens = c->transport != DP_TRANSPORT_SHMEM && c->transport != DP_TRANSPORT_UNKNOWN &&
+		   !dp_version_at_least(dora, 1, 0, 0);
+	if (!o.gil)
+		o.reason = py ? "free-threaded without a GIL" : why;
+	else if (c->transport == DP_TRANSPORT_SHMEM)
+		o.reason = "shared-memory transport";
+	else if (dp_version_at_least(dora, 1, 0, 0))
+		o.reason = "dora 1.x has no drop tokens";
+	return o;
+}
+
+/* The last column. */
+static void observable_text(const struct observable *o, const struct dp_node_config *c, char *ret,
+			    size_t len)
+{
+	snprintf(ret, len, "%s%s%s%s%s",
+		 o->gil && o->tokens ? "GIL, tokens, stop"
+		 : o->gil            ? "GIL, stop"
+		 : o->tokens         ? "tokens, stop"
+				     : "stop",
+		 o->reason[0] ? " (" : "", o->reason, o->reason[0] ? ")" : "",
+		 c->transport == DP_TRANSPORT_SHMEM ? ", no frames" : "");
+}
+
+static void print_one(struct list *l, pid_t pid, const struct dp_node_config *c, const char *python,
+		      const char *dora, const struct observable *o)
+{
+	char observed[DP_REASON_MAX + 64];
+
+	dp_line_reset(&l->line);
+	if (l->json) {
+		print_json(&l->line, pid, c, python, dora, o);
+	} else {
+		if (l->nodes == 1)
+			printf("%8s  %-36s  %-16s  %-8s  %-7s  %-9s  %s\n", "PID", "DATAFLOW",
+			       "NODE", "PYTHON", "DORA", "TRANSPORT", "OBSERVABLE");
+		observable_text(o, c, observed, sizeof(observed));
+		print_text(&l->line, pid, c, python, dora, observed);
+	}
+	if (!l->line.error)
+		fwrite(l->line.data, 1, l->line.len, stdout);
 }
 
 static void list_one(void *ctx, pid_t pid)
 {
 	struct list *l = ctx;
 	struct dp_node_config c;
+	struct observable o;
 	struct dp_py *py = NULL;
-	struct dp_target kernel;
-	char why[DP_REASON_MAX] = "", dora[24] = "", observed[DP_REASON_MAX + 64];
-	const char *python = "", *reason = "";
-	pid_t above;
-	int err, fds[4], n, own = 0, gil = 0, tokens;
-	bool incomplete;
+	char why[DP_REASON_MAX] = "", dora[24] = "";
+	int err;
 
 	err = dp_node_config_read("/proc", pid, &c);
 	if (err == -EPERM && geteuid() != 0)
@@ -82,49 +154,12 @@ static void list_one(void *ctx, pid_t pid)
 	if (err)
 		return;
 	err = dp_py_open(pid, &py, why, sizeof(why));
-	/* Children and wrappers of a node inherit its environment: a node talks to its daemon, or
-	 * is a Python that is about to and has not been started by one. */
-	n = dp_proc_daemon_sockets("/proc", pid, &c, fds, 4, &incomplete);
-	above = dp_proc_node_ancestor("/proc", pid, &c);
-	for (int i = 0; i < n; i++)
-		own += !above || !dp_proc_shares_socket("/proc", pid, fds[i], above);
-	if (c.transport != DP_TRANSPORT_SHMEM && !own && (err || above)) {
-		dp_py_close(py);
-		return;
+	if (is_node(pid, &c, !err)) {
+		l->nodes++;
+		dp_dora_version_read("/proc", pid, dora, sizeof(dora));
+		o = what_of(&c, dora, py, why);
+		print_one(l, pid, &c, py ? dp_py_info(py)->version : "", dora, &o);
 	}
-	l->nodes++;
-	if (py) {
-		memset(&kernel, 0, sizeof(kernel));
-		gil = dp_py_fill_target(py, &kernel) > 0;
-		python = dp_py_info(py)->version;
-	}
-	dp_dora_version_read("/proc", pid, dora, sizeof(dora));
-	tokens = c.transport != DP_TRANSPORT_SHMEM && c.transport != DP_TRANSPORT_UNKNOWN &&
-		 !dp_version_at_least(dora, 1, 0, 0);
-	if (!gil)
-		reason = py ? "free-threaded without a GIL" : why;
-	else if (c.transport == DP_TRANSPORT_SHMEM)
-		reason = "shared-memory transport";
-	else if (dp_version_at_least(dora, 1, 0, 0))
-		reason = "dora 1.x has no drop tokens";
-	snprintf(observed, sizeof(observed), "%s%s%s%s%s",
-		 gil && tokens ? "GIL, tokens, stop"
-		 : gil         ? "GIL, stop"
-		 : tokens      ? "tokens, stop"
-			       : "stop",
-		 reason[0] ? " (" : "", reason, reason[0] ? ")" : "",
-		 c.transport == DP_TRANSPORT_SHMEM ? ", no frames" : "");
-	dp_line_reset(&l->line);
-	if (l->json) {
-		print_json(&l->line, pid, &c, python, dora, gil, tokens, reason);
-	} else {
-		if (l->nodes == 1)
-			printf("%8s  %-36s  %-16s  %-8s  %-7s  %-9s  %s\n", "PID", "DATAFLOW",
-			       "NODE", "PYTHON", "DORA", "TRANSPORT", "OBSERVABLE");
-		print_text(&l->line, pid, &c, python, dora, observed);
-	}
-	if (!l->line.error)
-		fwrite(l->line.data, 1, l->line.len, stdout);
 	dp_py_close(py);
 }
 

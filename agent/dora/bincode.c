@@ -101,34 +101,12 @@ enum arrow_type {
 /* The least bytes of a Field: empty name, a plain type, and its fixed-width rest. */
 #define FIELD_MIN (8 + 4 + 1 + 8 + 1 + 8)
 
-void dp_bincode_skip_data_type(struct dp_cursor *c, unsigned int depth)
+/* The parameters of a type that is made of other types; the rest have none. */
+static void skip_nested(struct dp_cursor *c, uint32_t type, unsigned int depth)
 {
-	uint32_t type = dp_cur_u32(c);
 	uint64_t n;
 
-	if (c->status != DP_CUR_OK)
-		return;
-	if (type >= ARROW_TYPE_COUNT || depth >= DP_ARROW_DEPTH_MAX) {
-		c->status = DP_CUR_UNKNOWN;
-		return;
-	}
 	switch (type) {
-	case ARROW_TIMESTAMP:
-		skip_enum(c, 4);
-		if (flag(c))
-			dp_bincode_skip_bytes(c);
-		break;
-	case ARROW_TIME32:
-	case ARROW_TIME64:
-	case ARROW_DURATION:
-		skip_enum(c, 4);
-		break;
-	case ARROW_INTERVAL:
-		skip_enum(c, 3);
-		break;
-	case ARROW_FIXED_SIZE_BINARY:
-		dp_cur_skip(c, 4);
-		break;
 	case ARROW_LIST:
 	case ARROW_LIST_VIEW:
 	case ARROW_LARGE_LIST:
@@ -156,10 +134,6 @@ void dp_bincode_skip_data_type(struct dp_cursor *c, unsigned int depth)
 		dp_bincode_skip_data_type(c, depth + 1);
 		dp_bincode_skip_data_type(c, depth + 1);
 		break;
-	case ARROW_DECIMAL128:
-	case ARROW_DECIMAL256:
-		dp_cur_skip(c, 2);
-		break;
 	case ARROW_MAP:
 		skip_field(c, depth);
 		flag(c);
@@ -169,7 +143,44 @@ void dp_bincode_skip_data_type(struct dp_cursor *c, unsigned int depth)
 		skip_field(c, depth);
 		break;
 	default:
-		break; /* no parameters */
+		break;
+	}
+}
+
+void dp_bincode_skip_data_type(struct dp_cursor *c, unsigned int depth)
+{
+	uint32_t type = dp_cur_u32(c);
+
+	if (c->status != DP_CUR_OK)
+		return;
+	if (type >= ARROW_TYPE_COUNT || depth >= DP_ARROW_DEPTH_MAX) {
+		c->status = DP_CUR_UNKNOWN;
+		return;
+	}
+	switch (type) {
+	case ARROW_TIMESTAMP:
+		skip_enum(c, 4);
+		if (flag(c))
+			dp_bincode_skip_bytes(c);
+		break;
+	case ARROW_TIME32:
+	case ARROW_TIME64:
+	case ARROW_DURATION:
+		skip_enum(c, 4);
+		break;
+	case ARROW_INTERVAL:
+		skip_enum(c, 3);
+		break;
+	case ARROW_FIXED_SIZE_BINARY:
+		dp_cur_skip(c, 4);
+		break;
+	case ARROW_DECIMAL128:
+	case ARROW_DECIMAL256:
+		dp_cur_skip(c, 2);
+		break;
+	default:
+		skip_nested(c, type, depth);
+		break;
 	}
 }
 

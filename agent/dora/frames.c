@@ -2,6 +2,8 @@
 /* From a frame's items to records; which codec a connection speaks (frames.h). */
 #include "dora/frames.h"
 
+#include <stdbool.h>
+
 #include "base/utf8.h"
 #include "base/uuid.h"
 #include "dora/nodeconfig.h"
@@ -237,69 +239,93 @@ static int is_register(enum dp_cursor_status status, const struct collected *c)
 	return status == DP_CUR_OK && c->count == 1 && c->items[0].type == DP_ITEM_REGISTER;
 }
 
+/* What the walk over a frame's body has given: by which codec, and how far. */
+struct reading {
+	enum dp_codec codec;
+	bool by_shape; /* the codec is a guess by this or an earlier body */
+	enum dp_cursor_status status;
+	struct collected items;
+};
+
+/*
+ * Reads the body by the connection's codec, or by the one that its shape gives. A Register frame
+ * of the other codec counts too: the version came from an installed package, that frame from the
+ * library that really runs, and where they differ the frame is right.
+ */
+static void read_body(const struct dp_dialogue *d, enum dp_direction direction,
+		      const struct dp_body *b, struct reading *r)
+{
+	enum dp_codec other;
+
+	r->codec = (enum dp_codec)d->codec;
+	r->by_shape = d->by_shape;
+	r->status = DP_CUR_BAD;
+	if (r->codec == DP_CODEC_UNKNOWN) {
+		r->codec = codec_by_shape(direction, b);
+		r->by_shape = true;
+	}
+	if (r->codec == DP_CODEC_UNKNOWN)
+		return;
+	r->status = try_codec(r->codec, direction, b, &r->items);
+	if (r->status != DP_CUR_BAD || direction != DP_TO_DAEMON)
+		return;
+	other = r->codec == DP_CODEC_BINCODE ? DP_CODEC_POSTCARD : DP_CODEC_BINCODE;
+	if (is_register(try_codec(other, direction, b, &r->items), &r->items)) {
+		r->codec = other;
+		r->status = DP_CUR_OK;
+	}
+}
+
+/* What the connection learns of a frame; false if it must not be told. */
+static bool learn_codec(struct dp_dialogue *d, enum dp_direction direction, struct reading *r)
+{
+	if (r->status == DP_CUR_BAD) {
+		/* What a few accidental bytes told must not blind the connection for good. */
+		if (r->by_shape)
+			d->codec = DP_CODEC_UNKNOWN;
+		return false;
+	}
+	if (is_register(r->status, &r->items)) {
+		if (!message_version_known(r->items.items[0].text, r->codec)) {
+			d->codec = DP_CODEC_UNSUPPORTED;
+			return false;
+		}
+		r->by_shape = false;
+	}
+	d->codec = (uint8_t)r->codec;
+	d->by_shape = r->by_shape;
+	if (direction == DP_TO_DAEMON)
+		/* Both codecs read NodeConfig as the only OTHER_REQUEST that names an id. */
+		d->json_reply = r->items.count == 1 && r->items.items[0].type == DP_ITEM_WIRE &&
+				r->items.items[0].kind == DP_WIRE_OTHER_REQUEST &&
+				r->items.items[0].id.p;
+	return true;
+}
+
 enum dp_cursor_status dp_frame_decode(struct dp_dialogue *d, const struct dp_wire_sink *sink,
 				      enum dp_direction direction, const struct dp_body *b,
 				      uint64_t t_ns, uint32_t tid)
 {
-	enum dp_codec codec = (enum dp_codec)d->codec;
 	struct emitter e = {d, sink, t_ns, tid, (uint8_t)direction, 0};
-	struct collected items;
-	enum dp_cursor_status status;
-	int by_shape = d->by_shape;
+	struct reading r;
 
-	if (codec == DP_CODEC_UNSUPPORTED)
+	if (d->codec == DP_CODEC_UNSUPPORTED)
 		return DP_CUR_BAD;
 	if (direction == DP_FROM_DAEMON && d->json_reply) {
 		d->json_reply = 0;
 		if (b->head_len && b->head[0] == '{')
 			return DP_CUR_OK;
 	}
-	if (codec == DP_CODEC_UNKNOWN) {
-		codec = codec_by_shape(direction, b);
-		if (codec == DP_CODEC_UNKNOWN)
-			return DP_CUR_BAD;
-		by_shape = 1;
-	}
-	status = try_codec(codec, direction, b, &items);
-	if (status == DP_CUR_BAD && direction == DP_TO_DAEMON) {
-		/*
-		 * The version came from an installed package, the Register frame from the library
-		 * that really runs: where they differ, the frame is right.
-		 */
-		enum dp_codec other =
-			codec == DP_CODEC_BINCODE ? DP_CODEC_POSTCARD : DP_CODEC_BINCODE;
-
-		if (is_register(try_codec(other, direction, b, &items), &items)) {
-			codec = other;
-			status = DP_CUR_OK;
-		}
-	}
-	if (status == DP_CUR_BAD) {
-		/* What a few accidental bytes told must not blind the connection for good. */
-		if (by_shape)
-			d->codec = DP_CODEC_UNKNOWN;
+	read_body(d, direction, b, &r);
+	if (!learn_codec(d, direction, &r))
 		return DP_CUR_BAD;
-	}
-	if (is_register(status, &items)) {
-		if (!message_version_known(items.items[0].text, codec)) {
-			d->codec = DP_CODEC_UNSUPPORTED;
-			return DP_CUR_BAD;
-		}
-		by_shape = 0;
-	}
-	d->codec = (uint8_t)codec;
-	d->by_shape = (uint8_t)by_shape;
-	if (direction == DP_TO_DAEMON)
-		/* Both codecs read NodeConfig as the only OTHER_REQUEST that names an id. */
-		d->json_reply = items.count == 1 && items.items[0].type == DP_ITEM_WIRE &&
-				items.items[0].kind == DP_WIRE_OTHER_REQUEST && items.items[0].id.p;
-	e.partial = status != DP_CUR_OK;
+	e.partial = r.status != DP_CUR_OK;
 	if (d->role == DP_ROLE_UNKNOWN)
-		learn_role(&e, &items);
-	if (items.count <= ITEMS_KEPT)
-		for (size_t i = 0; i < items.count; i++)
-			emit(&e, &items.items[i]);
+		learn_role(&e, &r.items);
+	if (r.items.count <= ITEMS_KEPT)
+		for (size_t i = 0; i < r.items.count; i++)
+			emit(&e, &r.items.items[i]);
 	else
-		walk_of(codec, direction)(b, &(struct dp_items){emit, &e});
-	return status;
+		walk_of(r.codec, direction)(b, &(struct dp_items){emit, &e});
+	return r.status;
 }

@@ -6,6 +6,8 @@
  */
 #include "dora/frames.h"
 
+#include <stdbool.h>
+
 enum request {
 	REQ_REGISTER,
 	REQ_SUBSCRIBE,
@@ -217,6 +219,45 @@ static void read_register(struct dp_cursor *c, const struct dp_items *out)
 		out->item(out->ctx, &it);
 }
 
+/* A list of outputs: how many, and the first of them. */
+static struct dp_slice outputs(struct dp_cursor *c, uint64_t *ret_count)
+{
+	struct dp_slice first = no_id;
+
+	*ret_count = count(c, 1);
+	for (uint64_t i = 0; i < *ret_count && c->status == DP_CUR_OK; i++) {
+		struct dp_slice one = bytes(c);
+
+		if (i == 0)
+			first = one;
+	}
+	return first;
+}
+
+/* The body of a request to an extension of the daemon; false for any other request. */
+static bool skip_extension(struct dp_cursor *c, uint64_t request)
+{
+	switch (request) {
+	case REQ_EXTENSION_STORE:
+		skip_bytes(c);
+		skip_bytes(c);
+		skip_bytes(c);
+		return true;
+	case REQ_EXTENSION_LOAD:
+		skip_bytes(c);
+		skip_bytes(c);
+		flag(c);
+		return true;
+	case REQ_EXTENSION_DROP:
+	case REQ_EXTENSION_REQUEST:
+		skip_bytes(c);
+		skip_bytes(c);
+		return true;
+	default:
+		return false;
+	}
+}
+
 enum dp_cursor_status dp_postcard_request(const struct dp_body *b, const struct dp_items *out)
 {
 	struct dp_cursor c = {.body = b};
@@ -246,13 +287,7 @@ enum dp_cursor_status dp_postcard_request(const struct dp_body *b, const struct 
 		break;
 	case REQ_CLOSE_OUTPUTS:
 		kind = DP_WIRE_CLOSE_OUTPUTS;
-		n = count(&c, 1);
-		for (uint64_t i = 0; i < n && c.status == DP_CUR_OK; i++) {
-			struct dp_slice one = bytes(&c);
-
-			if (i == 0)
-				id = one;
-		}
+		id = outputs(&c, &n);
 		break;
 	case REQ_OUTPUTS_DONE:
 		kind = DP_WIRE_OUTPUTS_DONE;
@@ -266,23 +301,10 @@ enum dp_cursor_status dp_postcard_request(const struct dp_body *b, const struct 
 	case REQ_NODE_CONFIG:
 		id = bytes(&c);
 		break;
-	case REQ_EXTENSION_STORE:
-		skip_bytes(&c);
-		skip_bytes(&c);
-		skip_bytes(&c);
-		break;
-	case REQ_EXTENSION_LOAD:
-		skip_bytes(&c);
-		skip_bytes(&c);
-		flag(&c);
-		break;
-	case REQ_EXTENSION_DROP:
-	case REQ_EXTENSION_REQUEST:
-		skip_bytes(&c);
-		skip_bytes(&c);
-		break;
 	default:
-		return DP_CUR_BAD;
+		if (!skip_extension(&c, request))
+			return DP_CUR_BAD;
+		break;
 	}
 	skip_timestamp(&c);
 	dp_cur_end(&c);

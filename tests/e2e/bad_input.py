@@ -1,9 +1,8 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Wrong options, wrong targets, missing rights and features: each has its exit code of the README,
 its own clear sentence on standard error, and never a crash or a silent wrong answer."""
 
-import argparse
 import json
 import os
 import random
@@ -13,32 +12,25 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
+
+import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from flow import DEFAULT_SIGNALS, TOP, start_time, wait_until  # noqa: E402
-from probe import BINARY, Probe, ProbeEnded, run  # noqa: E402
+from probe import BINARY, Probe, run  # noqa: E402
 
 MS = 1_000_000
-CASES = []
 OK, INTERNAL, USAGE, RIGHT, FEATURE, TARGET = 0, 1, 2, 3, 4, 5
 PYTHON = shutil.which("python3.11", path="/usr/bin") or os.path.realpath("/usr/bin/python3")
 
 
-class Skip(Exception):
-    pass
+class Wrong(pytest.fail.Exception):
+    """What was seen is not what must be: a sentence that needs no traceback."""
 
-
-class Wrong(Exception):
-    pass
-
-
-def case(f):
-    CASES.append(f)
-    return f
+    def __init__(self, sentence):
+        super().__init__(sentence, pytrace=False)
 
 
 class Target:
@@ -58,6 +50,11 @@ class Target:
         if not line:
             raise Wrong("the target did not start")
         return line
+
+    def go(self):
+        """It waits for a line: however long the probe took to attach, nothing has happened yet."""
+        self.proc.stdin.write(b"\n")
+        self.proc.stdin.flush()
 
     def __exit__(self, *_):
         if self.proc.poll() is None:
@@ -110,51 +107,49 @@ def watched(pid, *args, seconds="700ms", directory=None):
 
 # -- options
 
-def usage(name, *args):
-    def f(_):
-        refuse(run(*args), USAGE, what=" ".join(map(repr, args)))
-    f.__name__ = "usage_" + name
-    f.__doc__ = "usage: " + " ".join(args)
-    CASES.append(f)
+USAGE_ERRORS = {
+    "no_target": [],
+    "pid_with_letters": ["--pid", "12abc"],
+    "pid_empty": ["--pid", ""],
+    "pid_zero": ["--pid", "0"],
+    "pid_negative": ["--pid", "-5"],
+    "pid_plus": ["--pid", "+5"],
+    "pid_space": ["--pid", " 5"],
+    "pid_hex": ["--pid", "0x10"],
+    "pid_huge": ["--pid", "99999999999999999999"],
+    "pid_list_hole": ["--pid", "1,,2"],
+    "pid_list_end": ["--pid", "1,"],
+    "no_unit": ["--pid", "1", "--hold-threshold", "50"],
+    "unknown_unit": ["--pid", "1", "--hold-threshold", "50xs"],
+    "negative_duration": ["--pid", "1", "--hold-threshold", "-5ms"],
+    "huge_duration": ["--pid", "1", "--pending-threshold", "99999999999999999999s"],
+    "empty_duration": ["--pid", "1", "--duration", ""],
+    "exact_no_duration": ["--pid", "1", "--exact=soon"],
+    "shutdown_mode": ["--pid", "1", "--shutdown", "kill"],
+    "nudge_sigkill": ["--pid", "1", "--nudge-signal", "KILL"],
+    "nudge_sigstop": ["--pid", "1", "--nudge-signal", "SIGSTOP"],
+    "nudge_unknown": ["--pid", "1", "--nudge-signal", "NUDGE"],
+    "nudge_number": ["--pid", "1", "--nudge-signal", "99"],
+    "listen_word": ["--pid", "1", "--listen", "here"],
+    "listen_port": ["--pid", "1", "--listen", "127.0.0.1:99999"],
+    "listen_address": ["--pid", "1", "--listen", "999.0.0.1:9469"],
+    "overhead_negative": ["--pid", "1", "--max-overhead", "-1"],
+    "overhead_word": ["--pid", "1", "--max-overhead", "much"],
+    "view_without_terminal": ["--pid", "1", "--view"],
+    "unknown_option": ["--pid", "1", "--frobnicate"],
+    "unknown_command": ["frobnicate"],
+    "stray_argument": ["--pid", "1", "stray"],
+    "replay_without_file": ["replay"],
+    "replay_two_files": ["replay", "a", "b"],
+}
 
 
-usage("no_target")
-usage("pid_with_letters", "--pid", "12abc")
-usage("pid_empty", "--pid", "")
-usage("pid_zero", "--pid", "0")
-usage("pid_negative", "--pid", "-5")
-usage("pid_plus", "--pid", "+5")
-usage("pid_space", "--pid", " 5")
-usage("pid_hex", "--pid", "0x10")
-usage("pid_huge", "--pid", "99999999999999999999")
-usage("pid_list_hole", "--pid", "1,,2")
-usage("pid_list_end", "--pid", "1,")
-usage("no_unit", "--pid", "1", "--hold-threshold", "50")
-usage("unknown_unit", "--pid", "1", "--hold-threshold", "50xs")
-usage("negative_duration", "--pid", "1", "--hold-threshold", "-5ms")
-usage("huge_duration", "--pid", "1", "--pending-threshold", "99999999999999999999s")
-usage("empty_duration", "--pid", "1", "--duration", "")
-usage("exact_no_duration", "--pid", "1", "--exact=soon")
-usage("shutdown_mode", "--pid", "1", "--shutdown", "kill")
-usage("nudge_sigkill", "--pid", "1", "--nudge-signal", "KILL")
-usage("nudge_sigstop", "--pid", "1", "--nudge-signal", "SIGSTOP")
-usage("nudge_unknown", "--pid", "1", "--nudge-signal", "NUDGE")
-usage("nudge_number", "--pid", "1", "--nudge-signal", "99")
-usage("listen_word", "--pid", "1", "--listen", "here")
-usage("listen_port", "--pid", "1", "--listen", "127.0.0.1:99999")
-usage("listen_address", "--pid", "1", "--listen", "999.0.0.1:9469")
-usage("overhead_negative", "--pid", "1", "--max-overhead", "-1")
-usage("overhead_word", "--pid", "1", "--max-overhead", "much")
-usage("view_without_terminal", "--pid", "1", "--view")
-usage("unknown_option", "--pid", "1", "--frobnicate")
-usage("unknown_command", "frobnicate")
-usage("stray_argument", "--pid", "1", "stray")
-usage("replay_without_file", "replay")
-usage("replay_two_files", "replay", "a", "b")
+@pytest.mark.parametrize("args", USAGE_ERRORS.values(), ids=USAGE_ERRORS.keys())
+def test_usage(args):
+    refuse(run(*args), USAGE, what=" ".join(map(repr, args)))
 
 
-@case
-def help_and_version(_):
+def test_help_and_version():
     """--help and --version: 0, on standard output, every option of the README named."""
     got = run("--help")
     if got.returncode != 0 or got.stderr:
@@ -176,38 +171,34 @@ def help_and_version(_):
 
 # -- targets
 
-@case
-def no_such_pid(_):
+def test_no_such_pid():
     pid = unused_pid()
     refuse(run("--pid", pid), TARGET, str(pid))
 
 
-@case
-def not_python(_):
+def test_not_python():
     """A process that is neither Python nor a dora node."""
     with Target("sleep", "60") as t:
         wait_until(lambda: b"sleep" in open(f"/proc/{t.pid}/cmdline", "rb").read(), 5, "sleep")
         refuse(run("--pid", t.pid), TARGET, "python", "dora")
 
 
-@case
-def kernel_thread(_):
+def test_kernel_thread():
     if "kthreadd" not in open("/proc/2/comm").read():
-        raise Skip("no kernel threads are seen from here (own PID namespace)")
+        pytest.skip("no kernel threads are seen from here (own PID namespace)")
     refuse(run("--pid", 2), TARGET)
 
 
-@case
-def zombie(_):
+def test_zombie():
     with Target("true") as t:
         wait_until(lambda: open(f"/proc/{t.pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z",
                    5, "zombie")
         refuse(run("--pid", t.pid), TARGET)
 
 
-def refuse_or_wait(d, option, name):
+def refuse_or_wait(folder, option, name):
     """A name may come later: 5 at once, or the sentence that it is waited for, and 5 in the end."""
-    p = Probe([option, name], d, record=False).start()
+    p = Probe([option, name], folder, record=False).start()
     try:
         try:
             code = p.proc.wait(3)
@@ -221,18 +212,15 @@ def refuse_or_wait(d, option, name):
         p.end(signal.SIGKILL)
 
 
-@case
-def no_such_node(d):
-    refuse_or_wait(d, "--node", "nosuchnode-4711")
+def test_no_such_node(folder):
+    refuse_or_wait(folder, "--node", "nosuchnode-4711")
 
 
-@case
-def no_such_dataflow(d):
-    refuse_or_wait(d, "--dataflow", "018f0000-0000-7000-8000-000000000000")
+def test_no_such_dataflow(folder):
+    refuse_or_wait(folder, "--dataflow", "018f0000-0000-7000-8000-000000000000")
 
 
-@case
-def one_of_two_targets(_):
+def test_one_of_two_targets():
     """Of several targets a bad one is told, the good one is watched."""
     bad = unused_pid()
     with python(IDLE) as t:
@@ -244,41 +232,42 @@ def one_of_two_targets(_):
             raise Wrong(f"the bad target is not told: {got.stderr!r}")
 
 
-@case
-def python_without_dora(_):
+def test_python_without_dora(folder):
     """No dora node: watched for the GIL all the same, and says so."""
-    hold = ("import ctypes, time\ntime.sleep(0.8)\nctypes.PyDLL(None).usleep(400000)\n" + IDLE)
-    with python(hold) as t:
-        lines, got = watched(t.pid, seconds="1800ms")
-        if got.returncode != OK:
-            raise Wrong(f"exit code {got.returncode}: {got.stderr!r}")
-        node = [o for o in lines if o["event"] == "node"][0]
-        if node["node"] is not None or node["dora"] is not None or node["tokens_observable"]:
-            raise Wrong(f"taken for a dora node: {node}")
-        if not node["gil_observable"] or not node["reason"]:
-            raise Wrong(f"does not say what is observed: {node}")
-        holds = [o for o in lines if o["event"] == "gil_hold"]
-        if len(holds) != 1 or not 320 * MS < holds[0]["duration_ns"] < 410 * MS:
-            raise Wrong(f"a hold of 400 ms gave {holds}")
+    with python("import ctypes\ninput()\nctypes.PyDLL(None).usleep(400000)\n" + IDLE) as t:
+        p = probe_of(folder, t.pid)
+        try:
+            t.go()
+            p.wait("gil_hold", 10)
+            if p.end() != OK:
+                raise Wrong(f"exit code {p.code}: {p.stderr()!r}")
+        finally:
+            p.end(signal.SIGKILL)
+    node = p.events("node")[0]
+    if node["node"] is not None or node["dora"] is not None or node["tokens_observable"]:
+        raise Wrong(f"taken for a dora node: {node}")
+    if not node["gil_observable"] or not node["reason"]:
+        raise Wrong(f"does not say what is observed: {node}")
+    holds = p.events("gil_hold")
+    if len(holds) != 1 or not 320 * MS < holds[0]["duration_ns"] < 410 * MS:
+        raise Wrong(f"a hold of 400 ms gave {holds}")
 
 
-@case
-def pypy(_):
+def test_pypy():
     exe = shutil.which("pypy3")
     if not exe:
-        raise Skip("no pypy3 here (package pypy3 of Debian 12)")
+        pytest.skip("no pypy3 here (package pypy3 of Debian 12)")
     with python(IDLE, exe) as t:
         refuse(run("--pid", t.pid), TARGET, "pypy")
 
 
-@case
-def without_runtime_symbol(d):
+def test_without_runtime_symbol(folder):
     """A Python whose `_PyRuntime` cannot be found: neither as a symbol nor as a section."""
     with open(PYTHON, "rb") as f:
         data = f.read()
     if b"_PyRuntime\0" not in data:
-        raise Skip(f"{PYTHON} is linked to a shared libpython: nothing to patch in it")
-    exe = os.path.join(d, os.path.basename(PYTHON))
+        pytest.skip(f"{PYTHON} is linked to a shared libpython: nothing to patch in it")
+    exe = os.path.join(folder, os.path.basename(PYTHON))
     with open(exe, "wb") as f:
         f.write(data.replace(b"_PyRuntime\0", b"_PyHidden_\0")
                 .replace(b".PyRuntime\0", b".PyHidden_\0"))
@@ -294,13 +283,12 @@ def without_runtime_symbol(d):
             refuse(got, TARGET, "_PyRuntime", "python")
 
 
-@case
-def free_threaded(_):
+def test_free_threaded():
     """No GIL, nothing to watch: said, not guessed."""
     exe = next((p for p in map(shutil.which, ("python3.15t", "python3.14t", "python3.13t")) if p),
                None)
     if not exe:
-        raise Skip("no free-threaded Python here (none in Debian 12 or on PyPI)")
+        pytest.skip("no free-threaded Python here (none in Debian 12 or on PyPI)")
     with python(IDLE, exe) as t:
         lines, got = watched(t.pid)
         node = [o for o in lines if o["event"] == "node"]
@@ -311,14 +299,13 @@ def free_threaded(_):
             refuse(got, TARGET, "free-threaded", "no GIL")
 
 
-@case
-def too_old_python(_):
+def test_too_old_python():
     """A Python from before 3.8 has another layout: said, not guessed."""
     root = os.path.expanduser("~/.pyenv/versions")
     found = sorted(v for v in (os.listdir(root) if os.path.isdir(root) else [])
                    if re.match(r"(2\.|3\.[0-7]\.)", v))
     if not found:
-        raise Skip("no Python before 3.8 here")
+        pytest.skip("no Python before 3.8 here")
     for v in found:
         with python(IDLE, os.path.join(root, v, "bin", "python")) as t:
             lines, got = watched(t.pid)
@@ -330,8 +317,7 @@ def too_old_python(_):
                 refuse(got, TARGET, "python", what=f"Python {v}:")
 
 
-@case
-def forged_node(d):
+def test_forged_node():
     """A process that is no node may claim anything in its environment: no crash, no trust."""
     claims = [
         "", "x", "node_id: a\x1b[31mb\nrun_config: {}\n", "node_id: " + "a" * 100_000,
@@ -354,8 +340,7 @@ def forged_node(d):
                 raise Wrong(f"claim {claim[:40]!r}: escape sequence passed through")
 
 
-@case
-def dies_in_mid_read(_):
+def test_dies_in_mid_read():
     """Targets that die while the probe is attaching to them."""
     rng = random.Random(7)
     for _ in range(8):
@@ -369,18 +354,18 @@ def dies_in_mid_read(_):
                             f"{got.stderr!r}")
 
 
-def probe_of(d, pid, *args):
-    p = Probe(["--pid", pid, *args], d, record=False).start()
+def probe_of(folder, pid, *args):
+    p = Probe(["--pid", pid, *args], folder, record=False).start()
     p.wait_attached([pid])
     return p
 
 
-@case
-def execs_something_else(d):
+def test_execs_something_else(folder):
     """A target that becomes something that is no Python: let go, with an end."""
-    with python("import os, time\ntime.sleep(1)\nos.execv('/bin/sleep', ['sleep', '30'])\n") as t:
-        p = probe_of(d, t.pid)
+    with python("import os\ninput()\nos.execv('/bin/sleep', ['sleep', '30'])\n") as t:
+        p = probe_of(folder, t.pid)
         try:
+            t.go()
             code = p.end(None, 8)
             if code not in (OK, TARGET):
                 raise Wrong(f"exit code {code}: {p.stderr()!r}")
@@ -390,15 +375,14 @@ def execs_something_else(d):
             p.end(signal.SIGKILL)
 
 
-@case
-def execs_python_again(d):
+def test_execs_python_again(folder):
     """A target that starts over as another Python is watched anew."""
     again = ("import ctypes, time\ntime.sleep(1.2)\nctypes.PyDLL(None).usleep(300000)\n"
              "time.sleep(0.5)\n")
-    with python(f"import os, time\ntime.sleep(0.8)\nos.execv({PYTHON!r}, ['python3', '-c', {again!r}])"
-                "\n") as t:
-        p = probe_of(d, t.pid)
+    with python(f"import os\ninput()\nos.execv({PYTHON!r}, ['python3', '-c', {again!r}])\n") as t:
+        p = probe_of(folder, t.pid)
         try:
+            t.go()
             code = p.end(None, 10)
             holds = [o for o in p.events("gil_hold") if o["duration_ns"] > 200 * MS]
             if code != OK or len(holds) != 1:
@@ -407,15 +391,15 @@ def execs_python_again(d):
             p.end(signal.SIGKILL)
 
 
-@case
-def forks(d):
+def test_forks(folder):
     """A child that holds the GIL is not taken for its parent."""
-    code = ("import ctypes, os, time\ntime.sleep(0.8)\n"
+    code = ("import ctypes, os, time\ninput()\n"
             "if os.fork() == 0:\n ctypes.PyDLL(None).usleep(400000)\n os._exit(0)\n"
             "time.sleep(1.0)\n")
     with python(code) as t:
-        p = probe_of(d, t.pid)
+        p = probe_of(folder, t.pid)
         try:
+            t.go()
             code = p.end(None, 10)
             wrong = [o for o in p.events("gil_hold") if o["pid"] == t.pid and
                      o["duration_ns"] > 100 * MS]
@@ -425,14 +409,14 @@ def forks(d):
             p.end(signal.SIGKILL)
 
 
-@case
-def two_probes(d):
+def test_two_probes(folder):
     """Two probes on one target do not disturb each other."""
-    with python("import ctypes, time\ntime.sleep(1.5)\nctypes.PyDLL(None).usleep(400000)\n"
+    with python("import ctypes, time\ninput()\nctypes.PyDLL(None).usleep(400000)\n"
                 "time.sleep(0.4)\n") as t:
-        os.mkdir(os.path.join(d, "b"))
-        a, b = probe_of(d, t.pid), probe_of(os.path.join(d, "b"), t.pid)
+        os.mkdir(os.path.join(folder, "b"))
+        a, b = probe_of(folder, t.pid), probe_of(os.path.join(folder, "b"), t.pid)
         try:
+            t.go()
             for p in (a, b):
                 code = p.end(None, 10)
                 holds = [o for o in p.events("gil_hold") if o["duration_ns"] > 300 * MS]
@@ -443,19 +427,17 @@ def two_probes(d):
             b.end(signal.SIGKILL)
 
 
-@case
-def killed_probe(d):
+def test_killed_probe(folder):
     """A probe that is killed leaves its target alone."""
     with python(IDLE) as t:
-        p = probe_of(d, t.pid, "--exact")
+        p = probe_of(folder, t.pid, "--exact")
         p.end(signal.SIGKILL)
         time.sleep(0.3)
         if start_time(t.pid) is None:
             raise Wrong("the target died with the probe")
 
 
-@case
-def unwritable_output(d):
+def test_unwritable_output(folder):
     """No room for the output: an error, not a success."""
     with python(IDLE) as t, open("/dev/full", "wb") as full:
         got = subprocess.run([BINARY, "--pid", str(t.pid), "--json", "--duration", "500ms"],
@@ -463,45 +445,42 @@ def unwritable_output(d):
         refuse(got, INTERNAL, "space", "write")
 
 
-@case
-def unwritable_recording(d):
+def test_unwritable_recording(folder):
     with python(IDLE) as t:
-        got = run("--pid", t.pid, "--duration", "500ms", "--record", os.path.join(d, "no/such/f"))
+        got = run("--pid", t.pid, "--duration", "500ms", "--record", os.path.join(folder, "no/such/f"))
         refuse(got, (INTERNAL, USAGE), "no/such/f")
 
 
 # -- recordings
 
-@case
-def replay_of_nothing(d):
-    refuse(run("replay", os.path.join(d, "nothing")), (INTERNAL, USAGE, TARGET), "nothing")
+def test_replay_of_nothing(folder):
+    refuse(run("replay", os.path.join(folder, "nothing")), (INTERNAL, USAGE, TARGET), "nothing")
 
 
-@case
-def replay_of_garbage(d):
-    path = os.path.join(d, "garbage")
+def test_replay_of_garbage(folder):
+    path = os.path.join(folder, "garbage")
     for data in (b"", b"x", os.urandom(1), os.urandom(4096), b"\0" * 4096):
         with open(path, "wb") as f:
             f.write(data)
         refuse(run("replay", path), (INTERNAL, USAGE), "garbage", "recording")
 
 
-@case
-def replay_of_directory(d):
-    refuse(run("replay", d), (INTERNAL, USAGE))
+def test_replay_of_directory(folder):
+    refuse(run("replay", folder), (INTERNAL, USAGE))
 
 
-@case
-def replay_of_damaged(d):
+def test_replay_of_damaged(folder):
     """A cut or damaged recording: what can be read is shown, the rest is said, nothing crashes."""
-    with python("import ctypes, time\ntime.sleep(0.7)\nctypes.PyDLL(None).usleep(300000)\n"
+    with python("import ctypes, time\ninput()\nctypes.PyDLL(None).usleep(300000)\n"
                 "time.sleep(0.3)\n") as t:
-        p = Probe(["--pid", t.pid], d).start()
+        p = Probe(["--pid", t.pid], folder).start()
+        p.wait_attached([t.pid])
+        t.go()
         p.end(None, 10)
     with open(p.recording, "rb") as f:
         data = f.read()
     rng = random.Random(11)
-    path = os.path.join(d, "damaged")
+    path = os.path.join(folder, "damaged")
     for n in range(40):
         bad = bytearray(data)
         if n % 2:
@@ -520,8 +499,7 @@ def replay_of_damaged(d):
             json.loads(x)
 
 
-@case
-def no_trace_left(d):
+def test_no_trace_left(folder):
     """Whenever the probe ends, also in mid-arming, the target's code is as it was."""
     code = ("import ctypes, threading\n"
             "f = ctypes.CDLL(None).pthread_cond_signal\n"
@@ -538,7 +516,7 @@ def no_trace_left(d):
         before = bytes_there()
         armed = 0
         for n in range(12):
-            p = Probe(["--pid", t.pid, "--exact"], d, record=False, name=f"probe{n}").start()
+            p = Probe(["--pid", t.pid, "--exact"], folder, record=False, name=f"probe{n}").start()
             if n % 4 == 0:
                 wait_until(lambda: bytes_there() != before, 10, "the edge source")
             else:
@@ -553,12 +531,13 @@ def no_trace_left(d):
             raise Wrong(f"armed in {armed} runs only")
 
 
-@case
-def replay_after_kill(d):
+def test_replay_after_kill(folder):
     """A probe that is killed leaves all but the last second or so in its recording."""
-    with python("import ctypes, time\ntime.sleep(1)\nctypes.PyDLL(None).usleep(300000)\n"
+    with python("import ctypes, time\ninput()\nctypes.PyDLL(None).usleep(300000)\n"
                 "time.sleep(60)\n") as t:
-        p = Probe(["--pid", t.pid], d).start()
+        p = Probe(["--pid", t.pid], folder).start()
+        p.wait_attached([t.pid])
+        t.go()
         hold = p.wait("gil_hold", 10)[0]
         time.sleep(2.5)
         p.proc.kill()
@@ -571,14 +550,14 @@ def replay_after_kill(d):
 
 # -- rights and features
 
-def stranger(d):
+def stranger(folder):
     """The binary where everybody can run it, and the start of a command without any right."""
     if os.geteuid() != 0:
-        raise Skip("giving up rights needs root")
+        pytest.skip("giving up rights needs root")
     if not shutil.which("setpriv"):
-        raise Skip("no setpriv here")
-    os.chmod(d, 0o755)
-    exe = os.path.join(d, "dora-probe")
+        pytest.skip("no setpriv here")
+    os.chmod(folder, 0o755)
+    exe = os.path.join(folder, "dora-probe")
     if not os.path.exists(exe):
         shutil.copy(BINARY, exe)
         os.chmod(exe, stat.S_IRWXU | 0o055)
@@ -586,35 +565,31 @@ def stranger(d):
                  "--bounding-set=-all"]
 
 
-@case
-def without_rights(d):
+def test_without_rights(folder):
     """As nobody: 3, and the command that mends it."""
-    exe, wrap = stranger(d)
+    exe, wrap = stranger(folder)
     with python(IDLE) as t:
         refuse(run("--pid", t.pid, wrap=wrap, binary=exe), RIGHT, "sudo", "setcap")
 
 
-@case
-def without_rights_own_process(d):
-    exe, wrap = stranger(d)
+def test_without_rights_own_process(folder):
+    exe, wrap = stranger(folder)
     with Target(*wrap, PYTHON, "-u", "-c", "print('up')\n" + IDLE) as t:
         t.said()
         refuse(run("--pid", t.pid, wrap=wrap, binary=exe), RIGHT, "sudo", "setcap")
 
 
-@case
-def root_without_capabilities(_):
+def test_root_without_capabilities(folder):
     """Root in a container without capabilities."""
-    stranger(_)
+    stranger(folder)
     with python(IDLE) as t:
         refuse(run("--pid", t.pid, wrap=["setpriv", "--inh-caps=-all", "--bounding-set=-all"]),
                RIGHT, "cap")
 
 
-@case
-def commands_without_rights(d):
+def test_commands_without_rights(folder):
     """list, doctor, --help and replay do not crash as nobody."""
-    exe, wrap = stranger(d)
+    exe, wrap = stranger(folder)
     for args in (("list",), ("doctor",)):
         got = run(*args, wrap=wrap, binary=exe)
         if got.returncode not in (OK, RIGHT, FEATURE):
@@ -634,9 +609,9 @@ def unit_rights():
     return [c.removeprefix("CAP_").lower() for c in line.split()]
 
 
-def with_rights(d, rights):
+def with_rights(folder, rights):
     """As a user that has these capabilities and no other: binary and start of a command."""
-    exe, _ = stranger(d)
+    exe, _ = stranger(folder)
     only = ",".join(["-all", *(f"+{r}" for r in rights)])
     return exe, ["setpriv", "--reuid=65533", "--regid=65533", "--clear-groups",
                  f"--inh-caps={only}", f"--ambient-caps={only}", f"--bounding-set={only}"]
@@ -658,10 +633,10 @@ def proven_on_cpu(holds):
             and x["duration_ns"] > x["off_cpu_ns"] + 1_000_000]
 
 
-def hold_with(d, rights, name):
+def hold_with(folder, rights, name):
     """Watches a hold without a waiter: the findings of holds, the source, standard error."""
-    exe, wrap = with_rights(d, rights)
-    workdir = os.path.join(d, name)
+    exe, wrap = with_rights(folder, rights)
+    workdir = os.path.join(folder, name)
     os.mkdir(workdir)
     with python(C_HOLD) as t:
         got = run("--pid", t.pid, "--json", "--exact", "--duration", "8s", wrap=wrap, binary=exe)
@@ -671,14 +646,13 @@ def hold_with(d, rights, name):
     return [x for x in lines if x["event"] == "gil_hold"], lines, got.stderr
 
 
-@case
-def rights_of_the_unit(d):
+def test_rights_of_the_unit(folder):
     """With exactly the unit's rights a hold is confirmed; each needed one less is said."""
     rights = unit_rights()
-    holds, _, err = hold_with(d, rights, "all")
+    holds, _, err = hold_with(folder, rights, "all")
     if not proven_on_cpu(holds) or "uprobe" in err:
         raise Wrong(f"{len(holds)} holds, {err!r}")
-    holds, lines, err = hold_with(d, [r for r in rights if r != "sys_admin"], "no_admin")
+    holds, lines, err = hold_with(folder, [r for r in rights if r != "sys_admin"], "no_admin")
     if proven_on_cpu(holds):
         raise Wrong(f"confirmed without an edge source: {proven_on_cpu(holds)}")
     if "CAP_SYS_ADMIN" not in err or "unconfirmed" not in err:
@@ -687,11 +661,10 @@ def rights_of_the_unit(d):
         raise Wrong(f"no node line has the reason: {[x for x in lines if x['event'] == 'node']}")
 
 
-@case
-def doctor_by_rights(d):
+def test_doctor_by_rights(folder):
     """What the doctor says and its exit code, with the unit's rights and with one less."""
     rights = unit_rights()
-    exe, wrap = with_rights(d, [*rights, "kill"])
+    exe, wrap = with_rights(folder, [*rights, "kill"])
     full = run("doctor", wrap=wrap, binary=exe)
     if full.returncode != OK or re.search("^(limited|missing) +(capabilities|uprobes|programs)",
                                           full.stdout, re.M):
@@ -699,7 +672,7 @@ def doctor_by_rights(d):
     for less, code, check in (("sys_admin", OK, "uprobes"), ("sys_ptrace", RIGHT, "capabilities"),
                               ("dac_read_search", RIGHT, "capabilities"),
                               ("checkpoint_restore", OK, None)):
-        exe, wrap = with_rights(d, [r for r in [*rights, "kill"] if r != less])
+        exe, wrap = with_rights(folder, [r for r in [*rights, "kill"] if r != less])
         got = run("doctor", wrap=wrap, binary=exe)
         if got.returncode != code:
             raise Wrong(f"without {less}: exit code {got.returncode}: {got.stdout}")
@@ -707,7 +680,7 @@ def doctor_by_rights(d):
             raise Wrong(f"without {less}: {check} is not named: {got.stdout}")
         if check and f"CAP_{less.upper()}" not in got.stdout:
             raise Wrong(f"does not name {less}: {got.stdout}")
-    exe, wrap = with_rights(d, [r for r in rights if r not in ("bpf", "perfmon", "sys_admin")])
+    exe, wrap = with_rights(folder, [r for r in rights if r not in ("bpf", "perfmon", "sys_admin")])
     got = run("doctor", wrap=wrap, binary=exe)
     if got.returncode != RIGHT or not re.search("^missing +programs", got.stdout, re.M):
         raise Wrong(f"without bpf: exit code {got.returncode}: {got.stdout}")
@@ -716,24 +689,22 @@ def doctor_by_rights(d):
 def hidden(*folders):
     """Start of a command that sees empty folders in the place of these."""
     if os.geteuid() != 0 or not shutil.which("unshare"):
-        raise Skip("hiding a folder needs root and unshare")
+        pytest.skip("hiding a folder needs root and unshare")
     script = "".join(f"if [ -d {f} ]; then mount -t tmpfs -o ro none {f} || exit 99; fi; "
                      for f in folders)
     wrap = ["unshare", "--mount", "sh", "-c", script + 'exec "$@"', "sh"]
     if subprocess.run([*wrap, "true"], capture_output=True).returncode:
-        raise Skip("no mount namespace can be made here")
+        pytest.skip("no mount namespace can be made here")
     return wrap
 
 
-@case
-def without_btf(_):
+def test_without_btf():
     wrap = hidden("/sys/kernel/btf")
     with python(IDLE) as t:
         refuse(run("--pid", t.pid, wrap=wrap), FEATURE, "BTF")
 
 
-@case
-def without_tracefs(_):
+def test_without_tracefs():
     """No tracefs: either it is not needed, or 4 and the mount command."""
     wrap = hidden("/sys/kernel/tracing", "/sys/kernel/debug")
     with python(IDLE) as t:
@@ -745,8 +716,7 @@ def without_tracefs(_):
             refuse(got, FEATURE, "tracefs", "tracing")
 
 
-@case
-def doctor(_):
+def test_doctor():
     got = run("doctor")
     if got.returncode not in (OK, RIGHT, FEATURE):
         raise Wrong(f"exit code {got.returncode}: {got.stderr!r}")
@@ -755,8 +725,7 @@ def doctor(_):
             raise Wrong(f"does not speak of {word}: {got.stdout!r}")
 
 
-@case
-def listing(_):
+def test_listing():
     """`list` ends with 0: with the nodes, or with a sentence that there is none."""
     got = run("list")
     if got.returncode != OK:
@@ -765,39 +734,6 @@ def listing(_):
         raise Wrong(f"no node and no sentence: {got.stderr!r}")
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--only", action="append")
-    a = p.parse_args()
-    if not os.access(BINARY, os.X_OK):
-        print(f"no {BINARY}: run make first", file=sys.stderr)
-        return 2
-    passed = failed = skipped = 0
-    for f in CASES:
-        if a.only and not any(o in f.__name__ for o in a.only):
-            continue
-        d = tempfile.mkdtemp(prefix="dora-probe-bad-")
-        try:
-            f(d)
-            passed += 1
-            print(f"pass {f.__name__}", flush=True)
-        except Skip as e:
-            skipped += 1
-            print(f"skip {f.__name__}: {e}", flush=True)
-        except subprocess.TimeoutExpired as e:
-            failed += 1
-            print(f"fail {f.__name__}: hangs: {e}", flush=True)
-        except (Wrong, ProbeEnded) as e:
-            failed += 1
-            print(f"fail {f.__name__}: {e}", flush=True)
-        except Exception:
-            failed += 1
-            print(f"fail {f.__name__}: the test itself broke: {traceback.format_exc()}", flush=True)
-        finally:
-            shutil.rmtree(d, ignore_errors=True)
-    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    PYTEST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "pytest.sh")
+    os.execv(PYTEST, [PYTEST, *sys.argv[1:], os.path.abspath(__file__)])

@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""What a scenario is: a function of a Test, registered by name."""
+"""What a scenario is: a function of a Test, which pytest takes for a test (conftest.py)."""
 
 import os
 import random
-import shutil
 import signal
-import tempfile
-import time
 import traceback
 
 import checks
 from checks import MS, S
-from flow import Flow, FlowError, env_of, now, receiver, sender
+from flow import Flow, FlowError, now, receiver, sender
 from probe import Probe, ProbeEnded
 
 REGISTRY = {}
@@ -27,6 +24,7 @@ def scenario(dora=None, alone=False, limit=45, default=True):
     def register(f):
         REGISTRY[f.__name__] = f
         f.dora, f.alone, f.limit, f.default = dora, alone, limit, default
+        f.__test__ = True  # whatever its name
         return f
     return register
 
@@ -34,10 +32,10 @@ def scenario(dora=None, alone=False, limit=45, default=True):
 class Test:
     """One run of one scenario: its dataflow, its probe, what was found wrong."""
 
-    def __init__(self, name, version, seed):
+    def __init__(self, name, version, seed, directory):
         self.name, self.version = name, version
         self.rng = random.Random(f"{seed}/{name}/{version}")
-        self.dir = tempfile.mkdtemp(prefix=f"dora-probe-{name}-")
+        self.dir = directory
         self.flows, self.probes = [], []
         self.problems = []
         self.facts = {}  # figures worth printing beside the verdict
@@ -118,18 +116,12 @@ class Test:
         return out
 
 
-def execute(name, version, seed, keep=False):
-    """Runs one scenario: (verdict, seconds, sentences, facts). Verdict: pass, fail or skip."""
-    f = REGISTRY[name]
-    begin = time.monotonic()
-    if f.dora and version not in f.dora:
-        return "skip", 0.0, [f"not for dora {version}, only {', '.join(f.dora)}"], {}
-    if not env_of(version):
-        return "skip", 0.0, [f"no dora {version} here: tests/setup/dora_env.sh {version}"], {}
-    t = Test(name, version, seed)
+def judge(t, function, args):
+    """Runs a scenario on its Test, checks what must hold for all, cleans up: (verdict, sentences).
+    Verdict: pass, fail or skip."""
     verdict, problems = "fail", []
     try:
-        f(t)
+        function(**args)
         for probe in t.probes:
             if probe.code is None:
                 probe.end()
@@ -149,10 +141,8 @@ def execute(name, version, seed, keep=False):
             problems = problems + ["clean-up broke: " + traceback.format_exc()]
             verdict = "fail"
     if verdict == "fail":
-        problems = problems[:25] + t.tail() + [f"kept: {t.dir}"]
-    if verdict != "fail" and not keep:
-        shutil.rmtree(t.dir, ignore_errors=True)
-    return verdict, time.monotonic() - begin, problems, t.facts
+        problems = problems[:25] + t.tail()
+    return verdict, problems
 
 
-__all__ = ["MS", "S", "Probe", "Skip", "checks", "env_of", "now", "receiver", "scenario", "sender"]
+__all__ = ["MS", "S", "Probe", "Skip", "checks", "now", "receiver", "scenario", "sender"]

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Shows that the checkers of the end-to-end tests can fail.
 
@@ -10,6 +10,8 @@ import copy
 import json
 import os
 import sys
+
+import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -229,40 +231,55 @@ WRONG = [
 ]
 
 
-def main():
-    passed = failed = 0
+@pytest.mark.parametrize("check", everything(right()))
+def test_right_lines_pass(check):
+    assert everything(right())[check]() == []
 
-    def verdict(ok, text):
-        nonlocal passed, failed
-        passed, failed = passed + ok, failed + (not ok)
-        if not ok:
-            print("fail " + text)
 
-    for check, f in everything(right()).items():
-        problems = f()
-        verdict(not problems, f"{check} complains of lines that are right: {problems[:3]}")
-    for check, what, change in WRONG:
-        lines = copy.deepcopy(right())
-        change(lines)
-        verdict(bool(everything(lines)[check]()), f"{check} does not see: {what}")
-    live = b"a\nb\n"
-    verdict(not checks.check_replay(live, b"a\nb\n", 0, ""), "an equal replay fails")
-    for what, other, code in (("a byte", b"a\nc\n", 0), ("a line less", b"a\n", 0),
-                              ("a line more", b"a\nb\nc\n", 0), ("the last newline", b"a\nb", 0),
-                              ("the exit code", live, 1)):
-        verdict(bool(checks.check_replay(live, other, code, "")), f"replay: {what} is not seen")
-    drop_time = [(11, BASE, BASE + S)]
-    by_dora = line("warning", BASE + 600 * MS, kind="gil_hold", severity="notice", pid=11,
-                   cause="dora_internal", held_ns=500 * MS, resolved=False)
-    verdict(not checks.check_no_warnings([by_dora], inside_dora=drop_time),
-            "a warning of dora's own hold is called false")
-    for what, o in (("another cause", {"cause": "gil_native"}), ("another process", {"pid": 12}),
-                    ("after it", {"t_ns": BASE + 2 * S}), ("a hold from before", {"held_ns": S})):
-        verdict(bool(checks.check_no_warnings([{**by_dora, **o}], inside_dora=drop_time)),
-                f"no warnings: {what} is not seen")
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+@pytest.mark.parametrize("check,what,change", WRONG, ids=[f"{check}: {what}" for check, what, _ in WRONG])
+def test_sees(check, what, change):
+    lines = copy.deepcopy(right())
+    change(lines)
+    assert everything(lines)[check](), f"{check} does not see: {what}"
+
+
+LIVE = b"a\nb\n"
+
+
+def test_an_equal_replay_passes():
+    assert checks.check_replay(LIVE, b"a\nb\n", 0, "") == []
+
+
+@pytest.mark.parametrize("other,code", [
+    pytest.param(b"a\nc\n", 0, id="a byte"),
+    pytest.param(b"a\n", 0, id="a line less"),
+    pytest.param(b"a\nb\nc\n", 0, id="a line more"),
+    pytest.param(b"a\nb", 0, id="the last newline"),
+    pytest.param(LIVE, 1, id="the exit code"),
+])
+def test_sees_another_replay(other, code):
+    assert checks.check_replay(LIVE, other, code, "")
+
+
+DROP_TIME = [(11, BASE, BASE + S)]
+BY_DORA = line("warning", BASE + 600 * MS, kind="gil_hold", severity="notice", pid=11,
+               cause="dora_internal", held_ns=500 * MS, resolved=False)
+
+
+def test_a_hold_of_doras_own_is_no_false_warning():
+    assert checks.check_no_warnings([BY_DORA], inside_dora=DROP_TIME) == []
+
+
+@pytest.mark.parametrize("fields", [
+    pytest.param({"cause": "gil_native"}, id="another cause"),
+    pytest.param({"pid": 12}, id="another process"),
+    pytest.param({"t_ns": BASE + 2 * S}, id="after it"),
+    pytest.param({"held_ns": S}, id="a hold from before"),
+])
+def test_sees_a_false_warning(fields):
+    assert checks.check_no_warnings([{**BY_DORA, **fields}], inside_dora=DROP_TIME)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    PYTEST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "pytest.sh")
+    os.execv(PYTEST, [PYTEST, *sys.argv[1:], os.path.abspath(__file__)])

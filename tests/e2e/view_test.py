@@ -1,9 +1,8 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """The live view on real Python processes: what stands on the screen of a terminal emulator (tmux),
 what keys do, and that the terminal is given back in every way of ending (a pty of our own)."""
 
-import argparse
 import fcntl
 import os
 import pty
@@ -16,29 +15,23 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import termios
 import time
-import traceback
+
+import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from bad_input import OK, USAGE, Skip, Wrong, python  # noqa: E402
+from bad_input import OK, USAGE, Wrong, python  # noqa: E402
 from flow import wait_until  # noqa: E402
 from probe import BINARY, run  # noqa: E402
 
-CASES = []
 # Held for 8 s, free for 50 ms, again and again: long enough to be looked at.
 HOLD = ("import ctypes, time\n"
         "def grab_the_gil(): ctypes.PyDLL(None).usleep(8000000)\n"
         "while True:\n time.sleep(0.05)\n grab_the_gil()\n")
 IDLE = "import time\nwhile True: time.sleep(0.05)\n"
 SHOW_CURSOR, LEAVE_SCREEN = b"\x1b[?25h", b"\x1b[?1049l"
-
-
-def case(f):
-    CASES.append(f)
-    return f
 
 
 def check(ok, words):
@@ -49,11 +42,11 @@ def check(ok, words):
 class Screen:
     """The probe in a tmux server of its own."""
 
-    def __init__(self, d, *args, width=80, height=24):
+    def __init__(self, folder, *args, width=80, height=24):
         if not shutil.which("tmux"):
-            raise Skip("no tmux here (tests/setup/packages.sh test)")
-        self.socket = os.path.join(d, "tmux")
-        self.before, self.after = os.path.join(d, "before"), os.path.join(d, "after")
+            pytest.skip("no tmux here (tests/setup/packages.sh test)")
+        self.socket = os.path.join(folder, "tmux")
+        self.before, self.after = os.path.join(folder, "before"), os.path.join(folder, "after")
         probe = " ".join(map(shlex.quote, [BINARY, "--view", *map(str, args)]))
         script = (f"stty -g > {self.before}; {probe}; code=$?; stty -g > {self.after}; "
                   "echo \"ended with $code\"; exec sleep 600")
@@ -95,10 +88,9 @@ class Screen:
               "the screen or the cursor was not given back")
 
 
-@case
-def shows_the_holder(d):
+def test_shows_the_holder(folder):
     """80x24: function, file and since when; it goes on; q ends with 0 and the text summary."""
-    with python(HOLD) as t, Screen(d, "--pid", t.pid) as s:
+    with python(HOLD) as t, Screen(folder, "--pid", t.pid) as s:
         row = s.wait(rf"^>pid {t.pid} .*\d\.\ds grab_the_gil \(<str")
         lines = s.lines()
         check(len(lines) == 24 and lines[0].startswith(" dora-probe") and "q quit" in lines[23],
@@ -112,10 +104,9 @@ def shows_the_holder(d):
         s.wait("longest hold in grab_the_gil")
 
 
-@case
-def pauses(d):
+def test_pauses(folder):
     """p freezes the screen but not the probe; p again goes on."""
-    with python(HOLD) as t, Screen(d, "--pid", t.pid) as s:
+    with python(HOLD) as t, Screen(folder, "--pid", t.pid) as s:
         s.wait("grab_the_gil")
         s.key("p")
         s.wait("PAUSED")
@@ -135,10 +126,9 @@ def pauses(d):
         s.restored()
 
 
-@case
-def resizes(d):
+def test_resizes(folder):
     """From small to large and to nearly nothing: the whole window is used, nothing breaks."""
-    with python(HOLD) as t, Screen(d, "--pid", t.pid) as s:
+    with python(HOLD) as t, Screen(folder, "--pid", t.pid) as s:
         s.wait("grab_the_gil")
         for width, height in ((140, 50), (40, 8), (80, 24), (20, 5)):
             s.tmux("resize-window", "-x", str(width), "-y", str(height))
@@ -153,11 +143,10 @@ def resizes(d):
         s.restored()
 
 
-@case
-def sorts_and_selects(d):
+def test_sorts_and_selects(folder):
     """The holder stands first; the arrows move the selection, and the detail goes with it."""
     with python(IDLE) as calm, python(HOLD) as busy:
-        with Screen(d, "--pid", f"{calm.pid},{busy.pid}") as s:
+        with Screen(folder, "--pid", f"{calm.pid},{busy.pid}") as s:
             s.wait(rf"^>pid {busy.pid} .*grab_the_gil")
             check([x[:len(f">pid {busy.pid}")] for x in s.lines()[2:4]] ==
                   [f">pid {busy.pid}", f" pid {calm.pid}"[:len(f">pid {busy.pid}")]],
@@ -174,11 +163,10 @@ def sorts_and_selects(d):
             s.restored()
 
 
-@case
-def target_ends(d):
+def test_target_ends(folder):
     """The last target's exit ends the view, and is told in the text."""
     code = "import ctypes, time\ntime.sleep(5)\nctypes.PyDLL(None).usleep(1500000)\n"
-    with python(code) as t, Screen(d, "--pid", t.pid) as s:
+    with python(code) as t, Screen(folder, "--pid", t.pid) as s:
         s.wait(rf"^>pid {t.pid}")
         s.restored()
         s.wait("^Summary: ")
@@ -257,22 +245,6 @@ class Terminal:
               f"{how}: the screen was not left for good")
 
 
-def ends_by(name, how, want, summary=True):
-    def f(_):
-        with python(HOLD) as t, Terminal("--pid", t.pid) as s:
-            s.until(rb"grab_the_gil")
-            check(s.modes() != s.before, "the modes of the terminal were not changed")
-            how(s)
-            code = s.end()
-            check(code == want, f"exit code {code}, want {want}: {s.data[-300:]!r}")
-            s.restored(name)
-            after = s.data[s.data.rfind(LEAVE_SCREEN):]
-            check((b"Summary" in after) == summary,
-                  f"summary {'missing' if summary else 'after a crash'}: {after!r}")
-    f.__name__ = "ends_by_" + name
-    CASES.append(f)
-
-
 def key(b):
     return lambda s: os.write(s.master, b)
 
@@ -281,18 +253,35 @@ def sig(n):
     return lambda s: s.proc.send_signal(n)
 
 
-ends_by("q", key(b"q"), OK)
-ends_by("ctrl_c", key(b"\x03"), OK)
-ends_by("ctrl_backslash", key(b"\x1c"), OK)
-ends_by("sigint", sig(signal.SIGINT), OK)
-ends_by("sigterm", sig(signal.SIGTERM), OK)
-ends_by("sigsegv", sig(signal.SIGSEGV), -signal.SIGSEGV, summary=False)
-ends_by("sigabrt", sig(signal.SIGABRT), -signal.SIGABRT, summary=False)
-ends_by("sigusr1", sig(signal.SIGUSR1), -signal.SIGUSR1, summary=False)
+# How it is told to end, its exit code, and whether there is a summary.
+ENDINGS = {
+    "q": (key(b"q"), OK, True),
+    "ctrl_c": (key(b"\x03"), OK, True),
+    "ctrl_backslash": (key(b"\x1c"), OK, True),
+    "sigint": (sig(signal.SIGINT), OK, True),
+    "sigterm": (sig(signal.SIGTERM), OK, True),
+    "sigsegv": (sig(signal.SIGSEGV), -signal.SIGSEGV, False),
+    "sigabrt": (sig(signal.SIGABRT), -signal.SIGABRT, False),
+    "sigusr1": (sig(signal.SIGUSR1), -signal.SIGUSR1, False),
+}
 
 
-@case
-def terminal_goes(_):
+@pytest.mark.parametrize("how,want,summary", ENDINGS.values(), ids=ENDINGS.keys())
+def test_ends_by(how, want, summary, request):
+    name = request.node.callspec.id
+    with python(HOLD) as t, Terminal("--pid", t.pid) as s:
+        s.until(rb"grab_the_gil")
+        check(s.modes() != s.before, "the modes of the terminal were not changed")
+        how(s)
+        code = s.end()
+        check(code == want, f"exit code {code}, want {want}: {s.data[-300:]!r}")
+        s.restored(name)
+        after = s.data[s.data.rfind(LEAVE_SCREEN):]
+        check((b"Summary" in after) == summary,
+              f"summary {'missing' if summary else 'after a crash'}: {after!r}")
+
+
+def test_terminal_goes():
     """The window is closed: the probe ends instead of spinning."""
     with python(HOLD) as t, Terminal("--pid", t.pid) as s:
         s.until(rb"grab_the_gil")
@@ -305,10 +294,9 @@ def terminal_goes(_):
             raise Wrong("still there 10 s after its terminal went") from None
 
 
-@case
-def stopped_terminal(d):
+def test_stopped_terminal(folder):
     """Nobody reads the terminal: the probe is not held up, and ends when it was told to."""
-    rec = os.path.join(d, "run.rec")
+    rec = os.path.join(folder, "run.rec")
     with python(HOLD) as t:
         with Terminal("--pid", t.pid, "--duration", "6s", "--record", rec, rows=200, columns=400,
                       env={"TERM": "xterm-256color"}) as s:
@@ -328,8 +316,7 @@ def stopped_terminal(d):
         check('"grab_the_gil"' in got.stdout, got.stdout[-300:])
 
 
-@case
-def suspends(_):
+def test_suspends():
     """Ctrl-Z gives the terminal back, and takes it again when it goes on."""
     with python(HOLD) as t, Terminal("--pid", t.pid) as s:
         s.until(rb"grab_the_gil")
@@ -353,8 +340,7 @@ def suspends(_):
         s.restored("continued")
 
 
-@case
-def five_frames(_):
+def test_five_frames():
     """No more than five frames a second, however many keys are pressed."""
     with python(HOLD) as t, Terminal("--pid", t.pid) as s:
         s.until(rb"grab_the_gil")
@@ -370,8 +356,7 @@ def five_frames(_):
         s.end()
 
 
-@case
-def hostile_names(_):
+def test_hostile_names():
     """Names that a target chooses cannot move the cursor, change colours or ring the bell."""
     code = ("import ctypes, time\n"
             "def f(): ctypes.PyDLL(None).usleep(8000000)\n"
@@ -389,8 +374,7 @@ def hostile_names(_):
         s.restored("hostile")
 
 
-@case
-def colours(_):
+def test_colours():
     """Colours where the terminal has them and NO_COLOR is unset."""
     for env, want in (({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "vt100"}, False)):
         with python(HOLD) as t, Terminal("--pid", t.pid, env=env) as s:
@@ -406,15 +390,15 @@ def colours(_):
             check(got == want, f"{env}: colours {got}, want {want}")
 
 
-@case
-def messages_on_standard_error(d):
+def test_messages_on_standard_error(folder):
     """What goes to standard error does not spoil the screen, and is there at the end."""
     # A recording that hits the limit of a file's size fails while the view is open.
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     with python(IDLE) as t:
-        with Terminal("--pid", t.pid, "--record", os.path.join(d, "run.rec"), prepare=limit) as s:
+        # Wide enough for the message, which begins with the recording's path.
+        with Terminal("--pid", t.pid, "--record", os.path.join(folder, "run.rec"), prepare=limit, columns=160) as s:
             s.until(rb"the recording ends here")
             check(LEAVE_SCREEN not in s.data, "told before the end")
             os.write(s.master, b"q")
@@ -424,8 +408,7 @@ def messages_on_standard_error(d):
                   "not told at the end")
 
 
-@case
-def refused(_):
+def test_refused():
     """No terminal, or one without a movable cursor: 2, one sentence."""
     with python(IDLE) as t:
         got = run("--pid", t.pid, "--view")
@@ -438,36 +421,6 @@ def refused(_):
                 check(s.modes() == s.before, "modes changed")
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--only", action="append")
-    a = p.parse_args()
-    if not os.access(BINARY, os.X_OK):
-        print(f"no {BINARY}: run make first", file=sys.stderr)
-        return 2
-    passed = failed = skipped = 0
-    for f in CASES:
-        if a.only and not any(o in f.__name__ for o in a.only):
-            continue
-        d = tempfile.mkdtemp(prefix="dora-probe-view-")
-        try:
-            f(d)
-            passed += 1
-            print(f"pass {f.__name__}", flush=True)
-        except Skip as e:
-            skipped += 1
-            print(f"skip {f.__name__}: {e}", flush=True)
-        except Wrong as e:
-            failed += 1
-            print(f"fail {f.__name__}: {e}", flush=True)
-        except Exception:
-            failed += 1
-            print(f"fail {f.__name__}: the test itself broke: {traceback.format_exc()}", flush=True)
-        finally:
-            shutil.rmtree(d, ignore_errors=True)
-    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    PYTEST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "pytest.sh")
+    os.execv(PYTEST, [PYTEST, *sys.argv[1:], os.path.abspath(__file__)])

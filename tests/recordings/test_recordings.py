@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Golden recordings: what replay gives is byte for byte what it gave when they were taken.
 
-Plain pytest functions, and a runner of its own for where there is no pytest:
-  test_recordings.py [-v]       all checks, then `N passed, N failed, N skipped`
+  test_recordings.py [OPTION…]  all checks, by pytest (tests/pytest.sh)
   test_recordings.py --coverage what occurs in which recording, and what occurs in none
   test_recordings.py --rewrite NAME...   take what replay gives now for right (after a mend)
 """
@@ -121,8 +120,6 @@ def test_no_paths_of_a_machine():
             assert bad not in data, f"{name} holds {bad}"
 
 
-# ---- without pytest --------------------------------------------------------------------------
-
 def main(args):
     if args[:1] == ["--coverage"]:
         import coverage_listing
@@ -132,23 +129,8 @@ def main(args):
         for name in args[1:] or golden.recordings():
             golden.rewrite(name)
         return 0
-    each = (test_replay, test_lines_are_as_the_page_says)
-    calls = [(f"{f.__name__} {n} {golden.how(n)['replays'][i]['output']}",
-              lambda f=f, n=n, i=i: f(n, i)) for f in each for n, i in REPLAYS]
-    calls += [(n, f) for n, f in globals().items() if n.startswith("test_") and f not in each]
-    passed = failed = 0
-    for what, call in calls:
-        try:
-            call()
-            passed += 1
-            if "-v" in args:
-                print("pass " + what)
-        except AssertionError as e:
-            failed += 1
-            print(f"FAIL {what}: {e}")
-    # Nothing here needs root, dora or a kernel feature, so nothing is ever skipped.
-    print(f"{passed} passed, {failed} failed, 0 skipped")
-    return 1 if failed or not REPLAYS else 0
+    pytest = os.path.join(HERE, "..", "pytest.sh")
+    os.execv(pytest, [pytest, *args, os.path.abspath(__file__)])
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ set -eu
 build="gcc make pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libyaml-dev libcap-dev libseccomp-dev libmicrohttpd-dev libncurses-dev"
 # pypy3 is a target that must be refused; util-linux has setpriv and unshare; tmux is the terminal
 # of the live view's tests.
-test="libcmocka-dev python3 python3-venv python3-dev util-linux pypy3 tmux"
+test="libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-venv python3-dev util-linux pypy3 tmux"
 # The newest clang-tidy of the suite; its list of checks is in .clang-tidy.
-lint="clang-tidy shellcheck python3 python3-venv"
+lint="clang-tidy shellcheck python3 python3-pytest python3-pytest-xdist python3-venv"
 cross="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static debian-archive-keyring"
 kernels="qemu-system-x86 qemu-system-arm cpio kmod xz-utils zstd busybox-static debian-archive-keyring"
 dashboards="prometheus prometheus-alertmanager curl"

@@ -25,7 +25,7 @@ part recordings tests/recordings/test_recordings.py
 export DORA_PROBE_TEST_DORA=$PWD/build/env/0.5.0
 part bpf make --no-print-directory -k bpf-test
 part kernels make --no-print-directory kernels-slice
-part selftest tests/e2e/selftest.py
+part selftest tests/pytest.sh tests/e2e/selftest.py tests/tools
 part bad-input tests/e2e/bad_input.py
 part view tests/e2e/view_test.py
 part e2e tests/e2e/run.py -j "${E2E_JOBS:-2}"
