@@ -41,6 +41,8 @@ static void say_node_totals(const struct env *e, struct node *n)
 		.tokens_lost = known ? a->lost : DP_NULL,
 		.max_pending_ns = known ? a->max_pending_ns : DP_NULL,
 		.recommended_grace_ns = n->outlook.recommended_ns,
+		.since_ns = n->id.first_ns,
+		.since_attach = n->id.late,
 	};
 	s->blame_count = functions_dearest(&t->functions, s->blame);
 	say_finding(e, &n->id, e->now, &f);

@@ -120,7 +120,7 @@ static void tick(struct live *w)
 	/* What was started is heard of: both kinds have their own time limit. */
 	if (dp_targets_finished(w->targets, now) && !running)
 		w->end = true;
-	if (w->o->duration_ns && now - w->started_ns >= w->o->duration_ns)
+	if (w->o->duration_ns && now - w->watching_ns >= w->o->duration_ns)
 		w->end = true;
 }
 
@@ -196,6 +196,7 @@ int dp_live_run(const struct dp_live_options *o, struct dp_live_result *ret, cha
 	w->session.finding = finding;
 	w->session.request = request;
 	err = live_open(w, ret, why, why_len);
+	w->watching_ns = dp_now();
 	if (!err) {
 		err = run(w);
 		if (err)

@@ -613,7 +613,11 @@
 	F(COUNT, uint64_t, tokens_lost, maybe, "", "drop tokens whose trail was lost")             \
 	M(uint32_t, blame_count)                                                                   \
 	M(struct dp_blame, blame[DP_BLAME_MAX])                                                    \
-	V(BLAMES, blame, d, never, "", "functions whose holds cost the most token time, as objects")
+	V(BLAMES, blame, d, never, "",                                                             \
+	  "functions whose holds cost the most token time, as objects")                            \
+	F(MOMENT, uint64_t, since_ns, maybe, "ns (clock)", "all of this counts from then on")      \
+	F(BOOL, uint8_t, since_attach, never, "",                                                  \
+	  "the process ran before: what happened before the probe came is not counted")
 
 #define DP_FINDING_blame(F, V, M)                                                                  \
 	F(COUNT, uint64_t, token_ns, maybe, "ns", "token time that its holds cost")                \

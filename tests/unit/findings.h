@@ -189,6 +189,8 @@ static inline struct dp_finding finding_full(enum dp_finding_type type)
 							 .tokens_lost = 2,
 							 .max_pending_ns = 1340 * MS,
 							 .recommended_grace_ns = 12 * SEC + 1,
+							 .since_ns = T0 - 25 * SEC,
+							 .since_attach = 1,
 							 .blame_count = 1,
 							 .blame = {{.function = "process",
 								    .file = "vision.py",

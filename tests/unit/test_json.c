@@ -47,7 +47,7 @@ static const char contract[] =
 	"signals_pending stop_command_ns? daemon_started_ns? daemon? complete took_ns unknown?\n"
 	"summary nodes records records_lost\n"
 	"summary.nodes pid? dataflow? node? holds max_hold_ns? max_hold_function? gil_held_ns? "
-	"tokens tokens_abandoned max_pending_ns? recommended_grace_ns?\n";
+	"tokens tokens_abandoned max_pending_ns? recommended_grace_ns? since_ns? since_attach\n";
 
 /* Reads the table as argument 1, "full" or "empty" as argument 2, JSON lines as standard input. */
 static const char checker[] =

@@ -28,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/asleep.h"
+#include "sense/asleep.h"
 #include "base/clock.h"
 #include "base/units.h"
 #include "sense/procfs.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Since when a thread sleeps (asleep.h). */
-#include "base/asleep.h"
+#include "sense/asleep.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -105,7 +105,9 @@ static int begin(struct question *q, int32_t cpu)
 static bool ask(int32_t cpu, uint64_t *ret_offset)
 {
 	struct question *q = calloc(1, sizeof(*q));
-	struct timespec until;
+	uint64_t until_ns = dp_now() + WAIT_NS;
+	const struct timespec until = {.tv_sec = (time_t)(until_ns / SEC),
+				       .tv_nsec = (long)(until_ns % SEC)};
 	bool known;
 
 	if (!q)
@@ -116,12 +118,6 @@ static bool ask(int32_t cpu, uint64_t *ret_offset)
 		q->users = 1;
 		leave(q);
 		return false;
-	}
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += (long)WAIT_NS;
-	if (until.tv_nsec >= (long)SEC) {
-		until.tv_nsec -= (long)SEC;
-		until.tv_sec++;
 	}
 	/* A CPU that somebody keeps for himself answers late or never: not known then. */
 	known = sem_clockwait(&q->answered, CLOCK_MONOTONIC, &until) == 0 && q->known;

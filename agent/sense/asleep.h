@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Since when a thread sleeps that nobody has watched falling asleep. */
-#ifndef DORA_PROBE_BASE_ASLEEP_H
-#define DORA_PROBE_BASE_ASLEEP_H
+#ifndef DORA_PROBE_ASLEEP_H
+#define DORA_PROBE_ASLEEP_H
 
 #include <stdint.h>
 #include <sys/types.h>
