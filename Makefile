@@ -36,10 +36,15 @@ Q   := @
 msg  = @printf '  %-8s %s\n' $(1) $(2)
 endif
 
-WARN    := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
+# WERROR=1 makes warnings errors: `make test` and the linters do; a newer compiler stops nobody's build.
+WARN    := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes $(if $(WERROR),-Werror)
 CFLAGS  ?= -O2 -g
+# Whoever sets a level of his own (CPPFLAGS, CFLAGS, SANITIZE) has it.
+FORTIFY := $(if $(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS) $(SANITIZE)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+# The same commit gives the same bytes in every folder.
+SAME    := -ffile-prefix-map=$(CURDIR)=.
 CFLAGS_ := -std=gnu17 $(WARN) -D_GNU_SOURCE -DDP_VERSION='"$(VERSION)"' -Iinclude -Iagent -I$(B)/gen \
-           -fstack-protector-strong -D_FORTIFY_SOURCE=2 $(SANITIZE)
+           -fstack-protector-strong $(FORTIFY) $(CPPFLAGS) $(SANITIZE)
 LIBS    := -lbpf -lelf -lz -lyaml -lcap -lmicrohttpd -lncursesw -ltinfo $(EXTRA_LIBS)
 TLIBS   := -lcmocka
 
@@ -61,7 +66,6 @@ BPFTEST_BIN := $(BPFTEST_SRC:tests/bpf/%.c=$(B)/bpftest/%)
 .SUFFIXES:
 .PHONY: all help clean test unit bpf-test e2e bench demo
 
-# The first `make` on a fresh machine installs what it needs; the stamp makes a second one do nothing.
 all: $(B)/dora-probe
 
 help:
@@ -70,14 +74,14 @@ help:
 ## all        build build/dora-probe (default)
 $(B)/dora-probe: $(MAIN_OBJ) $(LIB)
 	$(call msg,LINK,$@)
-	$(Q)$(CC) $(CFLAGS) $(SANITIZE) -o $@ $(MAIN_OBJ) $(LIB) $(LIBS)
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) -o $@ $(MAIN_OBJ) $(LIB) $(LIBS)
 
 $(LIB): $(AGENT_OBJ)
 	$(call msg,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $(AGENT_OBJ)
 
 # With another compiler or other flags (make CC=clang) everything is compiled anew.
-COMPILED_BY := $(CC) $(CFLAGS) $(CFLAGS_)
+COMPILED_BY := $(CC) $(CFLAGS) $(filter-out -Werror,$(CFLAGS_))
 ifneq ($(COMPILED_BY),$(file <$(B)/compiler.stamp))
 $(shell mkdir -p $(B))
 $(file >$(B)/compiler.stamp,$(COMPILED_BY))
@@ -86,7 +90,7 @@ endif
 $(B)/obj/%.o: %.c Makefile VERSION $(B)/compiler.stamp | $(B)/deps.stamp
 	$(call msg,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(CFLAGS_) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS) $(CFLAGS_) $(SAME) -MMD -MP -c -o $@ $<
 
 # Only these files include the skeleton.
 SKEL_SRC := $(addprefix agent/sense/bpf_,source.c maps.c edges.c losses.c)
@@ -95,7 +99,7 @@ $(SKEL_SRC:%.c=$(B)/obj/%.o): $(SKEL)
 $(B)/bpf/%.bpf.o: bpf/%.bpf.c $(BPF_HDR) Makefile | $(B)/deps.stamp
 	$(call msg,BPF,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) -g -O2 -Wall -Wextra -Werror -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -mcpu=v3 \
+	$(Q)$(CLANG) -g -O2 -Wall -Wextra $(if $(WERROR),-Werror) $(SAME) -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -mcpu=v3 \
 		-Iinclude -Ibpf -c -o $@ $<
 
 $(SKEL): $(BPF_OBJ)
@@ -104,11 +108,17 @@ $(SKEL): $(BPF_OBJ)
 	$(Q)$(BPFTOOL) gen object $(B)/bpf/dora_probe.o $(BPF_OBJ)
 	$(Q)$(BPFTOOL) gen skeleton $(B)/bpf/dora_probe.o name dora_probe_bpf > $@
 
-$(B)/deps.stamp: tests/setup/packages.sh tests/setup/versions.sh $(if $(ROOT),tests/setup/arm64_root.sh)
-	$(Q)mkdir -p $(B)
-	$(Q)tests/setup/versions.sh system
+## deps       install what a build needs (Debian and its derivatives; root). demo and test do it too
+.PHONY: deps
+deps:
+	$(Q)tests/setup/requirements.sh system
 	$(Q)tests/setup/packages.sh $(if $(ROOT),cross,build)
-	$(Q)tests/setup/versions.sh libraries
+
+# Says what is missing before anything is compiled, and installs nothing.
+$(B)/deps.stamp: tests/setup/requirements.sh $(if $(ROOT),tests/setup/arm64_root.sh)
+	$(Q)mkdir -p $(B)
+	$(Q)tests/setup/requirements.sh system
+	$(Q)CC="$(firstword $(CC))" CLANG="$(CLANG)" BPFTOOL="$(BPFTOOL)" tests/setup/requirements.sh build
 	$(if $(ROOT),$(Q)tests/setup/arm64_root.sh $(ROOT))
 	$(Q)touch $@
 

@@ -39,10 +39,12 @@ bad-input: setup-test all
 view-test: setup-test all
 	$(Q)tests/e2e/view_test.py
 
-## demo       a real dataflow with a stuck node, watched by dora-probe (root)
-demo: all
-	$(Q)tests/setup/packages.sh test
+.PHONY: setup-demo
+setup-demo: $(B)/test-deps.stamp
 	$(Q)tests/setup/dora_env.sh $(DORA)
+
+## demo       a real dataflow with a stuck node, watched by dora-probe (root)
+demo: setup-demo all
 	$(Q)tests/demo/demo.py
 
 ## bench      every promised number, measured, with its method (root)

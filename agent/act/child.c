@@ -13,12 +13,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/glibc.h"
+
 /* Read in one poll at most: a child that floods waits for us, not we for it. */
 #define DRAIN_MAX 65536
 
 static void complain(const char *what)
 {
-	const char *err = strerrordesc_np(errno);
+	const char *err = dp_error_text(errno);
 
 	/* Standard error is the pipe to the parent; nothing can be done if that fails. */
 	if (write(STDERR_FILENO, what, strlen(what)) < 0 || write(STDERR_FILENO, ": ", 2) < 0 ||
@@ -48,7 +50,7 @@ static __attribute__((noreturn)) void become(const struct dp_child_options *o, i
 	if (dup2(null, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
 	    dup2(out, STDERR_FILENO) < 0)
 		_exit(126);
-	closefrom(3);
+	dp_close_from(3);
 	if (setsid() < 0)
 		complain("setsid");
 	if (chdir("/"))
@@ -178,7 +180,7 @@ static int has_ended(const struct dp_child *c, int flags, siginfo_t *si)
 
 	memset(si, 0, sizeof(*si));
 	do {
-		err = c->pidfd >= 0 ? waitid(P_PIDFD, (id_t)c->pidfd, si, WEXITED | flags)
+		err = c->pidfd >= 0 ? waitid(DP_P_PIDFD, (id_t)c->pidfd, si, WEXITED | flags)
 				    : waitid(P_PID, (id_t)c->pid, si, WEXITED | flags);
 	} while (err && errno == EINTR);
 	/* ECHILD: somebody else has reaped it; nothing is known of how it ended. */

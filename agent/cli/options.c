@@ -11,6 +11,7 @@
 
 #include "base/array.h"
 #include "base/log.h"
+#include "cli/completion.h"
 #include "cli/manual.h"
 #include "cli/option_table.h"
 #include "show/fields_page.h"
@@ -194,9 +195,9 @@ static bool print_page(const char *name)
 		const char *name;
 		void (*print)(FILE *out);
 	} pages[] = {
-		{"options", dp_manual_options},
-		{"json", dp_fields_page},
-		{"schema", dp_fields_schema},
+		{"options", dp_manual_options}, {"json", dp_fields_page},
+		{"schema", dp_fields_schema},   {"bash", dp_completion_bash},
+		{"zsh", dp_completion_zsh},     {"fish", dp_completion_fish},
 	};
 
 	for (size_t i = 0; i < DP_COUNT_OF(pages); i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of the policy share with each other: policy.c (the entry, SIGTERM, the stop of a
- * dataflow), nudge.c (the nudge and what refuses it), learned.c (which calls a signal ends).
+ * dataflow), nudge.c (the nudge and what refuses it), subject.c (whom it is meant for), learned.c (which calls a signal ends).
  */
 #ifndef DORA_PROBE_DECIDING_H
 #define DORA_PROBE_DECIDING_H
@@ -66,6 +66,34 @@ void policy_say_since_stop(struct deciding *d);
  */
 bool policy_ends_before(const struct deciding *d, uint64_t since, uint64_t end, uint64_t limit);
 
+/* subject.c */
+enum subject_kind {
+	SUBJECT_HOLD,       /* one hold of the GIL, since before Stop */
+	SUBJECT_SLEEP,      /* one sleep of the consumer without the GIL, since before Stop */
+	SUBJECT_LOOP,       /* the node goes on at the places where it was before Stop */
+	SUBJECT_FINALISING, /* main has ended, another thread keeps the process */
+	SUBJECT_UNCLEAR,    /* none of it can be seen, and little time is left */
+};
+
+/* Whom a nudge is meant for, and the thread that it goes to. */
+struct subject {
+	enum subject_kind kind;
+	uint64_t id; /* of the hold or the sleep, 0 else */
+	uint64_t since_ns;
+	uint64_t expected_end_ns;
+	bool ends_as_asked;
+	uint32_t tid;
+	bool one_shot; /* whether a signal helps here is learned from the first one */
+	const struct dp_place *place; /* NULL unknown */
+};
+
+/* Has the node not moved since Stop? Fills *s; else leaves the line that says why not. */
+bool policy_find_subject(struct deciding *d, struct subject *s);
+/* "thread 12 holds the GIL for 4.2 s in f (x.py:12)" */
+void policy_say_subject(struct deciding *d, const struct subject *s);
+/* A refusal of a nudge in one sentence. */
+void policy_refuse_nudge(struct deciding *d, enum dp_refusal why, uint32_t tid, const char *text);
+
 /* nudge.c */
 /* Decides on a nudge: a decision, a refusal, or nothing. */
 void policy_nudge(struct deciding *d);
@@ -80,6 +108,6 @@ void policy_close_subject(struct deciding *d);
 uint64_t policy_place_key(const struct dp_place *p);
 /* What is known of the place; NULL nothing. */
 struct dp_policy_learned *policy_learned(struct dp_policy_state *st, uint64_t key);
-void policy_learn(struct dp_policy_state *st, uint64_t key, bool helped, uint64_t now);
+void policy_learn(struct dp_policy_state *st, uint64_t key, enum dp_learned what, uint64_t now);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Does a signal end a call of this function? Learned from the nudges that were sent. */
+/* What a nudge did at a place. Learned from those that were sent. */
 #include "decide/deciding.h"
 
 #include "base/hash.h"
@@ -16,7 +16,7 @@ uint64_t policy_place_key(const struct dp_place *p)
 {
 	uint64_t h = DP_HASH_START;
 
-	if ((!p->function || !p->function[0]) && (!p->library || !p->library[0]))
+	if (!p || ((!p->function || !p->function[0]) && (!p->library || !p->library[0])))
 		return 0;
 	h = part(h, p->function);
 	h = part(h, p->file);
@@ -35,9 +35,10 @@ struct dp_policy_learned *policy_learned(struct dp_policy_state *st, uint64_t ke
 	return NULL;
 }
 
-void policy_learn(struct dp_policy_state *st, uint64_t key, bool helped, uint64_t now)
+void policy_learn(struct dp_policy_state *st, uint64_t key, enum dp_learned what, uint64_t now)
 {
 	struct dp_policy_learned *l = policy_learned(st, key);
+	uint32_t *n;
 	size_t i;
 
 	if (!key)
@@ -52,8 +53,9 @@ void policy_learn(struct dp_policy_state *st, uint64_t key, bool helped, uint64_
 		l->place = key;
 	}
 	l->used_ns = now;
-	if (helped && l->helped < UINT32_MAX)
-		l->helped++;
-	else if (!helped && l->in_vain < UINT32_MAX)
-		l->in_vain++;
+	n = what == DP_LEARNED_HELPED    ? &l->helped
+	    : what == DP_LEARNED_IN_VAIN ? &l->in_vain
+					 : &l->swallowed;
+	if (*n < UINT32_MAX)
+		++*n;
 }

@@ -210,15 +210,16 @@ void dp_policy_decide(struct dp_policy_state *st, const struct dp_policy_config 
 		st->stop_ns = v->stop_ns;
 		st->refused = 0;
 		st->subject = 0;
-		st->tries = 0;
 		st->attempts = 0;
+		st->caught = false;
 		st->answer = 0;
 		st->terminated = 0;
 	}
 	/* A Stop that lies ahead of the tick's time is looked at by the next one. */
 	if (now_ns < v->stop_ns)
 		return;
-	if (v->outputs_done) {
+	/* A node that has closed its outputs is through, unless a thread of it keeps the process. */
+	if (v->outputs_done && !v->progress.finalising_ns) {
 		policy_close_subject(&d);
 		return;
 	}

@@ -24,8 +24,20 @@
 #define DP_POLICY_TERMINATE_NS      SEC
 /* dora's shortest default grace (0.4 and later), where none is known. */
 #define DP_POLICY_GRACE_NS (10 * SEC)
-#define DP_POLICY_TRIES    6u
+#define DP_POLICY_TRIES    4u
 #define DP_POLICY_MEMORY   16u
+/*
+ * Where it cannot be seen whether the node cleans up, the nudge waits for this share of the time
+ * between Stop and the deadline: what ends by itself in time has mostly done so by then, and a
+ * quarter is left for an exit.
+ */
+#define DP_POLICY_LATE_PER_CENT 75u
+/* A stack older than this does not say where a thread is now. They are read every 100 ms. */
+#define DP_POLICY_FRESH_NS (150 * MS)
+/* A loop that has not been found at one of its known places for so long has been left. */
+#define DP_POLICY_LEFT_NS SEC
+/* A node that takes a message that often still works off its queue. */
+#define DP_POLICY_QUEUE_NS SEC
 
 struct dp_policy_config {
 	uint64_t nudge_after_ns;         /* 0: by default, see above */
@@ -70,6 +82,27 @@ struct dp_policy_blocked {
 	struct dp_place place;
 };
 
+/*
+ * Where the thread that takes the events was found by its stacks. A place is a whole stack with all
+ * its lines. What is since Stop at a place where it was before, too, has not taken Stop.
+ */
+struct dp_policy_progress {
+	uint64_t same_ns;  /* since Stop: last found at a place of before that it could leave */
+	uint64_t kept_ns;  /* since Stop: the same, or kept there: it waited for the GIL */
+	uint64_t other_ns; /* since Stop: last found elsewhere */
+	uint64_t idle_ns;  /* since Stop: last found in asyncio's wait, which shows no task */
+	uint64_t finalising_ns; /* main has ended, other threads keep the process; since */
+	uint64_t took_ns;       /* since Stop: took its last message */
+	uint64_t busy_since_ns; /* away from next() since */
+	uint64_t busy_until_ns; /* as long as the longest time before; 0 unknown */
+	uint64_t delivered_ns;  /* the nudge signal, last */
+	uint64_t handled_ns;    /* its Python handler ran, last */
+	uint32_t main_tid;      /* 0: no Python */
+	bool known_before;      /* its stacks before Stop were seen */
+	bool asyncio;           /* its last stack stood below asyncio */
+	struct dp_place place;  /* of same_ns */
+};
+
 struct dp_policy_view {
 	uint64_t stop_ns;     /* Stop seen at the node, or the daemon's SIGTERM; 0 neither */
 	uint64_t deadline_ns; /* the first signal of the daemon that ends this very process */
@@ -95,6 +128,7 @@ struct dp_policy_view {
 	bool dataflow_stopping; /* another node's tokens have already stopped the dataflow */
 	struct dp_policy_hold hold;
 	struct dp_policy_blocked blocked;
+	struct dp_policy_progress progress;
 };
 
 enum dp_decision {
@@ -108,7 +142,8 @@ enum dp_decision {
 /* Why nothing is done. One audit line for each in a stop. */
 enum dp_refusal {
 	DP_REFUSE_NONE,
-	DP_REFUSE_NOTHING_HELD,
+	DP_REFUSE_UNCLEAR,    /* whether it cleans up cannot be seen: later */
+	DP_REFUSE_FINALISING, /* main has ended, and its threads may end by themselves: later */
 	DP_REFUSE_UNCONFIRMED,
 	DP_REFUSE_AFTER_STOP,
 	DP_REFUSE_START_UNPROVEN,
@@ -124,6 +159,7 @@ enum dp_refusal {
 	DP_REFUSE_NOT_POLLING,
 	DP_REFUSE_NOT_POLLING_BEFORE,
 	DP_REFUSE_TRIES_SPENT,
+	DP_REFUSE_SWALLOWED, /* the same, and the handler ran each time */
 	DP_REFUSE_CANNOT_SEND,
 	DP_REFUSE_RECORDS_LOST,
 	DP_REFUSE_DEADLINE_PASSED,
@@ -137,6 +173,7 @@ struct dp_policy_decision {
 	uint8_t action;  /* enum dp_action, also of a refusal */
 	uint8_t refusal; /* enum dp_refusal */
 	bool pretend;    /* observe or dry run: to be logged as would_send, nothing to be sent */
+	bool anywhere;   /* main as such is meant, whatever it is in at the moment */
 	uint32_t tid;    /* 0: the process */
 	uint32_t signal;
 	uint32_t attempt;
@@ -144,25 +181,29 @@ struct dp_policy_decision {
 	char reason[DP_REASON_MAX];
 };
 
-/* Does a signal end a call of this function? Learned from nudges that were sent. */
+/* What a nudge did at this place. Learned from those that were sent. */
+enum dp_learned {
+	DP_LEARNED_HELPED,    /* the call ended */
+	DP_LEARNED_IN_VAIN,   /* the handler did not run: the call polls no signals */
+	DP_LEARNED_SWALLOWED, /* it ran, and the node went on */
+};
 struct dp_policy_learned {
 	uint64_t place; /* hash of function, file and line; 0 free */
 	uint64_t used_ns;
-	uint32_t helped, in_vain;
+	uint32_t helped, in_vain, swallowed;
 };
 
 /* One per node; zeroed before its first use. */
 struct dp_policy_state {
 	uint64_t stop_ns;
 	uint64_t refused; /* bit per enum dp_refusal, this stop */
-	uint64_t subject; /* the hold or the sleep that is being nudged; 0 none */
+	uint64_t subject; /* what the last nudge was meant for: a hold, a sleep; 0 a loop, none */
 	uint64_t subject_place;
 	uint64_t sent_ns;  /* when the last nudge was decided */
 	uint64_t next_ns;  /* no other before */
-	uint32_t tries;    /* at this subject */
 	uint32_t attempts; /* in this stop */
-	bool subject_blocked;
-	uint8_t answer; /* to the last nudge: 0 awaited, else 1 + enum dp_action_result */
+	uint8_t answer;    /* to the last nudge: 0 awaited, else 1 + enum dp_action_result */
+	bool caught;       /* the process has caught the nudge signal since Stop */
 	bool terminated;
 	bool dataflow_stopped;
 	struct dp_policy_learned learned[DP_POLICY_MEMORY];

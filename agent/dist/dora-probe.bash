@@ -1,65 +1,120 @@
 # SPDX-License-Identifier: MIT
-# Completion for bash: source it, or install it as
-# /usr/share/bash-completion/completions/dora-probe.
+# Made from agent/cli/option_table.c by tests/tools/docs.py.
 
 _dora_probe()
 {
-	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-	local command=${COMP_WORDS[1]}
-	local model="--hold-threshold --warn-hold --token-threshold --pending-threshold --grace
-		--shutdown --nudge-signal --nudge-after --nudge-interval --stop-dataflow-after
-		--save-tokens --dry-run"
-	local words
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words
 
 	COMPREPLY=()
 	case $prev in
-	--shutdown)
-		words="observe nudge terminate"
+	--pid)
+		mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && echo [0-9]*)" -- "$cur")
+		return
 		;;
-	--nudge-signal)
-		words="INT TERM USR1 USR2 HUP"
+	--node)
+		return
 		;;
-	--hold-threshold | --warn-hold | --token-threshold | --pending-threshold | --grace | \
-		--nudge-after | --nudge-interval | --stop-dataflow-after | --duration)
-		words="50ms 100ms 500ms 1s 5s 10s 1m"
+	--dataflow)
+		return
+		;;
+	--duration)
+		mapfile -t COMPREPLY < <(compgen -W '50ms 100ms 500ms 1s 5s 10s 1m' -- "$cur")
+		return
 		;;
 	--listen)
-		words="127.0.0.1:9469 [::1]:9469"
+		mapfile -t COMPREPLY < <(compgen -W '127.0.0.1:9469 [::1]:9469' -- "$cur")
+		return
 		;;
-	--pid)
-		words=$(cd /proc && printf '%s\n' [0-9]*)
+	--hold-threshold)
+		mapfile -t COMPREPLY < <(compgen -W '50ms 100ms 500ms 1s 5s 10s 1m' -- "$cur")
+		return
 		;;
-	--record | --dora-cli | -o | --output)
+	--token-threshold)
+		mapfile -t COMPREPLY < <(compgen -W '50ms 100ms 500ms 1s 5s 10s 1m' -- "$cur")
+		return
+		;;
+	--record)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	--node | --dataflow | --on-warning | --on-action | --max-overhead)
+	--output | -o)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	*)
-		case $command in
-		list | doctor)
-			words="--json --help"
-			;;
-		replay | report)
-			if [[ $cur != -* ]]; then
-				mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-				return
-			fi
-			words="$model --quiet --verbose --help"
-			[[ $command == replay ]] && words+=" --json --fail-on-warning"
-			[[ $command == report ]] && words+=" --output"
-			;;
-		*)
-			words="$model --pid --node --dataflow --all --json --view --listen
-				--dora-cli --fail-on-warning --on-warning --on-action --exact
-				--max-overhead --record --duration --verbose --quiet --help
-				--usage --version"
-			((COMP_CWORD == 1)) && words+=" watch list doctor replay report"
-			;;
-		esac
+	--warn-hold)
+		mapfile -t COMPREPLY < <(compgen -W '50ms 100ms 500ms 1s 5s 10s 1m' -- "$cur")
+		return
+		;;
+	--pending-threshold)
+		mapfile -t COMPREPLY < <(compgen -W '50ms 100ms 500ms 1s 5s 10s 1m' -- "$cur")
+		return
+		;;
+	--on-warning)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--on-action)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--shutdown)
+		mapfile -t COMPREPLY < <(compgen -W 'observe nudge terminate' -- "$cur")
+		return
+		;;
+	--grace)
+		mapfile -t COMPREPLY < <(compgen -W '50ms 100ms 500ms 1s 5s 10s 1m' -- "$cur")
+		return
+		;;
+	--nudge-signal)
+		mapfile -t COMPREPLY < <(compgen -W 'INT TERM USR1 USR2 HUP' -- "$cur")
+		return
+		;;
+	--nudge-after)
+		mapfile -t COMPREPLY < <(compgen -W '50ms 100ms 500ms 1s 5s 10s 1m' -- "$cur")
+		return
+		;;
+	--nudge-interval)
+		mapfile -t COMPREPLY < <(compgen -W '50ms 100ms 500ms 1s 5s 10s 1m' -- "$cur")
+		return
+		;;
+	--stop-dataflow-after)
+		mapfile -t COMPREPLY < <(compgen -W '50ms 100ms 500ms 1s 5s 10s 1m' -- "$cur")
+		return
+		;;
+	--dora-cli)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--max-overhead)
+		return
 		;;
 	esac
+	case ${COMP_WORDS[1]} in
+	report)
+		if [[ $cur != -* ]]; then
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+			return
+		fi
+		words='--hold-threshold --token-threshold --output --verbose --quiet --warn-hold --pending-threshold --shutdown --grace --nudge-signal --nudge-after --nudge-interval --save-tokens --stop-dataflow-after --dry-run --help --usage --version'
+		;;
+	replay)
+		if [[ $cur != -* ]]; then
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+			return
+		fi
+		words='--json --hold-threshold --token-threshold --verbose --quiet --warn-hold --pending-threshold --fail-on-warning --shutdown --grace --nudge-signal --nudge-after --nudge-interval --save-tokens --stop-dataflow-after --dry-run --help --usage --version'
+		;;
+	doctor)
+		words='--json --verbose --quiet --help --usage --version'
+		;;
+	list)
+		words='--json --verbose --quiet --help --usage --version'
+		;;
+	*)
+		words='--pid --node --dataflow --all --duration --json --view --listen --hold-threshold --token-threshold --record --verbose --quiet --warn-hold --pending-threshold --fail-on-warning --on-warning --on-action --shutdown --grace --nudge-signal --nudge-after --nudge-interval --save-tokens --stop-dataflow-after --dora-cli --dry-run --exact --max-overhead --help --usage --version'
+		;;
+	esac
+	((COMP_CWORD == 1)) && words+=' watch list doctor replay report'
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 }
 

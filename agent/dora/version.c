@@ -38,7 +38,7 @@ static int open_inside(int root, const char *path, mode_t type)
 	struct stat st;
 	int fd, out;
 
-	fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	fd = (int)syscall(__NR_openat2, root, path, &how, sizeof(how));
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &st) || (st.st_mode & S_IFMT) != type) {

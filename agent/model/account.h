@@ -12,6 +12,7 @@ struct account {
 	struct delivery *pending_first, *pending_last;
 	uint64_t pending_count;
 	uint64_t map_count; /* regions mapped: the node took a message each time */
+	uint64_t took_ns;   /* took its last message that has a token */
 	uint64_t giveup_ns; /* up to where dora's event thread has given tokens up, after Stop */
 	/* totals: as receiver, and as owner of tokens that no watched receiver took */
 	uint64_t tokens, returned, abandoned, lost, open;

@@ -84,6 +84,32 @@ static void fill_subject(const struct node *n, struct dp_policy_view *v)
 		};
 }
 
+/* Whether the node has gone on to something else since Stop, and what the last nudge did. */
+static void fill_progress(const struct env *e, const struct node *n, struct dp_policy_view *v)
+{
+	const struct progress *p = &n->progress;
+	uint32_t sig = e->options.nudge_signal;
+
+	if (!n->id.facts.is_python)
+		return;
+	v->progress = (struct dp_policy_progress){
+		.same_ns = p->same_ns,
+		.kept_ns = p->kept_ns,
+		.other_ns = p->other_ns,
+		.idle_ns = p->idle_ns,
+		.finalising_ns = p->finalising_ns,
+		.took_ns = n->account.took_ns > n->stop.at_ns ? n->account.took_ns : 0,
+		.busy_since_ns = p->busy_since_ns,
+		.busy_until_ns = progress_expected_end(p),
+		.delivered_ns = sig <= 64 ? n->signals.delivered_ns[sig] : 0,
+		.handled_ns = sig <= 64 ? n->signals.handled_ns[sig] : 0,
+		.main_tid = n->id.pid,
+		.known_before = p->before_ns != 0,
+		.asyncio = p->asyncio,
+		.place = place_view(&p->place),
+	};
+}
+
 static void fill_view(const struct env *e, const struct table *t, const struct node *n,
 		      struct dp_policy_view *v)
 {
@@ -96,6 +122,7 @@ static void fill_view(const struct env *e, const struct table *t, const struct n
 	fill_stop(n, v);
 	fill_tokens(e, t, n, v);
 	fill_subject(n, v);
+	fill_progress(e, n, v);
 }
 
 /* A decision that asks for nothing from outside. */
@@ -125,11 +152,35 @@ static void request(const struct env *e, const struct node *n, const struct dp_p
 		.attempt = d->attempt,
 		.tid = d->tid,
 		.grace_ns = d->grace_ns,
+		.anywhere = d->anywhere,
 	};
 
 	memcpy(q.dataflow, n->id.facts.dataflow, sizeof(q.dataflow));
 	memcpy(q.reason, d->reason, sizeof(q.reason));
 	say_request(e, &n->id, &q);
+}
+
+/*
+ * Can the consumer not move on, whatever it was told? It is in the call that was there at Stop, or
+ * another thread keeps the GIL. Where it is meanwhile says nothing of what it would do.
+ */
+static bool is_held_up(const struct env *e, const struct node *n)
+{
+	const struct hold *h = timeline_current(&n->timeline);
+	const struct gil *g = &n->timeline.gils[0];
+	uint32_t consumer = node_consumer(n);
+
+	if (h && (h->tid != consumer || hold_proven(h)) && hold_start(h) <= n->stop.at_ns)
+		return true;
+	if (h && h->tid != consumer && e->now - hold_start(h) >= PROGRESS_WAIT_NS)
+		return true;
+	if (node_is_asleep(n) && n->activity.asleep_ns <= n->stop.at_ns)
+		return true;
+	for (uint32_t i = 0; i < g->waiter_count; i++)
+		if (g->waiters[i].tid == consumer &&
+		    e->now - g->waiters[i].begin_ns >= PROGRESS_WAIT_NS)
+			return true;
+	return false;
 }
 
 void guard_decide(const struct env *e, const struct table *t, const struct dp_policy_config *cfg,
@@ -139,6 +190,8 @@ void guard_decide(const struct env *e, const struct table *t, const struct dp_po
 	struct dp_policy_view v;
 	struct dp_policy_decision d;
 
+	if (stop_is_on(&n->stop) && is_held_up(e, n))
+		n->progress.held_up_ns = e->now;
 	if (st->answer == 1 + DP_RESULT_SENT && st->sent_ns && e->now - st->sent_ns < AFTER_SENT_NS)
 		return;
 	fill_view(e, t, n, &v);

@@ -229,6 +229,8 @@ static void tick_activity(struct dp_model *m, struct node *n)
 	if ((d && m->env.now - d->delivered_ns >= ACTIVITY_AFTER_NS) ||
 	    (n->stop.seen && !n->stop.outputs_done))
 		activity_ask(&n->activity, &m->env, &n->id);
+	if (n->id.facts.is_dora)
+		progress_ask(&n->progress, &m->env, &n->id, &n->stop);
 }
 
 static void tick_guard(struct dp_model *m, struct node *n)
@@ -305,6 +307,7 @@ static void gil_record(struct dp_model *m, struct node *n, const struct dp_recor
 static void stack(struct node *n, const struct dp_record *r)
 {
 	timeline_stack(&n->timeline, r);
+	progress_stack(&n->progress, &n->stop, node_consumer(n), n->account.took_ns, r);
 	activity_stack(&n->activity, &n->timeline.gils[0].cur, node_consumer(n),
 		       n->streams.events_dropped_ns != 0, r);
 }

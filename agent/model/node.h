@@ -11,6 +11,7 @@
 #include "model/edge.h"
 #include "model/gil.h"
 #include "model/identity.h"
+#include "model/progress.h"
 #include "model/signals.h"
 #include "model/stock.h"
 #include "model/streams.h"
@@ -46,6 +47,7 @@ struct node {
 	struct identity id;
 	struct edge edge;
 	struct activity activity;
+	struct progress progress;
 	struct streams streams;
 	struct stock stock;
 	struct account account;

@@ -42,10 +42,10 @@ static void arrived(struct signals *s, const struct env *e, struct identity *id,
 	if (open->signal == 0 || o->signal == SIGKILL)
 		return; /* generated before we watched, or seen at another thread */
 	if (o->kind == DP_SIGNAL_DELIVERED) {
-		open->delivered_ns = r->h.t_ns;
+		open->delivered_ns = s->delivered_ns[o->signal] = r->h.t_ns;
 		open->tid = r->h.tid;
 	} else {
-		open->handled_ns = r->h.t_ns;
+		open->handled_ns = s->handled_ns[o->signal] = r->h.t_ns;
 	}
 	/* Said once: when it was handled, or at delivery where Python has no handler to run. */
 	if (o->kind == DP_SIGNAL_HANDLED ||

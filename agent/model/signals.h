@@ -6,7 +6,8 @@
 #include "model/say.h"
 
 struct signals {
-	struct dp_signal_finding open[65]; /* by number; generated and not said yet */
+	struct dp_signal_finding open[65];         /* by number; generated and not said yet */
+	uint64_t delivered_ns[65], handled_ns[65]; /* by number, the last time; 0 never */
 	uint32_t kill_signal; /* last deadly signal generated for it: SIGTERM or SIGKILL */
 	uint32_t killer_pid;
 	uint64_t kill_ns;

@@ -239,7 +239,7 @@ static void mapped(struct node *n, const struct dp_record *r)
 	for (struct delivery *d = n->account.pending_first; d; d = d->next_pending) {
 		if (d->mapped_ns || !is_in_region(d, region, hash))
 			continue;
-		d->mapped_ns = r->h.t_ns;
+		d->mapped_ns = n->account.took_ns = r->h.t_ns;
 		d->maps_before = n->account.map_count;
 		return;
 	}

@@ -113,7 +113,7 @@ static int open_mapped(struct dp_elf *elf, pid_t pid, const struct dp_map *map)
 	root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root_fd < 0)
 		return -errno;
-	path_fd = (int)syscall(SYS_openat2, root_fd, map->path + 1, &how, sizeof(how));
+	path_fd = (int)syscall(__NR_openat2, root_fd, map->path + 1, &how, sizeof(how));
 	rc = path_fd < 0 ? -errno : open_regular(path_fd, map, true);
 	if (rc >= 0 && (size_t)snprintf(elf->path, sizeof(elf->path), "%s%s", root, map->path) >=
 			       sizeof(elf->path))

@@ -41,9 +41,19 @@ static void push_answer(void *ctx, uint32_t pid, const struct dp_rec_action *ans
 	a->record(a->ctx, &r);
 }
 
+struct look {
+	struct dp_targets *targets;
+	bool anywhere;
+};
+
 static int still(void *ctx, pid_t pid, pid_t tid, char *why, size_t why_len)
 {
-	return dp_targets_still(ctx, pid, tid, why, why_len);
+	const struct look *l = ctx;
+
+	/* Main runs Python's handlers wherever it is. */
+	if (l->anywhere && pid == tid)
+		return 1;
+	return dp_targets_still(l->targets, pid, tid, why, why_len);
 }
 
 static void act(struct dp_acting *a, const struct dp_request *q)
@@ -51,15 +61,17 @@ static void act(struct dp_acting *a, const struct dp_request *q)
 	const struct dp_rec_node *facts = dp_targets_facts(a->targets, (pid_t)q->pid);
 	struct dp_record r;
 
-	dp_record_init(&r, DP_REC_ACTION_RESULT, 0, q->pid, q->tid);
+	/* The time before the signal: what it makes the process do comes after it. */
+	dp_record_init(&r, DP_REC_ACTION_RESULT, dp_now(), q->pid, q->tid);
 	memset(&r.u.action, 0, sizeof(r.u.action));
 	if (q->action == DP_ACTION_STOP_DATAFLOW) {
 		if (!facts || dp_doracli_stop(a->dora, q, facts->uid, dp_now(), &r.u.action) == 0)
 			return;
 	} else {
-		dp_hands_act(a->hands, q, still, a->targets, &r.u.action);
+		struct look look = {.targets = a->targets, .anywhere = q->anywhere};
+
+		dp_hands_act(a->hands, q, still, &look, &r.u.action);
 	}
-	r.h.t_ns = dp_now();
 	a->record(a->ctx, &r);
 }
 

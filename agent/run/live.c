@@ -106,6 +106,7 @@ static void tick(struct live *w)
 	uint64_t now = dp_now();
 
 	dp_targets_tick(w->targets, now);
+	dp_notify_alive(&w->notify, now);
 	running = dp_acting_poll(&w->acting, now);
 	dp_losses_tick(&w->losses, w->bpf, w->merge, 0);
 	dp_losses_missing(&w->losses, now);
@@ -170,6 +171,7 @@ static void finish(struct live *w)
 {
 	struct dp_record r;
 
+	dp_notify_tell(&w->notify, "STOPPING=1");
 	for (int i = 0; i < DRAINS_MAX && dp_bpf_drain(w->bpf, capture, w) >= DP_DRAIN_MAX; i++)
 		feed(w, dp_now() - DP_MERGE_WATERMARK_NS);
 	dp_losses_tick(&w->losses, w->bpf, w->merge, 1);
@@ -195,9 +197,11 @@ int dp_live_run(const struct dp_live_options *o, struct dp_live_result *ret, cha
 	w->started_ns = dp_now();
 	w->session.finding = finding;
 	w->session.request = request;
+	dp_notify_open(&w->notify);
 	err = live_open(w, ret, why, why_len);
 	w->watching_ns = dp_now();
 	if (!err) {
+		dp_notify_tell(&w->notify, "READY=1");
 		err = run(w);
 		if (err)
 			snprintf(why, why_len, "%s", strerror(-err));
@@ -206,6 +210,7 @@ int dp_live_run(const struct dp_live_options *o, struct dp_live_result *ret, cha
 		ret->nodes_seen = dp_model_node_count(w->session.model);
 	}
 	live_close(w);
+	dp_notify_close(&w->notify);
 	ret->warned = w->session.warned;
 	ret->output_error = w->session.output_error;
 	free(w);

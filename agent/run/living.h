@@ -9,6 +9,7 @@
 #include "run/live.h"
 #include "run/loop.h"
 #include "run/losses.h"
+#include "run/notify.h"
 #include "run/session.h"
 #include "sense/captures.h"
 
@@ -25,6 +26,7 @@ struct live {
 	struct dp_acting acting;
 	struct dp_http *http;
 	struct dp_loop loop;
+	struct dp_notify notify;
 	int timer, signals;
 	uint32_t seq; /* of the agent's own records */
 	uint64_t started_ns, next_second_ns;

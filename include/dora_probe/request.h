@@ -8,6 +8,7 @@
 
 #include "dora_probe/names.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum dp_request_type {
@@ -20,7 +21,8 @@ enum dp_request_type {
 
 struct dp_request {
 	uint8_t type;
-	uint8_t action;  /* ACT: enum dp_action */
+	uint8_t action; /* ACT: enum dp_action */
+	bool anywhere;  /* ACT: the main thread as such is meant, whatever it is in when it comes */
 	uint32_t signal; /* ACT */
 	uint32_t attempt;
 	uint32_t pid;

@@ -49,7 +49,7 @@ for suite in "$@"; do
 	mkdir -p "$root/dora-probe"
 	git archive HEAD | tar -x -C "$root/dora-probe"
 	begin=$(date +%s) rc=0
-	inside "$root" "make" >>"$log" 2>&1 || rc=$?
+	inside "$root" "make deps && make" >>"$log" 2>&1 || rc=$?
 	took=$(($(date +%s) - begin))
 	if [ "$suite" = bullseye ]; then
 		said=$(grep -c '^dora-probe needs .* this system has ' "$log" || true)

@@ -308,15 +308,15 @@ def refused_not_polling(t):
     stuck(t, *NUDGE, "--nudge-interval", "200ms", grace=4, do="sum", seconds=2.5, interrupt="leave")
 
 
-@recording(action("nudge", "refused", "goes on after every nudge"))
-def refused_tries_spent(t):
+@recording(action("nudge", "refused", "all 4 nudges were handled and swallowed"))
+def refused_swallowed(t):
     """A loop in Python that a handler which does nothing does not end."""
     stuck(t, *NUDGE, "--nudge-interval", "20ms", grace=7, do="busy", noop="INT")
 
 
-@recording(action("nudge", "refused", "nothing that a signal could end"))
-def refused_nothing_held(t):
-    """Stop is not obeyed by a node whose threads share the GIL in turn."""
+@recording(action("nudge", "refused", "what it did not do before Stop"))
+def refused_clean_up(t):
+    """A node whose threads share the GIL in turn cleans up in pure Python."""
     stuck(t, *NUDGE, grace=2, do="compete", seconds=3, deaf=2.5, companion=0.001, pause=0.3)
 
 
@@ -363,10 +363,49 @@ def refused_deadline_passed(t):
     stuck(t, "--shutdown", "nudge", "--nudge-after", "2300ms", grace=2, do="sum", noop="TERM")
 
 
-@recording(action("nudge", "refused", "not proven"))
-def refused_unconfirmed(t):
-    """The GIL is let go a thousand times a second for a microsecond: held in every sample."""
-    stuck(t, *NUDGE, "--max-overhead", "0.01", grace=3, do="short", seconds=3)
+def loops(t, how, *args, grace=3, pause=1.2, **opts):
+    """A dataflow that is stopped while its receiver goes on in a loop (loops.py)."""
+    node = dict(receiver(script="loops.py", how=how, **opts), outputs=["data"])
+    flow = t.flow(sender(period_ms=100), node, mode="coordinator")
+    t.probe(*ALL, *args)
+    flow.go()
+    if how != "stays":
+        flow.wait_said("recv", "body", 10)
+    until(flow.go_ns + int(pause * S))
+    flow.stop(f"{grace}s")
+    t.finish(stop=False, timeout=15)
+    return flow
+
+
+SOON = ("--shutdown", "nudge", "--nudge-after", "500ms")
+
+
+@recording(action("nudge", "sent", "nap_loop (/opt/robot/nodes/loops.py:*as before Stop*"),
+           line("exit", saved=True), replays=[TEXT])
+def nudge_loop(t):
+    """A loop of short sleeps: no hold and no sleep of before Stop, and one SIGINT ends it."""
+    loops(t, "nap_loop", *SOON)
+
+
+@recording(action("nudge", "sent", "nudge 1 was handled and swallowed (asyncio's*"),
+           line("exit", saved=True))
+def nudge_asyncio(t):
+    """asyncio's first SIGINT only cancels the main task; the second ends it."""
+    loops(t, "asyncio_sleep", *SOON, grace=4)
+
+
+@recording(action("nudge", "refused", "main has ended*"), action("nudge", "sent", "main has ended*"),
+           line("exit", saved=True))
+def nudge_finalising(t):
+    """Main has returned, and a thread that is no daemon keeps the process."""
+    loops(t, "stays", *SOON, keep_node=True)
+
+
+@recording(action("nudge", "refused", "swallowed in bare_sleep*"), line("exit", grace_kill=True),
+           replays=[TEXT])
+def nudge_swallowed(t):
+    """A bare except takes every KeyboardInterrupt."""
+    loops(t, "bare_sleep", *SOON, "--nudge-interval", "100ms", grace=4)
 
 
 @recording(action("nudge", "refused", "records were lost"))

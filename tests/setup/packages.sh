@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs the Debian packages that a step needs, only those that are missing.
-#   packages.sh build|test|fuzz|lint|sanitize|dashboards|render|cross|kernels
+#   packages.sh build|test|fuzz|lint|sanitize|dashboards|render|cross|kernels|deb
 set -eu
 build="gcc make pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libyaml-dev libcap-dev libseccomp-dev libmicrohttpd-dev libncurses-dev"
 # pypy3 is a target that must be refused; util-linux has setpriv and unshare; tmux is the terminal
@@ -29,8 +29,9 @@ sanitize)
 dashboards) want="$build $test $dashboards" ;;
 cross) want="$build $cross" ;;
 kernels) want="$build $test $kernels" ;;
+deb) want="$build build-essential debhelper fakeroot lintian" ;;
 render) want="$build $test $dashboards chromium fonts-dejavu-core" ;;
-*) echo "usage: packages.sh build|test|fuzz|lint|sanitize|dashboards|render|cross|kernels" >&2; exit 2 ;;
+*) echo "usage: packages.sh build|test|fuzz|lint|sanitize|dashboards|render|cross|kernels|deb" >&2; exit 2 ;;
 esac
 missing=
 for p in $want; do
@@ -42,6 +43,7 @@ if [ "$(id -u)" != 0 ]; then
 	echo "install them with: sudo apt-get install -y --no-install-recommends$missing" >&2
 	exit 1
 fi
+echo "  INSTALL $missing"
 export DEBIAN_FRONTEND=noninteractive
 lock="-o DPkg::Lock::Timeout=600"
 # shellcheck disable=SC2086

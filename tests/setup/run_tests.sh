@@ -12,6 +12,7 @@ mkdir -p "$DP_TEST_LOG"
 tests/setup/packages.sh test
 # shellcheck disable=SC2086
 tests/setup/dora_env.sh ${TEST_DORA:-0.5.0 0.4.1}
+export WERROR=1
 make --no-print-directory all
 
 # What continuous integration wants besides (.ci/run).
@@ -25,6 +26,7 @@ part recordings tests/recordings/test_recordings.py
 export DORA_PROBE_TEST_DORA=$PWD/build/env/0.5.0
 part bpf make --no-print-directory -k bpf-test
 part kernels make --no-print-directory kernels-slice
+part install tests/pytest.sh tests/package
 part selftest tests/pytest.sh tests/e2e/selftest.py tests/tools
 part bad-input tests/e2e/bad_input.py
 part view tests/e2e/view_test.py

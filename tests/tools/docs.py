@@ -18,6 +18,9 @@ PARTS = [
     ("agent/dist/dora-probe.8", ".SH OPTIONS\n", ".SH OUTPUT\n", "options"),
     ("docs/json.md", None, None, "json"),
     ("tests/e2e/fields.json", None, None, "schema"),
+    ("agent/dist/dora-probe.bash", None, None, "bash"),
+    ("agent/dist/_dora-probe", None, None, "zsh"),
+    ("agent/dist/dora-probe.fish", None, None, "fish"),
 ]
 
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The table of options: what holds for every row, whatever options there are. */
+#include "base/array.h"
+#include "cli/completion.h"
 #include "cli/manual.h"
 #include "cli/option_table.h"
 #include "options_support.h"
@@ -422,18 +424,36 @@ static void test_manual_page_has_every_option(void **state)
 	free(page);
 }
 
-static void test_completion_knows_every_option(void **state)
+static void test_completions_are_current(void **state)
 {
-	char *text = read_text("agent/dist/dora-probe.bash"), name[64];
+	static const struct {
+		const char *path;
+		void (*print)(FILE *out);
+	} files[] = {
+		{"agent/dist/dora-probe.bash", dp_completion_bash},
+		{"agent/dist/_dora-probe", dp_completion_zsh},
+		{"agent/dist/dora-probe.fish", dp_completion_fish},
+	};
 
 	(void)state;
-	EACH_ROW(row)
-	{
-		snprintf(name, sizeof(name), "--%s", row->name);
-		if (!row->hidden && !strstr(text, name))
-			fail_msg("the completion has no %s", name);
+	for (size_t i = 0; i < DP_COUNT_OF(files); i++) {
+		char *text = read_text(files[i].path), *made = NULL;
+		size_t len = 0;
+		FILE *out = open_memstream(&made, &len);
+
+		files[i].print(out);
+		fclose(out);
+		if (strcmp(text, made) != 0)
+			fail_msg("%s is not what the table says: run tests/tools/docs.py",
+				 files[i].path);
+		EACH_ROW(row)
+		{
+			if (!row->hidden && !strstr(made, row->name))
+				fail_msg("%s has no --%s", files[i].path, row->name);
+		}
+		free(made);
+		free(text);
 	}
-	free(text);
 }
 
 int main(void)
@@ -447,7 +467,7 @@ int main(void)
 		cmocka_unit_test(test_replay_overrides_what_the_model_is_told),
 		cmocka_unit_test(test_manual_page_is_current),
 		cmocka_unit_test(test_manual_page_has_every_option),
-		cmocka_unit_test(test_completion_knows_every_option),
+		cmocka_unit_test(test_completions_are_current),
 	};
 
 	return cmocka_run_group_tests_name("option table", tests, NULL, NULL);

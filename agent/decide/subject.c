@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Whom a nudge is meant for: the node that has not moved since Stop, be it in one hold, one sleep
+ * or a loop of many, and which thread the signal goes to.
+ */
+#include "base/units.h"
+#include "decide/deciding.h"
+
+#include <string.h>
+#include <sys/syscall.h>
+
+void policy_refuse_nudge(struct deciding *d, enum dp_refusal why, uint32_t tid, const char *text)
+{
+	if (policy_refuse(d, why, DP_ACTION_NUDGE, tid))
+		dp_say(&d->say, text);
+}
+
+static void say_since(struct deciding *d, uint64_t since_ns, const struct dp_place *place)
+{
+	dp_say(&d->say, " for ");
+	dp_say_duration(&d->say, d->now > since_ns ? d->now - since_ns : 0);
+	dp_say(&d->say, " in ");
+	dp_say_place(&d->say, place);
+}
+
+void policy_say_subject(struct deciding *d, const struct subject *s)
+{
+	switch (s->kind) {
+	case SUBJECT_HOLD:
+		dp_sayf(&d->say, "thread %u holds the GIL", s->tid);
+		say_since(d, s->since_ns, s->place);
+		break;
+	case SUBJECT_SLEEP:
+		dp_sayf(&d->say, "thread %u is blocked", s->tid);
+		say_since(d, s->since_ns, s->place);
+		break;
+	case SUBJECT_LOOP:
+		dp_say(&d->say, "the node goes on in ");
+		dp_say_place(&d->say, s->place);
+		dp_say(&d->say, ", as before Stop");
+		break;
+	case SUBJECT_FINALISING:
+		dp_say(&d->say, "main has ended, and a thread that is no daemon keeps the process");
+		break;
+	case SUBJECT_UNCLEAR:
+		dp_say(&d->say, "the node goes on, at what cannot be seen");
+		break;
+	}
+}
+
+/* A lock is taken up again after EINTR unless the code that waits for it looks at signals. */
+static bool waits_for_lock(int32_t syscall_nr)
+{
+	return syscall_nr == SYS_futex;
+}
+
+static bool is_old_hold(const struct dp_policy_view *v)
+{
+	return v->hold.id && v->hold.confirmed && v->hold.start_ns <= v->stop_ns;
+}
+
+static bool is_old_sleep(const struct dp_policy_view *v)
+{
+	return !v->hold.id && v->blocked.since_ns && v->blocked.since_ns <= v->stop_ns;
+}
+
+static void fill_hold(const struct deciding *d, struct subject *s)
+{
+	const struct dp_policy_hold *h = &d->v->hold;
+
+	s->kind = SUBJECT_HOLD;
+	s->id = h->id;
+	s->tid = h->tid;
+	s->since_ns = h->start_ns;
+	s->expected_end_ns = h->expected_end_ns;
+	s->ends_as_asked = h->ends_as_asked;
+	s->place = &h->place;
+	s->one_shot =
+		h->sched_state == DP_SCHED_SYSCALL ? waits_for_lock(h->syscall_nr) : h->native != 0;
+}
+
+static void fill_sleep(const struct deciding *d, struct subject *s)
+{
+	const struct dp_policy_blocked *b = &d->v->blocked;
+
+	s->kind = SUBJECT_SLEEP;
+	s->id = b->since_ns;
+	/* Only main runs Python's handlers: a signal to another thread would wake nobody. */
+	s->tid = d->v->progress.main_tid ? d->v->progress.main_tid : b->tid;
+	s->since_ns = b->since_ns;
+	s->expected_end_ns = b->expected_end_ns;
+	s->ends_as_asked = true;
+	s->place = &b->place;
+	s->one_shot = waits_for_lock(b->syscall_nr);
+}
+
+static void fill_main(const struct deciding *d, struct subject *s, enum subject_kind kind)
+{
+	s->kind = kind;
+	s->tid = d->v->progress.main_tid;
+	if (kind != SUBJECT_LOOP)
+		return;
+	s->since_ns = d->v->progress.busy_since_ns;
+	s->expected_end_ns = d->v->progress.busy_until_ns;
+	s->place = &d->v->progress.place;
+}
+
+/* The moment from which on a node is nudged that may be about to end by itself. */
+static uint64_t late(const struct dp_policy_view *v)
+{
+	uint64_t span = v->deadline_ns > v->stop_ns ? v->deadline_ns - v->stop_ns : 0;
+
+	return policy_later(v->stop_ns, span / 100 * DP_POLICY_LATE_PER_CENT);
+}
+
+/* Since when a look counts: what was seen before the last nudge says nothing of its effect. */
+static bool is_fresh(const struct deciding *d, uint64_t seen_ns, uint64_t age_ns)
+{
+	uint64_t sent = d->st->attempts ? d->st->sent_ns : 0;
+
+	return seen_ns > d->v->stop_ns && seen_ns > sent && policy_later(seen_ns, age_ns) >= d->now;
+}
+
+/*
+ * A sleep or a hold that began before Stop has not seen it. But bytecode and other threads move
+ * meanwhile: a token that came back since is a sign of life. While one native call keeps the GIL
+ * nothing of the node's Python can move, so what looks like it was dora's own thread.
+ */
+static bool moves_beside(const struct deciding *d, bool in_hold)
+{
+	const struct dp_policy_view *v = d->v;
+
+	if (!v->moved_ns)
+		return false;
+	if (d->st->attempts)
+		return v->moved_ns > d->st->sent_ns;
+	return (!in_hold || v->hold.native == 0) && v->moved_ns > v->stop_ns;
+}
+
+static bool refuse_moved(struct deciding *d, uint32_t tid)
+{
+	policy_refuse_nudge(d, DP_REFUSE_MOVED, tid, "the node moves by itself since Stop");
+	return false;
+}
+
+static bool find_old(struct deciding *d, struct subject *s)
+{
+	if (is_old_hold(d->v)) {
+		fill_hold(d, s);
+		return !moves_beside(d, true) || refuse_moved(d, s->tid);
+	}
+	fill_sleep(d, s);
+	/*
+	 * Only from what was not seen is it known that the node has not reacted: after losses that
+	 * proves nothing, unless its stack is the one of before.
+	 */
+	if (d->v->lost && d->v->progress.same_ns <= d->v->stop_ns) {
+		policy_refuse_nudge(
+			d, DP_REFUSE_RECORDS_LOST, s->tid,
+			"records were lost since Stop: whether the node has reacted is not known");
+		return false;
+	}
+	return !moves_beside(d, false) || refuse_moved(d, s->tid);
+}
+
+/* Threads that are no daemons may end by themselves: they get most of the time. */
+static bool find_finalising(struct deciding *d, struct subject *s)
+{
+	fill_main(d, s, SUBJECT_FINALISING);
+	if (d->now >= late(d->v))
+		return true;
+	if (policy_refuse(d, DP_REFUSE_FINALISING, DP_ACTION_NUDGE, s->tid)) {
+		policy_say_subject(d, s);
+		dp_say(&d->say,
+		       ": it may end by itself; the nudge waits for three quarters of the grace");
+	}
+	return false;
+}
+
+/* What is going on began after Stop, or nobody has seen what was before. */
+static void refuse_new(struct deciding *d)
+{
+	const struct dp_policy_view *v = d->v;
+	const struct dp_policy_hold *h = &v->hold;
+	struct subject s = {0};
+
+	if (h->id && !h->confirmed) {
+		policy_refuse_nudge(d, DP_REFUSE_UNCONFIRMED, h->tid,
+				    "that this thread keeps the GIL is not proven");
+	} else if (h->id && h->start_lo_ns <= v->stop_ns) {
+		policy_refuse_nudge(
+			d, DP_REFUSE_START_UNPROVEN, h->tid,
+			"it is not proven that this hold began before Stop: it may be the clean-up");
+	} else if (h->id) {
+		fill_hold(d, &s);
+		if (policy_refuse(d, DP_REFUSE_AFTER_STOP, DP_ACTION_NUDGE, h->tid)) {
+			dp_say(&d->say, "this hold began after Stop (clean-up): ");
+			policy_say_subject(d, &s);
+		}
+	} else if (v->blocked.since_ns) {
+		fill_sleep(d, &s);
+		if (policy_refuse(d, DP_REFUSE_AFTER_STOP, DP_ACTION_NUDGE, s.tid)) {
+			dp_say(&d->say, "blocked only since after Stop (clean-up): ");
+			policy_say_subject(d, &s);
+		}
+	} else if (!v->progress.main_tid) {
+		policy_refuse_nudge(
+			d, DP_REFUSE_UNCLEAR, 0,
+			"no Python: what the node does cannot be seen, and it is let alone");
+	} else {
+		policy_refuse_nudge(
+			d, DP_REFUSE_AFTER_STOP, v->progress.main_tid,
+			"the node is at what it did not do before Stop: it cleans up, and is let alone");
+	}
+}
+
+/* Does nothing say whether it has taken Stop? What began after Stop is held for the clean-up. */
+static bool is_unclear(const struct deciding *d)
+{
+	const struct dp_policy_progress *p = &d->v->progress;
+
+	if (!p->main_tid || d->v->hold.id)
+		return false;
+	if (is_fresh(d, p->idle_ns, DP_POLICY_LEFT_NS))
+		return true;
+	return !p->known_before && !d->v->blocked.since_ns;
+}
+
+bool policy_find_subject(struct deciding *d, struct subject *s)
+{
+	const struct dp_policy_progress *p = &d->v->progress;
+
+	memset(s, 0, sizeof(*s));
+	if (p->finalising_ns)
+		return find_finalising(d, s);
+	if (is_old_hold(d->v) || is_old_sleep(d->v))
+		return find_old(d, s);
+	if (p->took_ns && policy_later(p->took_ns, DP_POLICY_QUEUE_NS) >= d->now) {
+		policy_refuse_nudge(d, DP_REFUSE_MOVED, p->main_tid,
+				    "the node still takes messages: Stop comes after them");
+		return false;
+	}
+	if (is_fresh(d, p->same_ns, DP_POLICY_FRESH_NS) && p->same_ns >= p->other_ns) {
+		fill_main(d, s, SUBJECT_LOOP);
+		return true;
+	}
+	/* Nobody has looked since the last nudge. */
+	if (p->main_tid && d->st->attempts && p->kept_ns <= d->st->sent_ns &&
+	    p->other_ns <= d->st->sent_ns && p->idle_ns <= d->st->sent_ns)
+		return false;
+	/* At another place of its loop: it will be found at a known one again, or has left it. */
+	if (policy_later(p->kept_ns, DP_POLICY_LEFT_NS) >= d->now && p->kept_ns > d->v->stop_ns)
+		return false;
+	if (!is_unclear(d)) {
+		refuse_new(d);
+		return false;
+	}
+	fill_main(d, s, SUBJECT_UNCLEAR);
+	if (d->now >= late(d->v))
+		return true;
+	policy_refuse_nudge(
+		d, DP_REFUSE_UNCLEAR, s->tid,
+		"whether the node has taken Stop cannot be seen: the nudge waits for three quarters of the grace");
+	return false;
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+/* Has the node gone on to something else since Stop? See progress.h. */
+#include "model/progress.h"
+
+#include "base/hash.h"
+
+#include <string.h>
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text), n = strlen(end);
+
+	return len >= n && strcmp(text + len - n, end) == 0;
+}
+
+static bool frame_is(const struct dp_frame *f, const char *function, const char *file)
+{
+	return strcmp(f->function, function) == 0 && ends_with(f->file, file);
+}
+
+/* One number for the whole stack; never 0. */
+static uint64_t key_of(const struct dp_rec_stack *s)
+{
+	uint64_t h = DP_HASH_START;
+
+	for (uint32_t i = 0; i < s->frame_count; i++) {
+		h = dp_hash_text(h, s->frames[i].function);
+		h = dp_hash_bytes(h, "\xff", 1); /* which no UTF-8 has */
+		h = dp_hash_text(h, s->frames[i].file);
+		h = dp_hash_u32(h, (uint32_t)s->frames[i].line);
+	}
+	return h ? h : 1;
+}
+
+/*
+ * asyncio's loop in its wait: the tasks that wait have no frame on the thread, so a handler and a
+ * clean-up that wait look the same.
+ */
+static bool is_idle_loop(const struct dp_rec_stack *s)
+{
+	const struct dp_frame *f = s->frames;
+
+	if (ends_with(f[0].file, "/selectors.py") && s->frame_count > 1)
+		f++;
+	return ends_with(f->file, "/asyncio/base_events.py") ||
+	       ends_with(f->file, "/asyncio/runners.py");
+}
+
+static bool is_below_asyncio(const struct dp_rec_stack *s)
+{
+	for (uint32_t i = 1; i < s->frame_count; i++)
+		if (strstr(s->frames[i].file, "/asyncio/"))
+			return true;
+	return false;
+}
+
+/* Main has returned, and the interpreter joins the threads that are no daemons. */
+static bool is_finalising(const struct dp_rec_stack *s)
+{
+	return s->is_main && s->frame_count < DP_FRAMES_MAX &&
+	       frame_is(&s->frames[s->frame_count - 1], "_shutdown", "/threading.py");
+}
+
+static bool is_known(struct progress *p, uint64_t key, uint64_t t_ns)
+{
+	for (uint32_t i = 0; i < PROGRESS_PLACES; i++) {
+		if (p->known[i].key != key)
+			continue;
+		p->known[i].seen_ns = t_ns;
+		return true;
+	}
+	return false;
+}
+
+/* The place that was not seen for longest gives way. */
+static void note_known(struct progress *p, uint64_t key, uint64_t t_ns)
+{
+	uint32_t oldest = 0;
+
+	if (is_known(p, key, t_ns))
+		return;
+	for (uint32_t i = 1; i < PROGRESS_PLACES; i++)
+		if (p->known[i].seen_ns < p->known[oldest].seen_ns)
+			oldest = i;
+	p->known[oldest].key = key;
+	p->known[oldest].seen_ns = t_ns;
+}
+
+static void note_place(struct place *p, const struct dp_rec_stack *s)
+{
+	memcpy(p->function, s->frames[0].function, sizeof(p->function));
+	memcpy(p->file, s->frames[0].file, sizeof(p->file));
+	p->line = s->frames[0].line;
+	p->known = true;
+	memcpy(p->thread, s->comm, sizeof(p->thread));
+	memcpy(p->library, s->library, sizeof(p->library));
+}
+
+static void since_stop(struct progress *p, const struct dp_record *r, uint64_t key)
+{
+	uint64_t t = r->h.t_ns;
+
+	if (!is_known(p, key, t)) {
+		p->other_ns = t;
+		if (p->fresh_count < PROGRESS_NEW)
+			p->fresh[p->fresh_count++] = key;
+		return;
+	}
+	/* It has come back: so what was seen in between belongs to the same loop. */
+	for (uint32_t i = 0; i < p->fresh_count; i++)
+		note_known(p, p->fresh[i], t);
+	p->fresh_count = 0;
+	p->kept_ns = t;
+	if (r->u.stack.has_gil_wait || t < p->held_up_ns + PROGRESS_CHANCE_NS)
+		return;
+	p->same_ns = t;
+	note_place(&p->place, &r->u.stack);
+}
+
+static void end_busy(struct progress *p, uint64_t t_ns)
+{
+	if (p->busy_since_ns && t_ns > p->busy_since_ns &&
+	    t_ns - p->busy_since_ns > p->longest_busy_ns)
+		p->longest_busy_ns = t_ns - p->busy_since_ns;
+}
+
+/* A handler ends when the node takes its next message, or is found in next() again. */
+static void note_busy(struct progress *p, uint64_t took_ns, const struct dp_record *r)
+{
+	if (took_ns > p->busy_since_ns && took_ns <= r->h.t_ns) {
+		end_busy(p, took_ns);
+		p->busy_since_ns = took_ns;
+	}
+	if (place_library_is_dora(r->u.stack.library)) {
+		end_busy(p, r->h.t_ns);
+		p->busy_since_ns = 0;
+	} else if (!p->busy_since_ns) {
+		p->busy_since_ns = r->h.t_ns;
+	}
+}
+
+uint64_t progress_expected_end(const struct progress *p)
+{
+	return p->busy_since_ns && p->longest_busy_ns ? p->busy_since_ns + p->longest_busy_ns : 0;
+}
+
+void progress_stack(struct progress *p, const struct stop *s, uint32_t consumer, uint64_t took_ns,
+		    const struct dp_record *r)
+{
+	const struct dp_rec_stack *k = &r->u.stack;
+	bool stopped = stop_is_on(s) && r->h.t_ns > s->at_ns;
+
+	if (k->status != 0 || k->frame_count == 0)
+		return;
+	if (stopped && is_finalising(k)) {
+		if (!p->finalising_ns)
+			p->finalising_ns = r->h.t_ns;
+		return;
+	}
+	if (r->h.tid != consumer)
+		return;
+	note_busy(p, took_ns, r);
+	p->asyncio = is_below_asyncio(k);
+	if (!stopped)
+		p->before_ns = r->h.t_ns;
+	if (is_idle_loop(k)) {
+		if (stopped)
+			p->idle_ns = r->h.t_ns;
+		return;
+	}
+	if (stopped)
+		since_stop(p, r, key_of(k));
+	else
+		note_known(p, key_of(k), r->h.t_ns);
+}
+
+void progress_ask(struct progress *p, const struct env *e, const struct identity *id,
+		  const struct stop *s)
+{
+	struct dp_request q = {.type = DP_REQ_READ_STACK,
+			       .tid = s->seen ? id->pid : identity_consumer(id)};
+
+	if (!id->facts.is_python || e->now - p->asked_ns < PROGRESS_EVERY_NS)
+		return;
+	if (s->seen && identity_consumer(id) == id->pid && !s->outputs_done)
+		return;
+	p->asked_ns = e->now;
+	say_request(e, id, &q);
+}
