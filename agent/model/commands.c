@@ -30,6 +30,11 @@ void commands_note(struct commands *c, const struct dp_record *r)
 	c->count++;
 }
 
+const struct dp_rec_command *commands_newest(const struct commands *c)
+{
+	return c->count ? &c->at[(c->count - 1) % COMMANDS_MAX] : NULL;
+}
+
 /*
  * Does the command end this life of the node? All but stop and destroy bring up another one of the
  * same name, which they do not concern.

@@ -15,6 +15,8 @@ struct commands {
 };
 
 void commands_note(struct commands *c, const struct dp_record *r);
+/* The one that was noted last; NULL none. */
+const struct dp_rec_command *commands_newest(const struct commands *c);
 /*
  * The newest command that asked for what came to the node at `t_ns`, a Stop or its end; NULL none.
  * `force` looks for those with --force alone.

@@ -21,7 +21,14 @@ struct stop {
 	uint64_t deadline_ns;  /* the first signal that ends it; 0 none */
 	uint32_t first_signal; /* that one */
 	uint64_t moved_ns;     /* first move by itself since; see struct dp_policy_view */
-	uint64_t term_ns;      /* the daemon's SIGTERM: the grace was over; 0 not yet */
+	uint8_t witness;       /* enum dp_witness: by whom it was known first */
+	bool confirmed;        /* … or since, by one that no other node can make up: witness.h */
+	/* since when, as each of them has it; 0 does not say so */
+	uint64_t heard_ns[DP_WITNESS_COUNT];
+	uint64_t peeked_ns;        /* its socket was to be looked at */
+	uint32_t command_pid;      /* a command of exactly this dataflow … */
+	uint64_t command_began_ns; /* … was seen starting */
+	uint64_t term_ns;          /* the daemon's SIGTERM: the grace was over; 0 not yet */
 };
 
 /* A length of time from Stop to the first signal, and how it is known. */

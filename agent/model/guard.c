@@ -27,7 +27,8 @@ static void fill_stop(const struct node *n, struct dp_policy_view *v)
 	v->outputs_done = n->stop.outputs_done;
 	v->first_signal = n->stop.first_signal ? n->stop.first_signal : n->id.grace.first_signal;
 	v->grace_ns = n->id.grace.deadline_ns;
-	if (!stop_is_on(&n->stop))
+	/* What a sibling alone says is no reason for a signal: witness.h. */
+	if (!stop_is_on(&n->stop) || !n->stop.confirmed)
 		return;
 	v->stop_ns = n->stop.at_ns;
 	v->deadline_ns = n->stop.deadline_ns;

@@ -12,6 +12,7 @@
 #include "model/timeline.h"
 #include "model/tokens.h"
 #include "model/warn.h"
+#include "model/witness.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -207,6 +208,7 @@ static void node_exit(struct dp_model *m, struct node *n, const struct dp_record
 	signals_exit(&n->signals, &m->env, &n->id, r->u.exit.status & 0x7f, t);
 	timeline_end(&p, t, false);
 	tokens_stream_closed(&m->ledger, n, t);
+	witness_look_back(&m->env, n, false, t);
 	exit_record(&m->env, n, node_tokens_known(n) ? tokens_abandoned(&m->ledger, n) : DP_NULL,
 		    r);
 	node_gone(m, n, t);
@@ -256,6 +258,7 @@ static void tick(struct dp_model *m)
 		m->stock_said |= stock_say(&n->stock, &m->env, &n->id, !m->stock_said);
 		tick_timeline(m, n);
 		tick_activity(m, n);
+		witness_tick(&m->env, &m->table, n);
 		warn_tick(&m->env, n);
 		tick_guard(m, n);
 	}
@@ -330,8 +333,10 @@ static void signal_record(struct dp_model *m, struct node *n, const struct dp_re
 	uint32_t ends_it = signals_of_daemon(&n->id, r);
 
 	signals_record(&n->signals, &m->env, &n->id, r);
-	if (ends_it)
+	if (ends_it) {
+		witness_look_back(&m->env, n, true, r->h.t_ns);
 		stop_signal(&n->stop, &m->env, &n->id, ends_it, r->h.t_ns);
+	}
 }
 
 static void thread_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
@@ -361,6 +366,8 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 	case DP_REC_TOKEN_DELIVERED:
 	case DP_REC_TOKEN_REPORTED:
 	case DP_REC_TOKEN_RETURNED:
+		if (r->h.type == DP_REC_TOKEN_DELIVERED)
+			streams_delivered(&n->streams, r);
 		token(m, n, r);
 		break;
 	case DP_REC_REGION:
@@ -377,6 +384,11 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 	case DP_REC_WIRE_REQUEST:
 		streams_wire(&n->streams, r);
 		stop_wire(&n->stop, &m->env, &n->id, r);
+		if (r->u.wire.kind == DP_WIRE_STOP)
+			witness_frame(&m->env, &m->table, n, r->h.t_ns);
+		break;
+	case DP_REC_CONN_OPENED:
+		streams_opened(&n->streams, r);
 		break;
 	case DP_REC_CONN_CLOSED:
 		if (r->u.conn.role == DP_ROLE_EVENTS)
@@ -412,6 +424,8 @@ static void process_record(struct dp_model *m, const struct dp_record *r)
 		n = table_find_gone(&m->table, r->h.pid);
 	if (n)
 		node_record(m, n, r);
+	else if (r->h.type == DP_REC_SIGNAL)
+		witness_signal(&m->table, r);
 }
 
 /* What `start` says is all in before anything else. */
@@ -459,6 +473,10 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 	case DP_REC_STOP_COMMAND:
 	case DP_REC_DORA_COMMAND:
 		commands_note(&m->env.commands, r);
+		witness_command(&m->env, &m->table, r);
+		break;
+	case DP_REC_STOP_WITNESS:
+		witness_record(&m->table, r);
 		break;
 	case DP_REC_LOSS:
 		loss(m, r);

@@ -13,6 +13,7 @@ static void say_stop(const struct stop *s, const struct env *e, struct identity 
 	f.u.stop.reason = (uint8_t)why;
 	f.u.stop.deadline_ns = s->deadline_ns ? s->deadline_ns : DP_NULL;
 	f.u.stop.kill_signal = s->deadline_ns ? s->first_signal : 0;
+	f.u.stop.witness = s->witness;
 	f.u.stop.deadline_source = s->deadline_ns ? s->source : DP_DEADLINE_NONE;
 	say_finding(e, id, t_ns, &f);
 }
@@ -31,7 +32,9 @@ void stop_signal(struct stop *s, const struct env *e, struct identity *id, uint3
 	uint64_t deadline_ns = s->deadline_ns;
 	uint32_t first_signal = s->first_signal;
 
+	s->confirmed = true;
 	if (!s->seen) {
+		s->witness = DP_WITNESS_DAEMON;
 		/* SIGKILL alone is no way to be told to stop, it is the end. */
 		if (signal == SIGTERM)
 			begin(s, e, id, DP_STOP_SIGTERM, t_ns);
@@ -43,14 +46,24 @@ void stop_signal(struct stop *s, const struct env *e, struct identity *id, uint3
 		say_stop(s, e, id, DP_STOP_SIGTERM, t_ns);
 }
 
+void stop_by_witness(struct stop *s, const struct env *e, struct identity *id, enum dp_witness who,
+		     uint64_t at_ns)
+{
+	s->witness = (uint8_t)who;
+	begin(s, e, id, DP_STOP_STOP, at_ns);
+}
+
 void stop_wire(struct stop *s, const struct env *e, struct identity *id, const struct dp_record *r)
 {
 	uint64_t t = r->h.t_ns;
 
 	switch (r->u.wire.kind) {
 	case DP_WIRE_STOP:
-		if (!s->seen)
-			begin(s, e, id, DP_STOP_STOP, t);
+		s->confirmed = true;
+		if (s->seen)
+			break;
+		s->witness = DP_WITNESS_NODE;
+		begin(s, e, id, DP_STOP_STOP, t);
 		break;
 	case DP_WIRE_ALL_INPUTS_CLOSED:
 		if (!s->inputs_closed && !s->seen)

@@ -164,6 +164,9 @@ void dp_targets_request(struct dp_targets *t, const struct dp_request *q)
 	case DP_REQ_READ_STACK:
 		read_stack(t, x, (pid_t)q->tid);
 		break;
+	case DP_REQ_PEEK_STOP:
+		target_peek_stop(t, x);
+		break;
 	case DP_REQ_ARM_EDGE:
 		arm(t, x);
 		break;

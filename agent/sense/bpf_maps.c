@@ -31,6 +31,14 @@ int dp_bpf_watch(struct dp_bpf *b, pid_t pid, const struct dp_target *t)
 	return 0;
 }
 
+int dp_bpf_mark_daemon(struct dp_bpf *b, pid_t pid)
+{
+	uint32_t key = (uint32_t)pid;
+	uint8_t one = 1;
+
+	return bpf_map_update_elem(bpf_map__fd(b->skel->maps.daemons), &key, &one, BPF_ANY);
+}
+
 /* Deletes the entries of a map whose key or value is of the process. */
 static void forget(struct dp_bpf *b, struct bpf_map *map, pid_t pid,
 		   bool (*is_of)(struct dp_bpf *b, const void *key, const void *value,

@@ -39,6 +39,9 @@ int dp_bpf_watch(struct dp_bpf *b, pid_t pid, const struct dp_target *t);
 /* Ends it: target, sockets, threads and edges of the process leave the maps. */
 void dp_bpf_unwatch(struct dp_bpf *b, pid_t pid);
 
+/* Signals to this process are told of, too: it is the daemon of one that is watched. */
+int dp_bpf_mark_daemon(struct dp_bpf *b, pid_t pid);
+
 /* An id for a connection found open in /proc, from the space that connect uses too. */
 uint64_t dp_bpf_new_conn(struct dp_bpf *b);
 int dp_bpf_mark_socket(struct dp_bpf *b, pid_t pid, int fd, uint64_t conn);

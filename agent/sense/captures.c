@@ -38,6 +38,7 @@ static void stop_command(const struct dp_captures *c, const struct dp_capture *h
 		return;
 	r.u.command.started_ns = h->t_ns;
 	c->record(c->ctx, &r);
+	dp_targets_commanded(c->targets, (pid_t)h->pid, h->t_ns);
 }
 
 /* 0: a capture without a record whose body is the same. */

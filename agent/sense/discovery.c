@@ -142,6 +142,7 @@ static void stop_under_way(void *ctx, pid_t pid)
 		return;
 	r.u.command.started_ns = dp_proc_started("/proc", pid);
 	target_emit(t, &r);
+	dp_targets_commanded(t, pid, r.u.command.started_ns);
 }
 
 int dp_targets_scan(struct dp_targets *t)

@@ -93,6 +93,7 @@ static void rescan(struct dp_targets *t, struct target *x, uint64_t now)
 
 void dp_targets_tick(struct dp_targets *t, uint64_t now)
 {
+	targets_check_commands(t, now);
 	for (int i = 0; i < DP_MAX_TARGETS; i++) {
 		struct target *x = &t->at[i];
 

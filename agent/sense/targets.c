@@ -72,6 +72,7 @@ void target_emit_facts(struct dp_targets *t, struct target *x)
 {
 	struct dp_record r;
 
+	target_mark_daemon(t, x);
 	dp_record_init(&r, DP_REC_NODE_FACTS, dp_now(), (uint32_t)x->pid, 0);
 	r.u.node = x->facts;
 	x->announced = 1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The watched processes, seen from inside: for targets.c, discovery.c, watched.c, facts.c, sampler.c
- * and answers.c of this room alone.
+ * The watched processes, seen from inside: for targets.c, discovery.c, watched.c, facts.c, sampler.c,
+ * witnesses.c and answers.c of this room alone.
  */
 #ifndef DORA_PROBE_WATCHED_H
 #define DORA_PROBE_WATCHED_H
@@ -38,6 +38,7 @@ struct target {
 	 */
 	pid_t heir_of;
 	uint8_t daemon_tries;
+	uint32_t marked_daemon; /* the kernel tells of signals to this one */
 	uint64_t conns[CONNS_MAX];
 	unsigned int conn_count;
 	/* sampler */
@@ -50,6 +51,15 @@ struct target {
 	char no_edge[DP_REASON_MAX]; /* why the edge source could not be had, "" */
 };
 
+/* A command that ends nodes, seen starting. */
+struct command {
+	pid_t pid; /* 0: slot free */
+	uint64_t start_time;
+	uint64_t since_ns;
+};
+
+#define COMMANDS_MAX 16
+
 struct dp_targets {
 	struct dp_wanted wanted;
 	struct dp_bpf *bpf;
@@ -57,6 +67,8 @@ struct dp_targets {
 	struct dp_targets_sink sink;
 	struct target at[DP_MAX_TARGETS];
 	unsigned int alive;
+	struct command commands[COMMANDS_MAX];
+	unsigned int next_command;
 	uint64_t emptied_ns; /* the last one has left; 0 as long as there was none */
 	uint8_t restarts;    /* dora may start a node of theirs anew */
 };
@@ -95,6 +107,15 @@ int target_settle(struct dp_targets *t, struct target *x, uint64_t now);
 int wanted_others(const struct dp_wanted *w);
 /* Takes a process up when it is wanted. 0 watched, 1 not wanted, -errno refused. */
 int target_take(struct dp_targets *t, pid_t pid, int running);
+
+/* ---- witnesses.c: who else knows of a Stop ------------------------------------------------------ */
+
+/* Tells of the commands that have been running for a while. */
+void targets_check_commands(struct dp_targets *t, uint64_t now);
+/* Tells whether a Stop lies unread in a socket of the process; nothing where it may not be read. */
+void target_peek_stop(struct dp_targets *t, struct target *x);
+/* Signals to its daemon are to be seen. */
+void target_mark_daemon(struct dp_targets *t, struct target *x);
 
 /* ---- stock.c: what is there when the probe comes ------------------------------------------------- */
 

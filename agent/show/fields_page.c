@@ -96,6 +96,7 @@ struct kind {
 #define KIND_PRECISION WORD(dp_precision_name, DP_PRECISION_COUNT)
 #define KIND_STATE     WORD(dp_token_state_name, DP_TOKEN_COUNT)
 #define KIND_STOP      WORD(dp_stop_reason_name, DP_STOP_COUNT)
+#define KIND_WITNESS   WORD(dp_witness_name, DP_WITNESS_COUNT)
 #define KIND_ACTION    WORD(dp_action_name, DP_ACTION_COUNT)
 #define KIND_RESULT    WORD(dp_action_result_name, DP_RESULT_COUNT)
 #define KIND_EXIT      WORD(dp_exit_reason_name, DP_EXIT_COUNT)

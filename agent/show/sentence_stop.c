@@ -74,6 +74,13 @@ void text_stop(struct dp_line *l, struct dp_text_state *s, const struct dp_show_
 		[DP_STOP_ALL_INPUTS_CLOSED] = "all its inputs are closed",
 		[DP_STOP_SIGTERM] = "told to stop by SIGTERM",
 	};
+	static const char *const by_whom[] = {
+		[DP_WITNESS_NODE] = "",
+		[DP_WITNESS_SIBLING] = ", as another node of its dataflow was (it has not read it)",
+		[DP_WITNESS_COMMAND] = ": `dora stop` is running (it has not read it)",
+		[DP_WITNESS_UNREAD] = ": it waits unread in its socket",
+		[DP_WITNESS_DAEMON] = ", which got SIGINT (it has not read it)",
+	};
 	/* Of the default that follows from the version nothing is said: it is the ordinary case. */
 	static const char *const sources[] = {
 		[DP_DEADLINE_NONE] = "",
@@ -86,12 +93,15 @@ void text_stop(struct dp_line *l, struct dp_text_state *s, const struct dp_show_
 	};
 	const struct dp_stop_finding *p = &f->u.stop;
 
+	_Static_assert(DP_COUNT_OF(by_whom) == DP_WITNESS_COUNT, "words for each");
 	_Static_assert(DP_COUNT_OF(reasons) == DP_STOP_COUNT, "words for each");
 	_Static_assert(DP_COUNT_OF(sources) == DP_DEADLINE_COUNT, "words for each");
 	if (o->verbose < 0)
 		return;
 	row_begin(l, s, o, f, "stop", BOLD);
 	dp_line_str(l, p->reason < DP_STOP_COUNT ? reasons[p->reason] : "told to stop");
+	if (p->reason == DP_STOP_STOP && p->witness < DP_WITNESS_COUNT)
+		dp_line_str(l, by_whom[p->witness]);
 	if (p->deadline_ns == DP_NULL || p->deadline_ns == 0) {
 		dp_line_str(l, "; no deadline");
 	} else if (p->deadline_ns >= f->t_ns) {

@@ -39,6 +39,7 @@
 	X(action, struct dp_rec_action)                                                            \
 	X(cost, struct dp_rec_cost)                                                                \
 	X(loss, struct dp_rec_loss)                                                                \
+	X(witness, struct dp_rec_witness)                                                          \
 	X(stock, struct dp_rec_stock)                                                              \
 	X(stock_region, struct dp_rec_stock_region)                                                \
 	X(none, struct dp_rec_none)
@@ -205,6 +206,11 @@
 	T(dataflow, DP_ID_MAX) /* uuid or name as given, "" any */                                 \
 	T(node, DP_ID_MAX)     /* of the node commands, "" all */
 
+#define DP_FIELDS_witness(N, E, T, B, S)                                                           \
+	E(uint8_t, witness, DP_WITNESS_COUNT - 1) /* enum dp_witness */                            \
+	N(uint8_t, found)                         /* 0: looked for, and not there */               \
+	B(pad, 6)
+
 #define DP_FIELDS_action(N, E, T, B, S)                                                            \
 	E(uint8_t, action, DP_ACTION_COUNT - 1) /* enum dp_action */                               \
 	E(uint8_t, result, DP_RESULT_COUNT - 1) /* enum dp_action_result */                        \
@@ -307,7 +313,7 @@
  *   LINE    signed; 0 and below              CODE      signed; below 0
  *   SLACK   signed; DP_SNULL                 SIGNAL    unsigned; 0: also the field NAME_name
  *   TOKEN   bytes of a drop token; zeros     WALL      ns of the wall clock; DP_SNULL
- *   CAUSE, TRANSPORT and DEADLINE can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, ACTION, RESULT, EXIT
+ *   CAUSE, TRANSPORT and DEADLINE can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, WITNESS, ACTION, RESULT, EXIT
  *   and LOSS cannot: words of names.h. TARGETS, SOURCES, SPOILS, READINESS, WAITERS, NODES and BLAMES are
  *   arrays and objects with a writer each in show/json.c.
  */
@@ -502,10 +508,11 @@
 	DP_FINDING_who(F, V, M, never) F(STOP, uint8_t, reason, never, "",                         \
 					 "what tells the node to end")                             \
 		F(MOMENT, uint64_t, deadline_ns, maybe, "ns (clock)",                              \
-		  "when the daemon sends its first signal")                                        \
-			F(SIGNAL, uint32_t, kill_signal, maybe, "", "which signal that is")        \
-				F(DEADLINE, uint8_t, deadline_source, maybe, "",                   \
-				  "where the deadline comes from")
+		  "when the daemon sends its first signal") F(SIGNAL, uint32_t, kill_signal,       \
+							      maybe, "", "which signal that is")   \
+			F(DEADLINE, uint8_t, deadline_source, maybe, "",                           \
+			  "where the deadline comes from")                                         \
+				F(WITNESS, uint8_t, witness, never, "", "by whom it is known")
 
 #define DP_FINDING_action(F, V, M)                                                                 \
 	DP_FINDING_who(F, V, M, maybe) F(ACTION, uint8_t, action, never, "",                       \

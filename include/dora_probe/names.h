@@ -43,6 +43,7 @@
 	X(LOSS, loss)                                                                              \
 	X(END, none)                                                                               \
 	X(DORA_COMMAND, command)                                                                   \
+	X(STOP_WITNESS, witness)                                                                   \
 	X(STOCK, stock)                                                                            \
 	X(STOCK_REGION, stock_region)
 
@@ -95,6 +96,14 @@
 	X(STOP, "stop")                                                                            \
 	X(ALL_INPUTS_CLOSED, "all_inputs_closed")                                                  \
 	X(SIGTERM, "sigterm")
+
+/* X(ENUM, "name"): by whom it is known that a node was told to stop. */
+#define DP_WITNESSES(X)                                                                            \
+	X(NODE, "node")                                                                            \
+	X(SIBLING, "sibling")                                                                      \
+	X(COMMAND, "command")                                                                      \
+	X(UNREAD, "unread")                                                                        \
+	X(DAEMON, "daemon")
 
 #define DP_ACTIONS(X)                                                                              \
 	X(NUDGE, "nudge")                                                                          \
@@ -198,6 +207,7 @@
 #define DP_X_TOKEN(e, s)        DP_TOKEN_##e,
 #define DP_X_TRANSPORT(e, s)    DP_TRANSPORT_##e,
 #define DP_X_STOP(e, s)         DP_STOP_##e,
+#define DP_X_WITNESS(e, s)      DP_WITNESS_##e,
 #define DP_X_ACTION(e, s)       DP_ACTION_##e,
 #define DP_X_RESULT(e, s)       DP_RESULT_##e,
 #define DP_X_EXIT(e, s)         DP_EXIT_##e,
@@ -216,6 +226,7 @@ enum dp_precision { DP_PRECISIONS(DP_X_PRECISION) DP_PRECISION_COUNT };
 enum dp_token_state { DP_TOKEN_STATES(DP_X_TOKEN) DP_TOKEN_COUNT };
 enum dp_transport { DP_TRANSPORTS(DP_X_TRANSPORT) DP_TRANSPORT_COUNT };
 enum dp_stop_reason { DP_STOP_REASONS(DP_X_STOP) DP_STOP_COUNT };
+enum dp_witness { DP_WITNESSES(DP_X_WITNESS) DP_WITNESS_COUNT };
 enum dp_action { DP_ACTIONS(DP_X_ACTION) DP_ACTION_COUNT };
 enum dp_action_result { DP_ACTION_RESULTS(DP_X_RESULT) DP_RESULT_COUNT };
 enum dp_exit_reason { DP_EXIT_REASONS(DP_X_EXIT) DP_EXIT_COUNT };
@@ -236,6 +247,7 @@ const char *dp_precision_name(unsigned int v);
 const char *dp_token_state_name(unsigned int v);
 const char *dp_transport_name(unsigned int v);
 const char *dp_stop_reason_name(unsigned int v);
+const char *dp_witness_name(unsigned int v);
 const char *dp_action_name(unsigned int v);
 const char *dp_action_result_name(unsigned int v);
 const char *dp_exit_reason_name(unsigned int v);

@@ -158,6 +158,15 @@ struct dp_rec_command {
 	DP_BODY(command)
 };
 
+/*
+ * Whether a witness has seen that a node, or its dataflow, was told to stop. COMMAND: pid of the header
+ * is a command that a record DORA_COMMAND has told of, and it still runs. UNREAD: pid is the node,
+ * whose socket was looked into.
+ */
+struct dp_rec_witness {
+	DP_BODY(witness)
+};
+
 struct dp_rec_action {
 	DP_BODY(action)
 };

@@ -83,7 +83,8 @@ def right():
     lines.append(line("warning", h["t0"] + 560 * MS, resolved=False, **warn))
     lines.append(line("warning", h["t1"] + 2 * S, resolved=True, **warn))
     lines.append(line("stop", BASE + 5 * S + MS, pid=11, node="recv", reason="stop",
-                      deadline_ns=BASE + 15 * S, kill_signal=15, kill_signal_name="SIGTERM"))
+                      deadline_ns=BASE + 15 * S, kill_signal=15, kill_signal_name="SIGTERM",
+                      witness="node"))
     lines.append(line("exit", BASE + 6 * S, pid=11, node="recv", code=0, grace_kill=False,
                       saved=False, reason="clean", tokens_abandoned=0, gil_share=0.5, since_stop_ns=S))
     longest = max((o for o in lines if o["event"] == "gil_hold"), key=lambda o: o["duration_ns"])
