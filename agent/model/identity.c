@@ -2,6 +2,8 @@
 /* Who a watched process is; see identity.h. */
 #include "model/identity.h"
 
+#include <string.h>
+
 bool identity_tokens_countable(const struct identity *id)
 {
 	return id->facts.tokens_observable || !id->facts.is_dora ||
@@ -16,4 +18,14 @@ bool identity_is_vague(const struct identity *id, uint64_t now)
 		return true;
 	return id->facts.is_dora && id->facts.is_python && !id->facts.dora[0] &&
 	       known_ns < INTRODUCE_NS;
+}
+
+bool identity_is_news(const struct identity *id, const struct dp_rec_node *facts)
+{
+	const struct dp_rec_node *a = &id->facts, *b = facts;
+
+	return strcmp(a->dora, b->dora) != 0 || strcmp(a->node, b->node) != 0 ||
+	       strcmp(a->reason, b->reason) != 0 || strcmp(a->python, b->python) != 0 ||
+	       a->transport != b->transport || a->gil_observable != b->gil_observable ||
+	       a->tokens_observable != b->tokens_observable || a->gil_count != b->gil_count;
 }

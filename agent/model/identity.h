@@ -41,6 +41,10 @@ static inline uint32_t identity_consumer(const struct identity *id)
  */
 bool identity_tokens_countable(const struct identity *id);
 
+/*
+ * Are these facts worth another line? Signal masks are not: they change with every new handler.
+ */
+bool identity_is_news(const struct identity *id, const struct dp_rec_node *facts);
 /* Is there something worth waiting for before its line is said? */
 bool identity_is_vague(const struct identity *id, uint64_t now);
 

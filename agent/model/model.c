@@ -143,15 +143,6 @@ static struct node *node_add(struct dp_model *m, uint32_t pid, uint64_t t_ns)
 	return n;
 }
 
-/* Is what has changed worth a line? Signal masks are not: they change with every new handler. */
-static bool is_worth_announcing(const struct dp_rec_node *a, const struct dp_rec_node *b)
-{
-	return strcmp(a->dora, b->dora) != 0 || strcmp(a->node, b->node) != 0 ||
-	       strcmp(a->reason, b->reason) != 0 || strcmp(a->python, b->python) != 0 ||
-	       a->transport != b->transport || a->gil_observable != b->gil_observable ||
-	       a->tokens_observable != b->tokens_observable || a->gil_count != b->gil_count;
-}
-
 /*
  * The agent looks at a process once a second, and may do so when it has ended and its exit is not
  * drained yet: then its facts come after its exit. It is no new process. One that runs another
@@ -176,7 +167,7 @@ static void node_facts(struct dp_model *m, const struct dp_record *r)
 		n = node_add(m, r->h.pid, r->h.t_ns);
 	if (!n)
 		return;
-	changed = is_worth_announcing(&n->id.facts, facts);
+	changed = identity_is_news(&n->id, facts);
 	n->id.facts = *facts;
 	dp_grace_of(facts->dora, &n->id.grace);
 	n->id.grace_source = facts->dora[0] ? DP_DEADLINE_VERSION : DP_DEADLINE_ASSUMED;
@@ -317,15 +308,26 @@ static void stack(struct node *n, const struct dp_record *r)
 
 static void token(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
+	if (r->h.type == DP_REC_TOKEN_DELIVERED)
+		streams_delivered(&n->streams, r);
 	if (tokens_record(&m->ledger, &m->env, n, r) < 0)
 		lose(m, n->id.pid, DP_LOSS_TOKEN_LIMIT, 1, r->h.t_ns);
 }
 
-static void stock_region_record(struct dp_model *m, struct node *n, const struct dp_record *r)
+static void stock(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
-	stock_region(&n->stock, r);
-	if (tokens_stock_region(&m->ledger, n, r) < 0)
+	stock_record(&n->stock, r);
+	n->id.late = true;
+	if (r->h.type == DP_REC_STOCK_REGION && tokens_stock_region(&m->ledger, n, r) < 0)
 		lose(m, n->id.pid, DP_LOSS_TOKEN_LIMIT, 1, r->h.t_ns);
+}
+
+static void wire(struct dp_model *m, struct node *n, const struct dp_record *r)
+{
+	streams_wire(&n->streams, r);
+	stop_wire(&n->stop, &m->env, &n->id, r);
+	if (r->u.wire.kind == DP_WIRE_STOP)
+		witness_frame(&m->env, &m->table, n, r->h.t_ns);
 }
 
 static void signal_record(struct dp_model *m, struct node *n, const struct dp_record *r)
@@ -366,26 +368,18 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 	case DP_REC_TOKEN_DELIVERED:
 	case DP_REC_TOKEN_REPORTED:
 	case DP_REC_TOKEN_RETURNED:
-		if (r->h.type == DP_REC_TOKEN_DELIVERED)
-			streams_delivered(&n->streams, r);
 		token(m, n, r);
 		break;
 	case DP_REC_REGION:
 		tokens_region(&m->ledger, &m->env, n, r);
 		break;
 	case DP_REC_STOCK:
-		stock_record(&n->stock, r);
-		n->id.late = true;
-		break;
 	case DP_REC_STOCK_REGION:
-		stock_region_record(m, n, r);
+		stock(m, n, r);
 		break;
 	case DP_REC_WIRE_EVENT:
 	case DP_REC_WIRE_REQUEST:
-		streams_wire(&n->streams, r);
-		stop_wire(&n->stop, &m->env, &n->id, r);
-		if (r->u.wire.kind == DP_WIRE_STOP)
-			witness_frame(&m->env, &m->table, n, r->h.t_ns);
+		wire(m, n, r);
 		break;
 	case DP_REC_CONN_OPENED:
 		streams_opened(&n->streams, r);

@@ -2,21 +2,23 @@
 /* What was found of a process that ran before the probe came; see stock.h. */
 #include "model/stock.h"
 
-void stock_record(struct stock *s, const struct dp_record *r)
+static void region(struct stock *s, uint64_t since_ns)
 {
-	s->have = true;
-	s->taken_ns = r->h.t_ns;
-	s->found = r->u.stock;
-}
-
-void stock_region(struct stock *s, const struct dp_record *r)
-{
-	uint64_t since_ns = r->u.stock_region.since_lo_ns;
-
 	if (!since_ns)
 		s->oldest_unknown = true;
 	else if (!s->oldest_lo_ns || since_ns < s->oldest_lo_ns)
 		s->oldest_lo_ns = since_ns;
+}
+
+void stock_record(struct stock *s, const struct dp_record *r)
+{
+	if (r->h.type == DP_REC_STOCK_REGION) {
+		region(s, r->u.stock_region.since_lo_ns);
+		return;
+	}
+	s->have = true;
+	s->taken_ns = r->h.t_ns;
+	s->found = r->u.stock;
 }
 
 /* Since when a command runs that ends the node, and that was there before us; 0 none. */

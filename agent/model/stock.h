@@ -14,9 +14,8 @@ struct stock {
 	struct dp_rec_stock found;
 };
 
+/* STOCK, and a STOCK_REGION for each message that was mapped when the probe came. */
 void stock_record(struct stock *s, const struct dp_record *r);
-/* A message that was mapped when the probe came. */
-void stock_region(struct stock *s, const struct dp_record *r);
 /*
  * Says it once the process' own line is out. `first` says that no other was told in this run: what
  * holds for all of them is said with it alone. True when it has said something.
