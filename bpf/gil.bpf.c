@@ -44,6 +44,8 @@ static __always_inline void wait_end_by_run(struct dp_thread_state *ts, __u32 ti
 	if (ts->wait_said || ts->run_first_ns - ts->wait_ns >= run_min_ns)
 		emit_wait(DP_CAP_GIL_WAIT_END, ts->run_first_ns, ts, tid, tid, 0, 1,
 			  DP_F_UNREADABLE);
+	else
+		add_short_wait(ts, ts->run_first_ns);
 	ts->wait_ns = 0;
 	ts->wait_said = 0;
 }
@@ -126,6 +128,8 @@ static __always_inline void on_mutex_wake(const struct dp_target *t, const struc
 		return;
 	if (ts->wait_said || now - ts->wait_ns >= run_min_ns)
 		emit_wait(DP_CAP_GIL_WAIT_END, now, ts, w->tid, w->tid, switch_number(s), 1, 0);
+	else
+		add_short_wait(ts, now);
 	ts->wait_ns = 0;
 	ts->wait_said = 0;
 	thread_held(ts, w->tid, gil, now);
@@ -236,6 +240,8 @@ static __always_inline void switched_in(struct task_struct *next)
 	if (now - since >= run_min_ns)
 		emit_span(DP_CAP_GIL_OFFCPU, now, ts, tid, since, now, 0, now - since,
 			  ts->off_runnable);
+	else
+		add_short_off(ts, now - since);
 }
 
 SEC("tp_btf/sched_switch")
@@ -258,6 +264,7 @@ int dp_sample(struct pt_regs *ctx)
 	struct dp_target *t;
 	struct who w;
 	__u64 ip;
+	int held;
 
 	if (c)
 		__sync_fetch_and_add(&c->samples, 1);
@@ -270,7 +277,12 @@ int dp_sample(struct pt_regs *ctx)
 		return 0;
 	who_is(&w, t, task, id >> 32, (__u32)id);
 	ts = thread_of(t, &w);
-	if (!ts || thread_look(t, ts, &w, bpf_ktime_get_ns()) != 1)
+	if (!ts)
+		return 0;
+	held = thread_look(t, ts, &w, bpf_ktime_get_ns());
+	if (held >= 0)
+		add_sample(w.tgid, held);
+	if (held != 1)
 		return 0;
 	/* Where the holder is: in the bytecode loop, or in native code. Not told from the kernel's
 	 * addresses, whose highest bit is set. */

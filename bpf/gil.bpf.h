@@ -142,6 +142,38 @@ static __always_inline void emit_wait(enum dp_capture_type type, __u64 t_ns,
 	capture_submit(c);
 }
 
+/* A wait too short to be told one by one. */
+static __always_inline void add_short_wait(const struct dp_thread_state *ts, __u64 end)
+{
+	__u32 tgid = ts->tgid;
+	struct dp_share_state *s = bpf_map_lookup_elem(&shares, &tgid);
+
+	if (s)
+		__sync_fetch_and_add(&s->wait_ns, end - ts->wait_ns);
+}
+
+/* The same of a stretch off the CPU with the GIL. */
+static __always_inline void add_short_off(const struct dp_thread_state *ts, __u64 ns)
+{
+	__u32 tgid = ts->tgid;
+	struct dp_share_state *s = bpf_map_lookup_elem(&shares, &tgid);
+
+	if (s)
+		__sync_fetch_and_add(&s->off_ns, ns);
+}
+
+/* A sample of the cpu clock: does the thread that it found hold the GIL? */
+static __always_inline void add_sample(__u32 tgid, bool held)
+{
+	struct dp_share_state *s = bpf_map_lookup_elem(&shares, &tgid);
+
+	if (!s)
+		return;
+	__sync_fetch_and_add(&s->samples, 1);
+	if (held)
+		__sync_fetch_and_add(&s->held, 1);
+}
+
 /* The thread does not hold the GIL at `now`. */
 static __always_inline void thread_not_held(struct dp_thread_state *ts, __u32 tid, __u64 now)
 {

@@ -73,6 +73,13 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, DP_MAX_TARGETS);
+	__type(key, __u32);
+	__type(value, struct dp_share_state);
+} shares SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, DP_MAX_SOCKETS);
 	__type(key, struct dp_sock_key);
 	__type(value, struct dp_sock_state);

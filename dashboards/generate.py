@@ -415,6 +415,13 @@ def node():
             [q(f"sum(rate({m('gil_held_seconds_total')}[$__rate_interval]))", "held", "A"),
              q(f"sum(rate({m('drop_token_gil_delay_seconds_total')}[$__rate_interval]))",
                "token time lost to it", "B")], "percentunit")
+    b.lines("Where the time goes", "Of the last five seconds: a thread held the GIL, waited for it, ran "
+            "without it; the main thread was asleep. Estimates: of the first the error is shown too.",
+            [q(f"max({m('gil_held_ratio')})", "held", "A"),
+             q(f"max({m('gil_wait_ratio')})", "waited for", "B"),
+             q(f"max({m('running_without_gil_ratio')})", "running without it", "C"),
+             q(f"max({m('blocked_ratio')})", "main thread asleep", "D"),
+             q(f"max({m('gil_held_error_ratio')})", "error of held", "E")], "percentunit")
     b.lines("Hold going on", "The present hold. Each tooth is one hold; its height is its length.",
             [q(f"max({m('gil_current_hold_seconds')})", "held now")], "s", steps=rising(0.5, 2))
     b.heatmap("Lengths of holds", "How many holds of which length. 5 ms is CPython's switch "

@@ -18,6 +18,13 @@ uint64_t dp_now(void)
 	return dp_clock_ns(CLOCK_MONOTONIC);
 }
 
+uint64_t dp_cpu_ns(pid_t pid)
+{
+	clockid_t clock;
+
+	return clock_getcpuclockid(pid, &clock) ? 0 : dp_clock_ns(clock);
+}
+
 int64_t dp_wall_offset(void)
 {
 	uint64_t before = dp_now(), wall = dp_clock_ns(CLOCK_REALTIME);

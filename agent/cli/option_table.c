@@ -89,9 +89,15 @@ const struct dp_option dp_options_table[] = {
 		.help = "report: write to OUT; .html, .json and .txt choose the form",
 		.manual = "Of *report*: write to _OUT_; its ending chooses text (.txt), a page with a timeline (.html), or a trace for Perfetto (.json).",
 	}, {
+		.name = "share-interval", .argument = "D", .commands = WATCH, .group = DP_OPTIONS_OUTPUT,
+		TO(share_interval_ns), .read = dp_value_duration, LIMITS(0, DURATION_MAX),
+		.standard = "10s",
+		.help = "With --json or -v: say each D what a node's time goes to (default @)",
+		.manual = "Say once in _D_ and node what its time goes to: the GIL held, waited for, running without it, asleep; with *--json*, or *-v* (default @; 0s never).",
+	}, {
 		.name = "verbose", .letter = 'v', .commands = ALL, .group = DP_OPTIONS_OUTPUT,
 		TO(verbosity), .set = 1,
-		.help = "Also waits, every signal, every forecast",
+		.help = "Also waits, every signal, every forecast, shares",
 	}, {
 		.name = "quiet", .letter = 'q', .commands = ALL, .group = DP_OPTIONS_OUTPUT,
 		TO(verbosity), .set = -1,

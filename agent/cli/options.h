@@ -44,6 +44,7 @@ struct dp_options {
 	const char *file;            /* replay, report */
 	const char *output;          /* report -o */
 	uint64_t duration_ns;        /* 0: until the end */
+	uint64_t share_interval_ns;  /* between two lines about shares; 0 none */
 	uint64_t exact_ns;           /* 0 with model.exact: whole run */
 	struct dp_rec_options model; /* what the model is told */
 	uint64_t given;              /* 1 << row of each option that the user gave */

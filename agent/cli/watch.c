@@ -59,6 +59,7 @@ int dp_watch(const struct dp_options *o)
 		.model = o->model,
 		.exact_ns = o->exact_ns,
 		.duration_ns = o->duration_ns,
+		.share_interval_ns = o->share_interval_ns,
 		.max_overhead = o->max_overhead,
 		.show = {.fd = STDOUT_FILENO,
 			 .format = o->json ? DP_SHOW_JSON : DP_SHOW_TEXT,

@@ -41,6 +41,10 @@ _dora_probe()
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
+	--share-interval)
+		mapfile -t COMPREPLY < <(compgen -W '50ms 100ms 500ms 1s 5s 10s 1m' -- "$cur")
+		return
+		;;
 	--warn-hold)
 		mapfile -t COMPREPLY < <(compgen -W '50ms 100ms 500ms 1s 5s 10s 1m' -- "$cur")
 		return
@@ -111,7 +115,7 @@ _dora_probe()
 		words='--json --verbose --quiet --help --usage --version'
 		;;
 	*)
-		words='--pid --node --dataflow --all --duration --json --view --listen --hold-threshold --token-threshold --record --verbose --quiet --warn-hold --pending-threshold --fail-on-warning --on-warning --on-action --shutdown --grace --nudge-signal --nudge-after --nudge-interval --save-tokens --stop-dataflow-after --dora-cli --dry-run --exact --max-overhead --help --usage --version'
+		words='--pid --node --dataflow --all --duration --json --view --listen --hold-threshold --token-threshold --record --share-interval --verbose --quiet --warn-hold --pending-threshold --fail-on-warning --on-warning --on-action --shutdown --grace --nudge-signal --nudge-after --nudge-interval --save-tokens --stop-dataflow-after --dora-cli --dry-run --exact --max-overhead --help --usage --version'
 		;;
 	esac
 	((COMP_CWORD == 1)) && words+=' watch list doctor replay report'

@@ -63,7 +63,7 @@ static bool unfinished_span(uint32_t consumer, const struct hold *h, uint64_t af
 {
 	uint64_t from = hold_start(h);
 
-	if (h->tid == 0 || !hold_proven(h) || hold_until(h) <= after)
+	if (h->tid == 0 || h->by_probe || !hold_proven(h) || hold_until(h) <= after)
 		return false;
 	*ret = (struct span){
 		.from = from > after ? from : after,

@@ -11,8 +11,10 @@
  * ms, often with the GIL (measured on 6.18, 15 to 50 ms after the request). That is no reason to
  * arm, unless it lasts longer.
  */
-#define DETACH_NS        (60 * MS)
-#define STALL_NS         (25 * MS)
+#define DETACH_NS (60 * MS)
+#define STALL_NS  (25 * MS)
+/* Until the kernel has detached it, on a busy machine; from the request on. */
+#define DETACHING_NS     (150 * MS)
 #define BACKOFF_FIRST_NS (250 * MS)
 #define BACKOFF_MAX_NS   (4 * SEC)
 /* A process that was dear to arm for is expected to be so for this long. */
@@ -54,6 +56,14 @@ void edge_look(struct edge *d, const struct dp_rec_look *k)
 bool edge_releases_often(const struct edge *d, uint64_t t_ns)
 {
 	return d->often_ns && t_ns < d->often_ns + OFTEN_NS;
+}
+
+bool edge_stalled(const struct edge *d, uint64_t from_ns, uint64_t to_ns)
+{
+	uint64_t asked_ns = d->detached_ns > DETACH_NS ? d->detached_ns - DETACH_NS : 0;
+
+	return asked_ns && to_ns > asked_ns && from_ns < asked_ns + DETACHING_NS &&
+	       to_ns - from_ns < STALL_NS;
 }
 
 static void ask(struct edge *d, const struct env *e, const struct identity *id, bool arm)

@@ -47,7 +47,7 @@ static void account(struct timeline *t, unsigned int gil, const struct hold *h, 
 
 	if (!hold_proven(h))
 		return;
-	if (gil == 0) {
+	if (gil == 0 && !h->by_probe) {
 		struct span s = {.from = start,
 				 .to = end,
 				 .tid = h->tid,
@@ -129,7 +129,7 @@ static void settle(const struct timeline_of *p, unsigned int gil, struct hold *h
 	if (h->most.known)
 		h->place = h->most;
 	account(p->t, gil, h, identity_consumer(p->id));
-	if (length < p->env->options.hold_threshold_ns || length == 0 ||
+	if (length < p->env->options.hold_threshold_ns || length == 0 || h->by_probe ||
 	    !is_worth_saying(p, h, length))
 		return;
 	if (hold_proven(h))
@@ -151,6 +151,9 @@ void gil_release(const struct timeline_of *p, unsigned int gil, uint64_t hi)
 	if (h->tid == 0)
 		return;
 	hold_close(h, p->env->now, hi);
+	/* Asleep in the kernel while the uprobe goes: it was held, and that is nobody's fault there. */
+	h->by_probe = edge_stalled(p->edge, hold_start(h), hold_until(h)) &&
+		      h->off_ns * 2 >= hold_until(h) - hold_start(h);
 	/* The consumer's own hold that was there at Stop is over: it can react now. */
 	if (p->stop->seen && h->tid == identity_consumer(p->id) && h->seen_ns <= p->stop->at_ns &&
 	    h->hi_ns > p->stop->at_ns && hold_proven(h))

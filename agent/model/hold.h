@@ -35,8 +35,9 @@ struct hold {
 	uint64_t off_ns;    /* off the CPU, of that */
 	uint64_t close_ns;  /* model time at which it was closed */
 	uint32_t looks;     /* at it */
+	bool by_probe;      /* the probe itself has held the thread up */
 	bool open_end;      /* ended with the probe, not by a release */
-	bool warned;        /* a warning has named it */
+	uint8_t warned;     /* enum warn_level: the step at which a warning has named it */
 	struct proof proof; /* the current one */
 	struct proof best;  /* a longer one before a gap */
 	struct native native;

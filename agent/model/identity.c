@@ -20,9 +20,9 @@ bool identity_is_vague(const struct identity *id, uint64_t now)
 	       known_ns < INTRODUCE_NS;
 }
 
-bool identity_is_news(const struct identity *id, const struct dp_rec_node *facts)
+bool identity_differs(const struct identity *id, const struct dp_rec_node *b)
 {
-	const struct dp_rec_node *a = &id->facts, *b = facts;
+	const struct dp_rec_node *a = &id->facts;
 
 	return strcmp(a->dora, b->dora) != 0 || strcmp(a->node, b->node) != 0 ||
 	       strcmp(a->reason, b->reason) != 0 || strcmp(a->python, b->python) != 0 ||

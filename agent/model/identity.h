@@ -40,11 +40,9 @@ static inline uint32_t identity_consumer(const struct identity *id)
  * Can its drop tokens be counted? From dora 1.0 on there are none, which is known as well.
  */
 bool identity_tokens_countable(const struct identity *id);
+/* Is what these facts have new worth a line? Signal masks are not: they change with every handler. */
+bool identity_differs(const struct identity *id, const struct dp_rec_node *facts);
 
-/*
- * Are these facts worth another line? Signal masks are not: they change with every new handler.
- */
-bool identity_is_news(const struct identity *id, const struct dp_rec_node *facts);
 /* Is there something worth waiting for before its line is said? */
 bool identity_is_vague(const struct identity *id, uint64_t now);
 

@@ -11,6 +11,7 @@
 #include "model/table.h"
 #include "model/timeline.h"
 #include "model/tokens.h"
+#include "model/usage.h"
 #include "model/warn.h"
 #include "model/witness.h"
 
@@ -143,31 +144,19 @@ static struct node *node_add(struct dp_model *m, uint32_t pid, uint64_t t_ns)
 	return n;
 }
 
-/*
- * The agent looks at a process once a second, and may do so when it has ended and its exit is not
- * drained yet: then its facts come after its exit. It is no new process. One that runs another
- * program by exec has the same start time, and has not exited.
- */
-static bool is_of_the_dead(struct dp_model *m, const struct dp_record *r)
-{
-	const struct node *n = table_find_gone(&m->table, r->h.pid);
-
-	return n && n->id.exited && n->id.facts.start_time == r->u.node.start_time;
-}
-
 static void node_facts(struct dp_model *m, const struct dp_record *r)
 {
 	struct node *n = table_find(&m->table, r->h.pid);
 	const struct dp_rec_node *facts = &r->u.node;
 	bool changed;
 
-	if (!n && is_of_the_dead(m, r))
+	if (!n && table_has_exited(&m->table, r->h.pid, facts->start_time))
 		return;
 	if (!n)
 		n = node_add(m, r->h.pid, r->h.t_ns);
 	if (!n)
 		return;
-	changed = identity_is_news(&n->id, facts);
+	changed = identity_differs(&n->id, facts);
 	n->id.facts = *facts;
 	dp_grace_of(facts->dora, &n->id.grace);
 	n->id.grace_source = facts->dora[0] ? DP_DEADLINE_VERSION : DP_DEADLINE_ASSUMED;
@@ -183,6 +172,7 @@ static void node_gone(struct dp_model *m, struct node *n, uint64_t t_ns)
 	struct timeline_of p = timeline_of(m, n);
 
 	timeline_end(&p, t_ns, false);
+	usage_end(&m->env, n, t_ns);
 	warn_node_gone(&m->env, n, t_ns);
 	tokens_node_gone(&m->ledger, &m->env, n, t_ns);
 	n->id.gone = true;
@@ -251,6 +241,7 @@ static void tick(struct dp_model *m)
 		tick_activity(m, n);
 		witness_tick(&m->env, &m->table, n);
 		warn_tick(&m->env, n);
+		usage_tick(&m->env, n);
 		tick_guard(m, n);
 	}
 	for (uint32_t i = 0; m->losses.records && i < m->table.count; i++)
@@ -272,6 +263,9 @@ static void end(struct dp_model *m)
 	for (uint32_t i = 0; i < m->table.count; i++)
 		tokens_end_pending(&m->ledger, &m->table.nodes[i], m->env.now);
 	tokens_end(&m->ledger, &m->env, m->env.now);
+	for (uint32_t i = 0; i < m->table.count; i++)
+		if (!m->table.nodes[i].id.gone)
+			usage_end(&m->env, &m->table.nodes[i], m->env.now);
 	say_losses(m, true);
 	m->ended = true;
 	summary_say(&m->env, &m->table, m->records, m->losses.records);
@@ -296,6 +290,7 @@ static void gil_record(struct dp_model *m, struct node *n, const struct dp_recor
 	if (r->h.type == DP_REC_GIL_LOOK && r->u.look.gil == 0)
 		edge_look(&n->edge, &r->u.look);
 	timeline_record(&p, r);
+	usage_gil(n, r);
 }
 
 static void stack(struct node *n, const struct dp_record *r)
@@ -304,6 +299,7 @@ static void stack(struct node *n, const struct dp_record *r)
 	progress_stack(&n->progress, &n->stop, node_consumer(n), n->account.took_ns, r);
 	activity_stack(&n->activity, &n->timeline.gils[0].cur, node_consumer(n),
 		       n->streams.events_dropped_ns != 0, r);
+	usage_stack(n, r);
 }
 
 static void token(struct dp_model *m, struct node *n, const struct dp_record *r)
@@ -341,11 +337,14 @@ static void signal_record(struct dp_model *m, struct node *n, const struct dp_re
 	}
 }
 
-static void thread_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
+static void task_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
 	struct timeline_of p = timeline_of(m, n);
 
-	timeline_thread_exit(&p, r->h.tid, r->h.t_ns);
+	if (r->u.exit.is_process)
+		node_exit(m, n, r);
+	else
+		timeline_thread_exit(&p, r->h.tid, r->h.t_ns);
 }
 
 /* A record about a process that is watched. */
@@ -363,6 +362,9 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		break;
 	case DP_REC_STACK:
 		stack(n, r);
+		break;
+	case DP_REC_SHARE:
+		usage_stretch(&m->env, n, r);
 		break;
 	case DP_REC_TOKEN_SENT:
 	case DP_REC_TOKEN_DELIVERED:
@@ -395,10 +397,7 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		guard_answer(&m->env, n, r);
 		break;
 	case DP_REC_PROC_EXIT:
-		if (r->u.exit.is_process)
-			node_exit(m, n, r);
-		else
-			thread_exit(m, n, r);
+		task_exit(m, n, r);
 		break;
 	case DP_REC_PROC_EXEC: /* the same pid, another program: what was known has ended */
 	case DP_REC_NODE_GONE:

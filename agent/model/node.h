@@ -7,11 +7,13 @@
 #include "decide/slack.h"
 #include "model/account.h"
 #include "model/activity.h"
+#include "model/convoy.h"
 #include "model/deadline.h"
 #include "model/edge.h"
 #include "model/gil.h"
 #include "model/identity.h"
 #include "model/progress.h"
+#include "model/shares.h"
 #include "model/signals.h"
 #include "model/stock.h"
 #include "model/streams.h"
@@ -43,6 +45,18 @@ struct guard {
 	uint64_t lost_ns;      /* last loss of records */
 };
 
+/* What is said of its shares. */
+struct usage {
+	bool wants_line;     /* a line about shares, at all */
+	bool is_high;        /* there is reason to find out who holds the GIL */
+	uint64_t asked_ns;   /* for the holder's stack */
+	struct place place;  /* where the GIL is held most, by a vote over the stacks */
+	uint32_t holder_tid; /* by whom */
+	uint32_t votes;
+	uint32_t convoy_tid;          /* the thread that waits; 0 none */
+	uint32_t convoys, no_convoys; /* stretches in a row with one, without one */
+};
+
 struct node {
 	struct identity id;
 	struct edge edge;
@@ -57,6 +71,9 @@ struct node {
 	struct outlook outlook;
 	struct guard guard;
 	struct ending ending;
+	struct shares shares;
+	struct convoy convoy;
+	struct usage usage;
 	struct timeline timeline; /* large, cleared by timeline_clear() */
 };
 

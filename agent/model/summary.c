@@ -41,6 +41,10 @@ static void say_node_totals(const struct env *e, struct node *n)
 		.tokens_lost = known ? a->lost : DP_NULL,
 		.max_pending_ns = known ? a->max_pending_ns : DP_NULL,
 		.recommended_grace_ns = n->outlook.recommended_ns,
+		.gil_held = share_estimate(&n->shares.total, SHARE_HELD),
+		.gil_wait = share_estimate(&n->shares.total, SHARE_WAIT),
+		.running_without_gil = share_estimate(&n->shares.total, SHARE_WITHOUT),
+		.blocked = share_estimate(&n->shares.total, SHARE_BLOCKED),
 		.since_ns = n->id.first_ns,
 		.since_attach = n->id.late,
 	};

@@ -30,6 +30,13 @@ struct node *table_find_gone(struct table *t, uint32_t pid)
 	return n;
 }
 
+bool table_has_exited(struct table *t, uint32_t pid, uint64_t start_time)
+{
+	const struct node *n = table_find_gone(t, pid);
+
+	return n && n->id.exited && n->id.facts.start_time == start_time;
+}
+
 struct node *table_slot(struct table *t, uint64_t now, bool *ret_reused)
 {
 	struct node *n = NULL;

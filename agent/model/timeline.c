@@ -160,7 +160,9 @@ static void wait_end(const struct timeline_of *p, const struct dp_record *r)
 		return;
 	p->t->waits++;
 	p->t->wait_ns += r->h.t_ns - begin;
-	if (w->gil == 0 && r->h.tid == identity_consumer(p->id)) {
+	/* Who waits for a thread that the probe holds up waits for the probe. */
+	if (w->gil == 0 && r->h.tid == identity_consumer(p->id) &&
+	    !edge_stalled(p->edge, begin, r->h.t_ns)) {
 		struct span s = {.from = begin,
 				 .to = r->h.t_ns,
 				 .tid = r->h.tid,

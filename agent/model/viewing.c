@@ -9,8 +9,10 @@ void node_view(const struct env *e, const struct node *n, struct dp_node_view *r
 {
 	const struct hold *h = &n->timeline.gils[0].cur;
 	const struct delivery *d = n->account.pending_first;
+	struct share_sum recent;
 	uint64_t grace_ns = e->options.grace_ns;
 
+	shares_recent(&n->shares, &recent);
 	*ret = (struct dp_node_view){
 		.pid = n->id.pid,
 		.gone = n->id.gone,
@@ -32,6 +34,10 @@ void node_view(const struct env *e, const struct node *n, struct dp_node_view *r
 		.holds = n->timeline.holds,
 		.waits = n->timeline.waits,
 		.wait_ns = n->timeline.wait_ns,
+		.gil_held = share_estimate(&recent, SHARE_HELD),
+		.gil_wait = share_estimate(&recent, SHARE_WAIT),
+		.running_without_gil = share_estimate(&recent, SHARE_WITHOUT),
+		.blocked = share_estimate(&recent, SHARE_BLOCKED),
 		.tokens = n->account.tokens,
 		.tokens_returned = n->account.returned,
 		.tokens_abandoned = n->account.abandoned,

@@ -27,6 +27,8 @@ struct dp_node_view {
 	int64_t slack_ns;
 	uint64_t need_ns;  /* what a stop now would take, DP_NULL unknown */
 	uint64_t grace_ns; /* from Stop to the first deadly signal, 0 unknown */
+	/* what its time went to, of the last five seconds; a negative ratio: not known */
+	struct dp_estimate gil_held, gil_wait, running_without_gil, blocked;
 	/* totals since it was first seen */
 	uint64_t held_ns, holds, waits, wait_ns;
 	uint64_t tokens, tokens_returned, tokens_abandoned, tokens_lost, token_gil_ns;

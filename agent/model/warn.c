@@ -13,6 +13,8 @@
 #define CLEAR_NS (2 * SEC)
 /* A warning about a hold waits this long for the holder's stack, then goes out without. */
 #define STACK_WAIT_NS (20 * MS)
+/* Between two lines that tell of different holds, unless the later one is worse. */
+#define OTHER_NS (500 * MS)
 
 /* The oldest token pending at the node of which that is certain; NULL none. */
 static const struct delivery *oldest_certain(const struct node *n)
@@ -106,6 +108,20 @@ static void raise_to(const struct env *e, struct node *n, enum dp_warning_kind k
 	warn_say(e, n, kind, t > e->now ? e->now : t, NULL);
 }
 
+/* A warning that is raised, on its way to its end. */
+static void fall(const struct env *e, struct node *n, enum dp_warning_kind kind,
+		 const struct condition *c)
+{
+	struct warning *w = &n->warn[kind];
+
+	if (c->value * 2 >= c->d)
+		w->below_ns = 0;
+	else if (w->below_ns == 0)
+		w->below_ns = e->now;
+	else if (e->now - w->below_ns >= CLEAR_NS)
+		warn_resolve(e, n, kind, w->below_ns + CLEAR_NS);
+}
+
 /* One step of a warning, up or to its end. */
 static void step(const struct env *e, struct node *n, enum dp_warning_kind kind,
 		 const struct condition *c)
@@ -118,14 +134,8 @@ static void step(const struct env *e, struct node *n, enum dp_warning_kind kind,
 		raise_to(e, n, kind, c, level);
 		return;
 	}
-	if (w->level == LEVEL_NONE)
-		return;
-	if (c->value * 2 >= c->d)
-		w->below_ns = 0;
-	else if (w->below_ns == 0)
-		w->below_ns = e->now;
-	else if (e->now - w->below_ns >= CLEAR_NS)
-		warn_resolve(e, n, kind, w->below_ns + CLEAR_NS);
+	if (w->level != LEVEL_NONE)
+		fall(e, n, kind, c);
 }
 
 /* The warning is active already, and what it has not named yet has crossed a step too. */
@@ -160,6 +170,25 @@ static struct hold *longest_hold(struct node *n)
 	return longest;
 }
 
+/*
+ * Each hold has its own steps, whatever was warned of before it, also at the same line. No more than
+ * one line in OTHER_NS tells of another hold: with a threshold far below that they would flood.
+ */
+static void raise_hold(const struct env *e, struct node *n, struct hold *h,
+		       const struct condition *c, enum warn_level level)
+{
+	struct warning *w = &n->warn[DP_WARN_GIL_HOLD];
+	uint8_t highest = w->level > level ? w->level : (uint8_t)level;
+
+	if (!h->warned && level <= w->level && e->now - w->raised_ns < OTHER_NS)
+		return;
+	h->warned = (uint8_t)level;
+	warn_note_holder(w, h);
+	raise_to(e, n, DP_WARN_GIL_HOLD, c, level);
+	w->level = highest;
+	w->below_ns = 0;
+}
+
 static void warn_hold(const struct env *e, struct node *n)
 {
 	struct hold *h = longest_hold(n);
@@ -176,16 +205,13 @@ static void warn_hold(const struct env *e, struct node *n)
 		if (level != LEVEL_NONE && h->stack_state == STACK_ASKED &&
 		    e->now - h->stack_asked_ns < STACK_WAIT_NS)
 			return;
-		if (level != LEVEL_NONE || h->tid == w->holder_tid)
+		if (level > (enum warn_level)h->warned)
+			raise_hold(e, n, h, &c, level);
+		else if (h->warned)
 			warn_note_holder(w, h);
-		/* One hold warns once, even if its place changes. */
-		if (level != LEVEL_NONE && !h->warned) {
-			h->warned = true;
-			if (warning_name(w, h->tid) && level <= w->level)
-				raise_other(e, n, DP_WARN_GIL_HOLD, &c, level);
-		}
 	}
-	step(e, n, DP_WARN_GIL_HOLD, &c);
+	if (w->level != LEVEL_NONE)
+		fall(e, n, DP_WARN_GIL_HOLD, &c);
 }
 
 /* The holder now, or the function whose holds cost the token most, if it has just let go. */
@@ -230,7 +256,14 @@ static int8_t blame_pending(const struct env *e, const struct node *n, struct wa
 	return cause;
 }
 
-/* A token that came after the warning was raised: does it wait for another cause? */
+/* The same function: within one the line moves on all the time. */
+static bool same_place(const struct warning *a, const struct warning *b)
+{
+	return strcmp(a->place.function, b->place.function) == 0 &&
+	       strcmp(a->place.file, b->place.file) == 0;
+}
+
+/* A token that came after the warning was raised: does it wait for another cause, or elsewhere? */
 static void examine_later_token(const struct env *e, struct node *n, const struct delivery *d,
 				struct condition *c)
 {
@@ -241,7 +274,7 @@ static void examine_later_token(const struct env *e, struct node *n, const struc
 	/* What is not known yet may be at the next tick. */
 	if (c->cause != DP_CAUSE_UNKNOWN)
 		was.examined_ns = w->examined_ns = d->delivered_ns;
-	if (c->cause != DP_CAUSE_UNKNOWN && c->cause != was.cause &&
+	if (c->cause != DP_CAUSE_UNKNOWN && !(c->cause == was.cause && same_place(&was, w)) &&
 	    warning_name(w, (uint32_t)c->cause))
 		raise_other(e, n, DP_WARN_TOKEN_PENDING, c, warning_level(c->value, c->d));
 	else

@@ -2,8 +2,9 @@
 /*
  * Warnings with steps and hysteresis: notice at the threshold D, warning at 4 D, critical at 10 D,
  * each said once; resolved when the condition has been below D / 2 for 2 s or the node has left.
- * While a warning is active, a hold at a place that it has not named yet is said as well, and so
- * are tokens that came later and wait for another cause.
+ * While a warning is active, each further hold has its steps said as well, wherever it is, and so are
+ * tokens that came later and wait for another cause or at another place. A resolved row names the hold
+ * that was warned of last.
  */
 #ifndef DORA_PROBE_MODEL_WARN_H
 #define DORA_PROBE_MODEL_WARN_H

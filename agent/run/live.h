@@ -15,6 +15,7 @@ struct dp_live_options {
 	struct dp_wanted wanted;
 	struct dp_rec_options model; /* what the model is told */
 	uint64_t exact_ns;           /* of model.exact; 0: the whole run */
+	uint64_t share_interval_ns;  /* between two lines about shares; 0 none */
 	uint64_t duration_ns;        /* 0: until it is ended */
 	double max_overhead;         /* per cent of a core per watched process */
 	struct dp_show_options show;

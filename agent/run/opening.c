@@ -224,6 +224,7 @@ static int open_parts(struct live *w, struct dp_live_result *ret, char *why, siz
 		snprintf(why, why_len, "not enough memory");
 		return -ENOMEM;
 	}
+	dp_targets_share_every(w->targets, w->o->share_interval_ns);
 	w->losses.targets = w->acting.targets = w->targets;
 	w->captures = (struct dp_captures){.wire = w->wire,
 					   .targets = w->targets,

@@ -17,6 +17,7 @@ static uint16_t *hint_of(struct dp_bpf *b, pid_t pid)
 int dp_bpf_watch(struct dp_bpf *b, pid_t pid, const struct dp_target *t)
 {
 	int targets = bpf_map__fd(b->skel->maps.targets);
+	const struct dp_share_state none = {0};
 	uint32_t key = (uint32_t)pid;
 	int err;
 
@@ -27,8 +28,21 @@ int dp_bpf_watch(struct dp_bpf *b, pid_t pid, const struct dp_target *t)
 		return bpf_map_update_elem(targets, &key, t, BPF_EXIST);
 	if (err)
 		return err;
+	/* As many as there are targets find room here. One without has no shares, and says so. */
+	(void)bpf_map_update_elem(bpf_map__fd(b->skel->maps.shares), &key, &none, BPF_ANY);
 	__atomic_fetch_add(hint_of(b, pid), 1, __ATOMIC_RELEASE);
 	return 0;
+}
+
+int dp_bpf_share(struct dp_bpf *b, pid_t pid, struct dp_share_state *ret)
+{
+	uint32_t key = (uint32_t)pid;
+	struct dp_share_state s;
+	int err = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.shares), &key, &s);
+
+	if (!err)
+		*ret = s;
+	return err;
 }
 
 int dp_bpf_mark_daemon(struct dp_bpf *b, pid_t pid)
@@ -112,6 +126,7 @@ void dp_bpf_unwatch(struct dp_bpf *b, pid_t pid)
 	if (bpf_map_delete_elem(bpf_map__fd(b->skel->maps.targets), &key))
 		return;
 	__atomic_fetch_sub(hint_of(b, pid), 1, __ATOMIC_RELEASE);
+	bpf_map_delete_elem(bpf_map__fd(b->skel->maps.shares), &key);
 	forget(b, b->skel->maps.sockets, pid, socket_is_of);
 	forget(b, b->skel->maps.region_fds, pid, fd_is_of);
 	forget(b, b->skel->maps.regions, pid, region_is_of);

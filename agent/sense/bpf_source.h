@@ -50,6 +50,8 @@ int dp_bpf_mark_region(struct dp_bpf *b, pid_t pid, uint64_t addr, const char *n
 
 /* 0; -ENOENT nothing known. */
 int dp_bpf_thread(struct dp_bpf *b, pid_t tid, struct dp_thread_state *ret);
+/* What the kernel has added up of a watched process. 0, or -errno where there is nothing. */
+int dp_bpf_share(struct dp_bpf *b, pid_t pid, struct dp_share_state *ret);
 /*
  * Tells the kernel side of a thread that it has not seen yet: its wake-up is to be noticed. 0;
  * -EEXIST it has seen it by now. And takes it back.

@@ -23,6 +23,10 @@ static int look(struct dp_targets *t, struct target *x, unsigned int gil)
 	if (err)
 		return err;
 	r.u.look.gil = (uint8_t)gil;
+	if (gil == 0 && r.u.look.locked <= 1) {
+		x->share.looks++;
+		x->share.looks_held += r.u.look.locked;
+	}
 	/* Twice free in a row is no news. */
 	if (r.u.look.locked == 0 && x->last_tid[gil] == 0)
 		return 0;
@@ -110,6 +114,7 @@ void dp_targets_tick(struct dp_targets *t, uint64_t now)
 			for (unsigned int g = 0; g < x->kernel.gil_count; g++)
 				look(t, x, g);
 			check_signals(t, x, now);
+			target_share(t, x, now);
 		}
 		if (now >= x->next_rescan_ns)
 			rescan(t, x, now);

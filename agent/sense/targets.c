@@ -38,6 +38,11 @@ void dp_targets_free(struct dp_targets *t)
 	free(t);
 }
 
+void dp_targets_share_every(struct dp_targets *t, uint64_t ns)
+{
+	t->share_every_ns = ns;
+}
+
 struct target *target_find(struct dp_targets *t, pid_t pid)
 {
 	for (int i = 0; i < DP_MAX_TARGETS; i++)

@@ -24,6 +24,8 @@ struct dp_targets_sink {
 struct dp_targets *dp_targets_new(const struct dp_wanted *wanted, struct dp_bpf *b,
 				  struct dp_wire *w, const struct dp_targets_sink *sink);
 void dp_targets_free(struct dp_targets *t);
+/* How often a line about each node's shares is wanted; 0, and at first: never. */
+void dp_targets_share_every(struct dp_targets *t, uint64_t ns);
 
 /*
  * Takes up what matches now. Returns how many are watched; for --pid -ESRCH, -ENOENT (neither

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The watched processes, seen from inside: for targets.c, discovery.c, watched.c, facts.c, sampler.c,
- * witnesses.c and answers.c of this room alone.
+ * witnesses.c, share.c and answers.c of this room alone.
  */
 #ifndef DORA_PROBE_WATCHED_H
 #define DORA_PROBE_WATCHED_H
@@ -14,6 +14,14 @@
 #define CONNS_MAX 16
 #define RETRY_NS  (20 * MS)   /* between tries at a process that is still starting */
 #define RESCAN_NS (1000 * MS) /* interpreters, signal masks, dora version */
+
+/* What has been told of a process' shares, and what of the stretch that runs is counted here. */
+struct share_mark {
+	uint64_t at_ns;                             /* begin of the stretch; 0 none has begun */
+	uint64_t cpu_ns, main_cpu_ns, main_wait_ns; /* then; main's 0 where they cannot be read */
+	struct dp_share_state kernel;               /* then */
+	uint32_t looks, looks_held;
+};
 
 struct target {
 	pid_t pid; /* 0: slot free */
@@ -43,6 +51,7 @@ struct target {
 	unsigned int conn_count;
 	/* sampler */
 	uint32_t last_tid[DP_MAX_GILS];
+	struct share_mark share;
 	/* caught signals whose Python handler has not run, a bit each */
 	uint64_t signals;
 	uint32_t signal_tid;
@@ -69,8 +78,9 @@ struct dp_targets {
 	unsigned int alive;
 	struct command commands[COMMANDS_MAX];
 	unsigned int next_command;
-	uint64_t emptied_ns; /* the last one has left; 0 as long as there was none */
-	uint8_t restarts;    /* dora may start a node of theirs anew */
+	uint64_t share_every_ns; /* that often a line about shares is wanted; 0 never */
+	uint64_t emptied_ns;     /* the last one has left; 0 as long as there was none */
+	uint8_t restarts;        /* dora may start a node of theirs anew */
 };
 
 struct target *target_find(struct dp_targets *t, pid_t pid); /* NULL: not watched */
@@ -100,6 +110,11 @@ void target_drop(struct dp_targets *t, struct target *x);
  * no use to us (and has been let go).
  */
 int target_settle(struct dp_targets *t, struct target *x, uint64_t now);
+
+/* ---- share.c ----------------------------------------------------------------------------------- */
+
+/* Tells the shares of the stretch that has run, once it is a second long. */
+void target_share(struct dp_targets *t, struct target *x, uint64_t now);
 
 /* ---- discovery.c: who is wanted ---------------------------------------------------------------- */
 

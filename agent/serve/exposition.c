@@ -75,6 +75,13 @@ static void put_actions(struct out *o, const struct series *s)
 	}
 }
 
+/* Of a node that is there; a negative ratio is not known. */
+static void put_ratio(struct out *o, const struct series *s, double ratio)
+{
+	if (s->live && ratio >= 0)
+		line_double(o, s->labels, ratio);
+}
+
 static int gil_shown(const struct series *s)
 {
 	return s->gil || s->shown.held_ns || s->h[H_HOLD].count || s->h[H_WAIT].count;
@@ -99,6 +106,21 @@ static void put_gil(struct out *o, unsigned int id, const struct series *s)
 	case DP_METRIC_CURRENT_HOLD:
 		if (s->live && gil_shown(s))
 			line_seconds(o, s->labels, "", s->hold_ns);
+		break;
+	case DP_METRIC_GIL_HELD_RATIO:
+		put_ratio(o, s, s->gil_held.ratio);
+		break;
+	case DP_METRIC_GIL_WAIT_RATIO:
+		put_ratio(o, s, s->gil_wait.ratio);
+		break;
+	case DP_METRIC_WITHOUT_GIL_RATIO:
+		put_ratio(o, s, s->running_without_gil.ratio);
+		break;
+	case DP_METRIC_BLOCKED_RATIO:
+		put_ratio(o, s, s->blocked.ratio);
+		break;
+	case DP_METRIC_GIL_SHARE_ERROR:
+		put_ratio(o, s, s->gil_held.error);
 		break;
 	default:
 		break;
@@ -198,6 +220,11 @@ static void put_series(struct out *o, unsigned int id, const struct series *s)
 	case DP_METRIC_GIL_HOLD:
 	case DP_METRIC_GIL_WAIT:
 	case DP_METRIC_CURRENT_HOLD:
+	case DP_METRIC_GIL_HELD_RATIO:
+	case DP_METRIC_GIL_WAIT_RATIO:
+	case DP_METRIC_WITHOUT_GIL_RATIO:
+	case DP_METRIC_BLOCKED_RATIO:
+	case DP_METRIC_GIL_SHARE_ERROR:
 		put_gil(o, id, s);
 		break;
 	case DP_METRIC_TOKENS_PENDING:
@@ -318,7 +345,7 @@ static void put_probe(struct out *o, const struct dp_metrics *m, unsigned int id
 		break;
 	case DP_METRIC_OVERHEAD:
 		if (m->overhead >= 0)
-			line_double(o, m->overhead);
+			line_double(o, "", m->overhead);
 		break;
 	case DP_METRIC_SOURCE_ACTIVE:
 		for (unsigned int i = 0; i < DP_SOURCE_COUNT; i++)

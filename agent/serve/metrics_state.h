@@ -45,6 +45,7 @@ struct series {
 	/* from views, of the processes that are there */
 	uint64_t hold_ns, pending, oldest_ns, need_ns, grace_ns, recommended_ns;
 	int64_t slack_ns;
+	struct dp_estimate gil_held, gil_wait, running_without_gil, blocked;
 	uint8_t stop_pending;
 	struct totals ended; /* of the processes whose views are gone */
 	struct totals shown; /* never falls, whatever the views say */

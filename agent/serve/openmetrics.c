@@ -183,11 +183,11 @@ void line_seconds(struct out *o, const char *a, const char *b, uint64_t ns)
 	put_bytes(o->t, "\n", 1);
 }
 
-void line_double(struct out *o, double v)
+void line_double(struct out *o, const char *labels, double v)
 {
 	char b[40];
 
-	if (line_begin(o, sample_suffix(o->def), "", ""))
+	if (line_begin(o, sample_suffix(o->def), labels, ""))
 		return;
 	snprintf(b, sizeof(b), "%.9g\n", v);
 	put_s(o->t, b);

@@ -48,7 +48,7 @@ int line_begin(struct out *o, const char *suffix, const char *a, const char *b);
 /* A sample of the family, with its suffix. */
 void line_u64(struct out *o, const char *a, const char *b, uint64_t v);
 void line_seconds(struct out *o, const char *a, const char *b, uint64_t ns);
-void line_double(struct out *o, double v);
+void line_double(struct out *o, const char *labels, double v);
 /* One of the series (NULL: of none) that one more label, not escaped, tells from the others. */
 void line_label_u64(struct out *o, const struct series *s, const char *name, const char *value,
 		    uint64_t v);

@@ -58,6 +58,12 @@ static void totals_max(struct totals *t, const struct totals *a)
 	keep_max(&t->token_gil_ns, a->token_gil_ns);
 }
 
+static void keep_max_share(struct dp_estimate *e, const struct dp_estimate *with)
+{
+	if (with->ratio >= 0 && !(e->ratio > with->ratio))
+		*e = *with;
+}
+
 /* States of a process that is there. Of several with one name the worst is shown. */
 static void series_state(struct series *s, const struct dp_node_view *v, uint64_t now_ns)
 {
@@ -65,6 +71,10 @@ static void series_state(struct series *s, const struct dp_node_view *v, uint64_
 	if (now_ns > s->last_ns)
 		s->last_ns = now_ns;
 	keep_max(&s->hold_ns, v->hold_ns);
+	keep_max_share(&s->gil_held, &v->gil_held);
+	keep_max_share(&s->gil_wait, &v->gil_wait);
+	keep_max_share(&s->running_without_gil, &v->running_without_gil);
+	keep_max_share(&s->blocked, &v->blocked);
 	s->pending += v->pending_tokens;
 	if (v->pending_tokens)
 		keep_max(&s->oldest_ns, v->oldest_pending_ns);
@@ -128,12 +138,10 @@ static int view_take(struct dp_metrics *m, const struct dp_node_view *v, uint64_
 	return 0;
 }
 
-void dp_metrics_refresh(struct dp_metrics *m, uint64_t now_ns)
+/* The states of before are over: each process that is there says its own. */
+static void states_clear(struct dp_metrics *m)
 {
-	unsigned int count = m->views.count ? m->views.count(m->views.ctx) : 0;
-	struct totals sum[DP_METRICS_NODES];
-	unsigned int refused = 0;
-	struct dp_node_view v;
+	const struct dp_estimate unknown = {.ratio = -1, .error = -1};
 
 	for (unsigned int i = 0; i < DP_METRICS_NODES; i++) {
 		struct series *s = &m->series[i];
@@ -144,8 +152,20 @@ void dp_metrics_refresh(struct dp_metrics *m, uint64_t now_ns)
 		s->hold_ns = s->pending = s->oldest_ns = 0;
 		s->need_ns = s->recommended_ns = s->grace_ns = DP_NULL;
 		s->slack_ns = DP_SNULL;
+		s->gil_held = s->gil_wait = unknown;
+		s->running_without_gil = s->blocked = unknown;
 		s->stop_pending = 0;
 	}
+}
+
+void dp_metrics_refresh(struct dp_metrics *m, uint64_t now_ns)
+{
+	unsigned int count = m->views.count ? m->views.count(m->views.ctx) : 0;
+	struct totals sum[DP_METRICS_NODES];
+	unsigned int refused = 0;
+	struct dp_node_view v;
+
+	states_clear(m);
 	for (unsigned int i = 0; i < m->member_end; i++)
 		m->members[i].seen = 0;
 	for (unsigned int i = 0; i < count; i++)

@@ -68,6 +68,8 @@ struct series *series_add(struct dp_metrics *m, const char *dataflow, const char
 	best->last_ns = t_ns;
 	best->need_ns = best->recommended_ns = best->grace_ns = DP_NULL;
 	best->slack_ns = DP_SNULL;
+	best->gil_held.ratio = best->gil_held.error = best->gil_wait.ratio = -1;
+	best->running_without_gil.ratio = best->blocked.ratio = -1;
 	series_key(best, dataflow, node);
 	return best;
 }

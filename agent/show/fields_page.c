@@ -68,6 +68,10 @@ struct kind {
 	{                                                                                          \
 		.type = "share", .shown = "number"                                                 \
 	}
+#define KIND_ESTIMATE                                                                              \
+	{                                                                                          \
+		.type = "estimate", .shown = "object: `ratio` and its standard `error`, 0 to 1"    \
+	}
 #define KIND_SIGNAL                                                                                \
 	{                                                                                          \
 		.type = "positive", .shown = "integer", .has_name = true                           \

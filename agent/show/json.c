@@ -116,6 +116,19 @@ static void put_SHARE(struct dp_line *l, const char *name, double v)
 	dp_line_fmt(l, "%u.%06u", millionths / 1000000, millionths % 1000000);
 }
 
+static void put_ESTIMATE(struct dp_line *l, const char *name, struct dp_estimate v)
+{
+	if (!(v.ratio >= 0.0)) {
+		put_null(l, name);
+		return;
+	}
+	key(l, name);
+	dp_line_str(l, "{");
+	put_SHARE(l, "ratio", v.ratio);
+	put_SHARE(l, "error", v.error);
+	dp_line_str(l, "}");
+}
+
 static void put_WALL(struct dp_line *l, const char *name, int64_t wall_ns)
 {
 	char time[40];

@@ -32,6 +32,8 @@ void text_action(struct dp_line *l, struct dp_text_state *s, const struct dp_sho
 		 const struct dp_finding *f);
 void text_exit(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
 	       const struct dp_finding *f);
+void text_share(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
+		const struct dp_finding *f);
 void text_loss(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
 	       const struct dp_finding *f);
 void text_forecast(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,

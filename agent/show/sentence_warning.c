@@ -54,6 +54,13 @@ static void put_kind(struct dp_line *l, const struct dp_warning_finding *w)
 	case DP_WARN_DEADLOCK:
 		dp_line_str(l, "threads wait for each other");
 		break;
+	case DP_WARN_GIL_SHARE:
+		dp_line_str(l,
+			    "the GIL is held most of the time, in holds too short to be warned of");
+		break;
+	case DP_WARN_CONVOY:
+		dp_line_str(l, "a thread waits for the GIL at each of its calls");
+		break;
 	case DP_WARN_COUNT:
 	default:
 		dp_line_str(l, "warning of an unknown kind");
@@ -115,6 +122,8 @@ static void put_resolved(struct dp_line *l, const struct dp_warning_finding *w)
 		[DP_WARN_STOP_PENDING] = "the stop is no longer pending",
 		[DP_WARN_DEADLINE] = "the deadline is no longer in danger",
 		[DP_WARN_DEADLOCK] = "the threads no longer wait for each other",
+		[DP_WARN_GIL_SHARE] = "the GIL is no longer held for most of the time",
+		[DP_WARN_CONVOY] = "no thread waits for the GIL at each of its calls any more",
 	};
 
 	_Static_assert(DP_COUNT_OF(over) == DP_WARN_COUNT, "words for each kind");

@@ -14,6 +14,8 @@ void text_start(struct dp_line *l, struct dp_text_state *s, const struct dp_show
 	const struct dp_rec_session *session = f->u.start.session;
 	const char *sep = "";
 
+	if (o->verbose < 0)
+		return;
 	row_begin(l, s, o, f, "start", PLAIN);
 	dp_line_str(l, "dora-probe ");
 	dp_line_text(l, session ? session->version : "");
@@ -140,6 +142,22 @@ void text_stock(struct dp_line *l, struct dp_text_state *s, const struct dp_show
 		snprintf(text, sizeof(text), "not known: %s", k->unknown);
 		row_below(l, s, text);
 	}
+}
+
+/* With -v alone: the warnings say what is out of the ordinary, the summary the whole. */
+void text_share(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
+		const struct dp_finding *f)
+{
+	const struct dp_share_finding *p = &f->u.share;
+
+	if (o->verbose <= 0)
+		return;
+	row_begin(l, s, o, f, "share", PLAIN);
+	if (!put_shares(l, &p->gil_held, &p->gil_wait, &p->running_without_gil, &p->blocked))
+		dp_line_str(l, "not known");
+	dp_line_str(l, ", of the last ");
+	put_duration(l, p->duration_ns);
+	dp_line_str(l, "\n");
 }
 
 void text_loss(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,

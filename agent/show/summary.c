@@ -130,6 +130,11 @@ void text_summary_node(struct dp_text_state *s, const struct dp_finding *f)
 		dp_line_text(t, n->max_hold_function);
 		dp_line_str(t, "\n");
 	}
+	if (n->gil_held.ratio >= 0) {
+		dp_line_str(t, "      of its time: ");
+		put_shares(t, &n->gil_held, &n->gil_wait, &n->running_without_gil, &n->blocked);
+		dp_line_str(t, "\n");
+	}
 	for (unsigned int i = 0; i < blames; i++)
 		put_blame(t, &n->blame[i]);
 	if (n->tokens_open && n->tokens_open != DP_NULL)

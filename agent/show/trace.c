@@ -10,10 +10,24 @@
 #include "show/render.h"
 #include "show/show.h"
 
+#define TRACKS_MAX 1024
+/* Waits of a thread have a track of their own: its number is beyond every thread's. */
+#define WAIT_TRACK (1u << 30)
+
+/* Slices of one track that overlap without one being within the other are drawn wrongly. */
+struct track {
+	uint32_t pid, tid;
+	struct last {
+		uint64_t start_ns, end_ns;
+	} hold, wait;
+};
+
 struct dp_trace {
 	FILE *out;
 	struct dp_line line;
 	unsigned long long next_id; /* of token lives */
+	struct track tracks[TRACKS_MAX];
+	unsigned int track_count, track_oldest;
 	int started;
 	int error;
 };
@@ -108,11 +122,40 @@ static void name_process(struct dp_trace *t, const struct dp_finding *f)
 	put(t);
 }
 
+/* The thread's entry; where all are taken, the one that was made first is given up. */
+static struct track *track_of(struct dp_trace *t, uint32_t pid, uint32_t tid)
+{
+	struct track *k;
+
+	for (unsigned int i = t->track_count; i-- > 0;)
+		if (t->tracks[i].pid == pid && t->tracks[i].tid == tid)
+			return &t->tracks[i];
+	if (t->track_count < TRACKS_MAX)
+		k = &t->tracks[t->track_count++];
+	else
+		k = &t->tracks[t->track_oldest++ % TRACKS_MAX];
+	*k = (struct track){.pid = pid, .tid = tid};
+	open_event(t, "M", "__metadata", pid, tid | WAIT_TRACK, 0);
+	dp_line_fmt(&t->line,
+		    ",\"name\":\"thread_name\",\"args\":{\"name\":\"%u waits for the GIL\"}}", tid);
+	put(t);
+	return k;
+}
+
+/*
+ * `last`: the last slice of that track. One that reaches into it begins where it ends: the bracket of a
+ * hold's start may lie before the end of the hold before.
+ */
 static void slice(struct dp_trace *t, const struct dp_finding *f, const char *category,
-		  const char *name, uint32_t tid, uint64_t start, uint64_t end)
+		  const char *name, uint32_t tid, uint64_t start, uint64_t end, struct last *last)
 {
 	if (start == DP_NULL || end == DP_NULL || end < start)
 		return;
+	if (start < last->end_ns && end > last->end_ns)
+		start = last->end_ns;
+	else if (start < last->start_ns && end > last->start_ns)
+		start = last->start_ns;
+	*last = (struct last){.start_ns = start, .end_ns = end};
 	open_event(t, "X", category, f->pid, tid, start);
 	put_us(&t->line, "dur", end - start);
 	put_name(&t->line, name);
@@ -148,6 +191,22 @@ static void instant(struct dp_trace *t, const struct dp_finding *f, const char *
 	close_event(t, f);
 }
 
+/* The shares as a counter track of the process, which holds each value up to the next. */
+static void share(struct dp_trace *t, const struct dp_finding *f)
+{
+	const struct dp_share_finding *k = &f->u.share;
+
+	if (!(k->gil_held.ratio >= 0) || k->duration_ns > f->t_ns)
+		return;
+	open_event(t, "C", "share", f->pid, 0, f->t_ns - k->duration_ns);
+	put_name(&t->line, "GIL shares, %");
+	dp_line_fmt(&t->line, ",\"args\":{\"held\":%.2f", k->gil_held.ratio * 100);
+	if (k->gil_wait.ratio >= 0)
+		dp_line_fmt(&t->line, ",\"waited for\":%.2f", k->gil_wait.ratio * 100);
+	dp_line_str(&t->line, "}}");
+	put(t);
+}
+
 void dp_trace_finding(struct dp_trace *t, const struct dp_finding *f)
 {
 	switch ((enum dp_finding_type)f->type) {
@@ -156,11 +215,13 @@ void dp_trace_finding(struct dp_trace *t, const struct dp_finding *f)
 		break;
 	case DP_FIND_GIL_HOLD:
 		slice(t, f, "gil_hold", f->u.hold.place.function ? f->u.hold.place.function : "GIL",
-		      f->u.hold.tid, f->u.hold.start_ns, f->u.hold.end_ns);
+		      f->u.hold.tid, f->u.hold.start_ns, f->u.hold.end_ns,
+		      &track_of(t, f->pid, f->u.hold.tid)->hold);
 		break;
 	case DP_FIND_GIL_WAIT:
-		slice(t, f, "gil_wait", "waits for the GIL", f->u.wait.tid, f->u.wait.start_ns,
-		      f->u.wait.end_ns);
+		slice(t, f, "gil_wait", "waits for the GIL", f->u.wait.tid | WAIT_TRACK,
+		      f->u.wait.start_ns, f->u.wait.end_ns,
+		      &track_of(t, f->pid, f->u.wait.tid)->wait);
 		break;
 	case DP_FIND_TOKEN:
 		token(t, f);
@@ -182,6 +243,9 @@ void dp_trace_finding(struct dp_trace *t, const struct dp_finding *f)
 		break;
 	case DP_FIND_LOSS:
 		instant(t, f, "loss");
+		break;
+	case DP_FIND_SHARE:
+		share(t, f);
 		break;
 	case DP_FIND_START:
 	case DP_FIND_FORECAST:

@@ -100,3 +100,25 @@ void put_thread(struct dp_line *l, const struct dp_place *p, uint32_t tid)
 	if (tid)
 		dp_line_fmt(l, has(p->thread) ? " (tid %u)" : "%u", tid);
 }
+
+static bool put_share(struct dp_line *l, const char *sep, const char *what,
+		      const struct dp_estimate *e)
+{
+	if (!(e->ratio >= 0))
+		return false;
+	dp_line_fmt(l, "%s%s %.1f %%", sep, what, e->ratio * 100);
+	if (e->error >= 0.0005)
+		dp_line_fmt(l, " (error %.1f)", e->error * 100);
+	return true;
+}
+
+bool put_shares(struct dp_line *l, const struct dp_estimate *held, const struct dp_estimate *wait,
+		const struct dp_estimate *without, const struct dp_estimate *blocked)
+{
+	bool any = put_share(l, "", "GIL held", held);
+
+	any |= put_share(l, any ? ", " : "", "waited for", wait);
+	any |= put_share(l, any ? ", " : "", "running without it", without);
+	any |= put_share(l, any ? ", " : "", "main thread asleep", blocked);
+	return any;
+}

@@ -3,6 +3,8 @@
 #ifndef DORA_PROBE_WORDS_H
 #define DORA_PROBE_WORDS_H
 
+#include <stdbool.h>
+
 #include <stdint.h>
 
 #include "dora_probe/finding.h"
@@ -32,5 +34,9 @@ void put_signal(struct dp_line *l, uint32_t sig);
 void put_place(struct dp_line *l, const struct dp_place *p, int native);
 /* "thread MainThread (tid 1234)", as much of it as is known; nothing where neither is. */
 void put_thread(struct dp_line *l, const struct dp_place *p, uint32_t tid);
+
+/* "83 % held, 2 % waited for", the shares that are known; false: none is, and nothing is written. */
+bool put_shares(struct dp_line *l, const struct dp_estimate *held, const struct dp_estimate *wait,
+		const struct dp_estimate *without, const struct dp_estimate *blocked);
 
 #endif

@@ -87,6 +87,11 @@ static void detail_gil(struct screen *s, const struct dp_panel_row *r, int limit
 	}
 	screen_end_wrapped(s, v->hold_ns && !v->gone ? mood_of(s->p, r) : DP_MOOD_PLAIN, LABEL,
 			   limit);
+	if (v->gil_held.ratio >= 0 && !v->gone) {
+		l = label(s, "");
+		put_shares(l, &v->gil_held, &v->gil_wait, &v->running_without_gil, &v->blocked);
+		screen_end_wrapped(s, DP_MOOD_PLAIN, LABEL, limit);
+	}
 	if (!v->holds)
 		return;
 	l = label(s, "");

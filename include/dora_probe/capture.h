@@ -234,6 +234,17 @@ struct dp_thread_state {
 	dp_u32 run_eval;    /* of these, in the bytecode loop itself */
 };
 
+/*
+ * Value of the map `shares`, key tgid: what is too short to leave the kernel one by one, and the samples
+ * of the cpu clock. Sums since the process is watched.
+ */
+struct dp_share_state {
+	dp_u64 samples; /* that found a thread of the process on a CPU */
+	dp_u64 held;    /* of these, with a GIL */
+	dp_u64 off_ns;  /* off the CPU with a GIL, in stretches below DP_RUN_MIN_NS */
+	dp_u64 wait_ns; /* waits for a GIL below DP_RUN_MIN_NS, over all threads */
+};
+
 /* Value of the map `edges`, key tgid*DP_MAX_GILS+gil as u64: what the uprobe saw since armed. */
 struct dp_edge_state {
 	dp_u64 armed_ns;   /* set by the agent after attaching; 0 not armed */

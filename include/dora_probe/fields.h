@@ -40,9 +40,10 @@
 	X(cost, struct dp_rec_cost)                                                                \
 	X(loss, struct dp_rec_loss)                                                                \
 	X(witness, struct dp_rec_witness)                                                          \
+	X(none, struct dp_rec_none)                                                                \
+	X(share, struct dp_rec_share)                                                              \
 	X(stock, struct dp_rec_stock)                                                              \
-	X(stock_region, struct dp_rec_stock_region)                                                \
-	X(none, struct dp_rec_none)
+	X(stock_region, struct dp_rec_stock_region)
 /* The same for bodies that a kernel program fills; capture.h has their structs. */
 #define DP_KERNEL_BODIES(X)                                                                        \
 	X(wait, struct dp_gil_wait)                                                                \
@@ -230,6 +231,19 @@
 	N(uint32_t, pad)                                                                           \
 	N(uint64_t, count) /* since the last record of this reason */
 
+#define DP_FIELDS_share(N, E, T, B, S)                                                             \
+	N(uint64_t, from_ns)                                                                       \
+	N(uint64_t, every_ns)       /* how often a line is wanted; 0 never */                      \
+	N(uint64_t, cpu_ns)         /* of all threads; UINT64_MAX unknown */                       \
+	N(uint64_t, main_cpu_ns)    /* of the main thread; UINT64_MAX unknown */                   \
+	N(uint64_t, main_queued_ns) /* main wanted a CPU and had none; UINT64_MAX unknown */       \
+	N(uint64_t, off_ns)         /* as in dp_share_state, of the stretch, as all below */       \
+	N(uint64_t, wait_ns)                                                                       \
+	N(uint32_t, samples)                                                                       \
+	N(uint32_t, samples_held)                                                                  \
+	N(uint32_t, looks) /* of the agent at the main GIL */                                      \
+	N(uint32_t, looks_held)
+
 #define DP_FIELDS_stock(N, E, T, B, S)                                                             \
 	N(uint64_t, started_ns)        /* the process; 0 unknown, as all below */                  \
 	N(uint64_t, daemon_started_ns) /* its daemon */                                            \
@@ -311,6 +325,7 @@
  *   MOMENT  unsigned; 0, DP_NULL             TRUTH     0, 1; below 0
  *   ID      unsigned; 0                      SHARE     0 to 1; anything else
  *   LINE    signed; 0 and below              CODE      signed; below 0
+ *   ESTIMATE  ratio and error, 0 to 1; a negative ratio
  *   SLACK   signed; DP_SNULL                 SIGNAL    unsigned; 0: also the field NAME_name
  *   TOKEN   bytes of a drop token; zeros     WALL      ns of the wall clock; DP_SNULL
  *   CAUSE, TRANSPORT and DEADLINE can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, WITNESS, ACTION, RESULT, EXIT
@@ -332,6 +347,7 @@
 	X(EXIT, exit, "exit")                                                                      \
 	X(LOSS, loss, "loss")                                                                      \
 	X(FORECAST, forecast, "forecast")                                                          \
+	X(SHARE, share, "share")                                                                   \
 	X(STOCK, stock, "stock")
 
 /* Every line begins with these. */
@@ -562,6 +578,22 @@
 						F(TEXT, const char *, text, maybe, "",             \
 						  "the same as a sentence")
 
+/* What a node's time went to. Estimates: with the standard error of each. */
+#define DP_FINDING_estimates(F, V, M)                                                              \
+	F(ESTIMATE, struct dp_estimate, gil_held, maybe, "",                                       \
+	  "of the time, for how much a thread held the GIL")                                       \
+	F(ESTIMATE, struct dp_estimate, gil_wait, maybe, "",                                       \
+	  "for how much a thread waited for it")                                                   \
+	F(ESTIMATE, struct dp_estimate, running_without_gil, maybe, "",                            \
+	  "for how much a thread ran on a CPU without it")                                         \
+	F(ESTIMATE, struct dp_estimate, blocked, maybe, "",                                        \
+	  "for how much the main thread, where that takes the events, was asleep without it and did not wait for it: in next() too")
+
+#define DP_FINDING_share(F, V, M)                                                                  \
+	DP_FINDING_who(F, V, M, never) F(COUNT, uint64_t, duration_ns, never, "ns",                \
+					 "the time that it is about, up to `t_ns`")                \
+		DP_FINDING_estimates(F, V, M)
+
 #define DP_FINDING_stock(F, V, M)                                                                           \
 	DP_FINDING_who(F, V, M, never) F(                                                                   \
 		MOMENT, uint64_t, started_ns, maybe, "ns (clock)",                                          \
@@ -622,9 +654,10 @@
 	M(struct dp_blame, blame[DP_BLAME_MAX])                                                    \
 	V(BLAMES, blame, d, never, "",                                                             \
 	  "functions whose holds cost the most token time, as objects")                            \
-	F(MOMENT, uint64_t, since_ns, maybe, "ns (clock)", "all of this counts from then on")      \
-	F(BOOL, uint8_t, since_attach, never, "",                                                  \
-	  "the process ran before: what happened before the probe came is not counted")
+	DP_FINDING_estimates(F, V, M) F(MOMENT, uint64_t, since_ns, maybe, "ns (clock)",           \
+					"all of this counts from then on")                         \
+		F(BOOL, uint8_t, since_attach, never, "",                                          \
+		  "the process ran before: what happened before the probe came is not counted")
 
 #define DP_FINDING_blame(F, V, M)                                                                  \
 	F(COUNT, uint64_t, token_ns, maybe, "ns", "token time that its holds cost")                \

@@ -32,6 +32,12 @@ struct dp_place {
 	int32_t line; /* 0 unknown */
 };
 
+/* An estimated share of some time, with its standard error. */
+struct dp_estimate {
+	double ratio; /* 0 to 1; below 0: not known */
+	double error;
+};
+
 #define DP_FINDING_F(kind, type, name, null, unit, meaning) type name;
 #define DP_FINDING_V(kind, name, value, null, unit, meaning)
 #define DP_FINDING_M(type, name) type name;
@@ -84,6 +90,10 @@ struct dp_loss_finding {
 
 struct dp_forecast_finding {
 	DP_FINDING(forecast)
+};
+
+struct dp_share_finding {
+	DP_FINDING(share)
 };
 
 struct dp_stock_finding {

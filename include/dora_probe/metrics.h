@@ -26,6 +26,16 @@
 	  "Length of waits for the GIL that outlived one switch interval")                         \
 	X(CURRENT_HOLD, GAUGE, NODE, "gil_current_hold_seconds", "seconds", "",                    \
 	  "How long the present hold of the GIL has lasted; 0: not held as far as is proven")      \
+	X(GIL_HELD_RATIO, GAUGE, NODE, "gil_held_ratio", "ratio", "",                              \
+	  "Share of the last five seconds in which a thread held the GIL, estimated")              \
+	X(GIL_WAIT_RATIO, GAUGE, NODE, "gil_wait_ratio", "ratio", "",                              \
+	  "Share of the last five seconds in which a thread waited for the GIL")                   \
+	X(WITHOUT_GIL_RATIO, GAUGE, NODE, "running_without_gil_ratio", "ratio", "",                \
+	  "Share of the last five seconds in which a thread ran without the GIL, estimated")       \
+	X(BLOCKED_RATIO, GAUGE, NODE, "blocked_ratio", "ratio", "",                                \
+	  "Share of the last five seconds in which the main thread was asleep without the GIL")    \
+	X(GIL_SHARE_ERROR, GAUGE, NODE, "gil_held_error_ratio", "ratio", "",                       \
+	  "Standard error of gil_held_ratio")                                                      \
 	X(TOKENS_PENDING, GAUGE, NODE, "drop_tokens_pending", "", "",                              \
 	  "Drop tokens that the node has received and not yet reported back")                      \
 	X(OLDEST_PENDING, GAUGE, NODE, "drop_token_oldest_pending_seconds", "seconds", "",         \

@@ -44,6 +44,7 @@
 	X(END, none)                                                                               \
 	X(DORA_COMMAND, command)                                                                   \
 	X(STOP_WITNESS, witness)                                                                   \
+	X(SHARE, share)                                                                            \
 	X(STOCK, stock)                                                                            \
 	X(STOCK_REGION, stock_region)
 
@@ -67,7 +68,9 @@
 	X(GIL_HOLD, "gil_hold")                                                                    \
 	X(STOP_PENDING, "stop_pending")                                                            \
 	X(DEADLINE, "deadline")                                                                    \
-	X(DEADLOCK, "deadlock")
+	X(DEADLOCK, "deadlock")                                                                    \
+	X(GIL_SHARE, "gil_share")                                                                  \
+	X(CONVOY, "convoy")
 
 #define DP_SEVERITIES(X)                                                                           \
 	X(NOTICE, "notice")                                                                        \

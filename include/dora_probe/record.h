@@ -180,6 +180,11 @@ struct dp_rec_loss {
 	DP_BODY(loss)
 };
 
+/* What a process' time went to, from from_ns to the time of the header, about a second. */
+struct dp_rec_share {
+	DP_BODY(share)
+};
+
 /* What was found of a process that ran before the probe came. */
 struct dp_rec_stock {
 	DP_BODY(stock)

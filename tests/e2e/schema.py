@@ -42,6 +42,10 @@ def share(v):
     return isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v <= 1
 
 
+def estimate(v):
+    return isinstance(v, dict) and list(v) == ["ratio", "error"] and all(map(share, v.values()))
+
+
 def one_of(*names):
     def check(v):
         return v in names
@@ -68,7 +72,7 @@ def is_object(v):
 
 
 TYPES = {"natural": nat, "positive": pos, "integer": integer, "text": text, "flag": flag,
-         "share": share, "uuid": uuid, "texts": array(text), "positives": array(pos),
+         "share": share, "estimate": estimate, "uuid": uuid, "texts": array(text), "positives": array(pos),
          "object": is_object, "objects": array(is_object)}
 
 

@@ -154,6 +154,13 @@ static inline struct dp_finding finding_full(enum dp_finding_type type)
 		f.u.forecast = (struct dp_forecast_finding){
 			.need_ns = 12 * SEC, .grace_ns = 10 * SEC, .at_risk = 1};
 		break;
+	case DP_FIND_SHARE:
+		f.u.share = (struct dp_share_finding){.duration_ns = 10 * SEC,
+						      .gil_held = {0.8123, 0.0112},
+						      .gil_wait = {0.05, 0},
+						      .running_without_gil = {0.1, 0.0112},
+						      .blocked = {0.0377, 0.0004}};
+		break;
 	case DP_FIND_STOCK:
 		f.u.stock = (struct dp_stock_finding){.started_ns = T0 - 25 * SEC,
 						      .connections = 4,
@@ -189,6 +196,10 @@ static inline struct dp_finding finding_full(enum dp_finding_type type)
 							 .tokens_lost = 2,
 							 .max_pending_ns = 1340 * MS,
 							 .recommended_grace_ns = 12 * SEC + 1,
+							 .gil_held = {0.8123, 0.0112},
+							 .gil_wait = {0.05, 0},
+							 .running_without_gil = {0.1, 0.0112},
+							 .blocked = {0.0377, 0.0004},
 							 .since_ns = T0 - 25 * SEC,
 							 .since_attach = 1,
 							 .blame_count = 1,
@@ -267,11 +278,21 @@ static inline struct dp_finding finding_empty(enum dp_finding_type type)
 		f.u.summary.recommended_grace_ns = DP_NULL;
 		break;
 	case DP_FIND_SUMMARY_NODE:
-		f.u.summary_node =
-			(struct dp_summary_node_finding){.max_hold_ns = DP_NULL,
-							 .gil_held_ns = DP_NULL,
-							 .max_pending_ns = DP_NULL,
-							 .recommended_grace_ns = DP_NULL};
+		f.u.summary_node = (struct dp_summary_node_finding){.max_hold_ns = DP_NULL,
+								    .gil_held_ns = DP_NULL,
+								    .max_pending_ns = DP_NULL,
+								    .recommended_grace_ns = DP_NULL,
+								    .gil_held = {-1, -1},
+								    .gil_wait = {-1, -1},
+								    .running_without_gil = {-1, -1},
+								    .blocked = {-1, -1}};
+		break;
+	case DP_FIND_SHARE:
+		f.u.share = (struct dp_share_finding){.duration_ns = DP_NULL,
+						      .gil_held = {-1, -1},
+						      .gil_wait = {-1, -1},
+						      .running_without_gil = {-1, -1},
+						      .blocked = {-1, -1}};
 		break;
 	case DP_FIND_START:
 	case DP_FIND_ACTION:

@@ -43,6 +43,7 @@ static const char contract[] =
 	"tokens_abandoned? saved\n"
 	"loss reason count total spoils\n"
 	"forecast pid? node? need_ns? grace_ns? at_risk\n"
+	"share pid? node? duration_ns? gil_held? gil_wait? running_without_gil? blocked?\n"
 	"stock pid? node? started_ns? connections messages oldest_lo_ns? regions_own "
 	"signals_pending stop_command_ns? daemon_started_ns? daemon? complete took_ns unknown?\n"
 	"summary nodes records records_lost\n"

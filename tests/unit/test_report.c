@@ -78,6 +78,59 @@ static void test_trace(void **state)
 	close(fd);
 }
 
+/*
+ * Holds of a thread whose brackets overlap, a wait that reaches into a hold, in the order in which they
+ * are found: on no track does one slice begin within another and end after it.
+ */
+static void test_trace_slices_nest(void **state)
+{
+	static const char script[] =
+		"import json, sys\n"
+		"tracks = {}\n"
+		"for e in json.load(sys.stdin)['traceEvents']:\n"
+		"    if e['ph'] == 'X':\n"
+		"        tracks.setdefault((e['pid'], e['tid']), []).append((e['ts'], e['ts'] + e['dur']))\n"
+		"assert sum(map(len, tracks.values())) == 9, tracks\n"
+		"for all in tracks.values():\n"
+		"    for a in all:\n"
+		"        for b in all:\n"
+		"            assert not a[0] < b[0] < a[1] < b[1], (a, b)\n";
+	static const struct {
+		enum dp_finding_type type;
+		uint32_t tid;
+		uint64_t start, end;
+	} rows[] = {
+		{DP_FIND_GIL_HOLD, 1240, 100, 200}, {DP_FIND_GIL_HOLD, 1240, 150, 300},
+		{DP_FIND_GIL_WAIT, 1240, 280, 400}, {DP_FIND_GIL_WAIT, 1240, 390, 450},
+		{DP_FIND_GIL_HOLD, 1240, 300, 440}, {DP_FIND_GIL_HOLD, 1241, 290, 310},
+		{DP_FIND_GIL_WAIT, 1241, 100, 290}, {DP_FIND_GIL_HOLD, 1240, 439, 500},
+		{DP_FIND_GIL_HOLD, 1240, 450, 460},
+	};
+	int fd = temp_fd();
+	FILE *out = fdopen(dup(fd), "w");
+	struct dp_trace *t = dp_trace_new(out);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct dp_finding f = finding_full(rows[i].type);
+
+		if (rows[i].type == DP_FIND_GIL_HOLD) {
+			f.u.hold.tid = rows[i].tid;
+			f.u.hold.start_ns = rows[i].start * MS;
+			f.u.hold.end_ns = rows[i].end * MS;
+		} else {
+			f.u.wait.tid = rows[i].tid;
+			f.u.wait.start_ns = rows[i].start * MS;
+			f.u.wait.end_ns = rows[i].end * MS;
+		}
+		dp_trace_finding(t, &f);
+	}
+	assert_int_equal(dp_trace_end(t), 0);
+	fclose(out);
+	assert_int_equal(python(script, fd), 0);
+	close(fd);
+}
+
 static void test_page(void **state)
 {
 	static const char script[] =
@@ -227,9 +280,8 @@ static void test_cannot_write(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_trace),
-		cmocka_unit_test(test_page),
-		cmocka_unit_test(test_page_limits),
+		cmocka_unit_test(test_trace),        cmocka_unit_test(test_trace_slices_nest),
+		cmocka_unit_test(test_page),         cmocka_unit_test(test_page_limits),
 		cmocka_unit_test(test_cannot_write),
 	};
 

@@ -452,6 +452,8 @@ static void test_summary(void **state)
 		"1.34 s  "
 		"          12.1 s\n"
 		"      longest hold in process\n"
+		"      of its time: GIL held 81.2 % (error 1.1), waited for 5.0 %, running without it "
+		"10.0 % (error 1.1), main thread asleep 3.8 %\n"
 		"      12.3 s of token time lost to the GIL held for 8.00 s in process "
 		"(vision.py:42)\n"
 		"      1 drop token still pending at the end\n"

@@ -20,6 +20,7 @@ E2E_OPTS (JSON):
              gives them up when it is dropped, whoever watches it
 """
 
+import hashlib
 import json
 import os
 import signal
@@ -124,6 +125,56 @@ def act_short(seconds):
         n += 1
     os.close(fd)
     say("short", t0=t0, t1=now(), releases=n, tid=threading.get_native_id())
+
+
+def act_pieces(seconds, share, piece=0.002):
+    """Keeps the GIL for so much of its time, in pieces too short to be holds."""
+    work = range(int(holds._sum_n * piece / holds._sum_t))
+    zero = os.open("/dev/zero", os.O_RDONLY)
+    t0 = t1 = now()
+    end = t0 + int(seconds * 1e9)
+    held = 0
+    while t1 < end:
+        begin = now()
+        sum(work)
+        t1 = now()
+        held += t1 - begin
+        # A sleep that took too long is made up for; the GIL is let go all the same.
+        rest = held / share - (now() - t0)
+        if rest > 0:
+            time.sleep(rest / 1e9)
+        else:
+            os.read(zero, 1)
+    os.close(zero)
+    say("pieces", function="act_pieces", t0=t0, t1=now(), held=held, tid=threading.get_native_id())
+
+
+def act_hash(seconds):
+    """Computes without the GIL."""
+    data = bytes(4_000_000)
+    t0, cpu = now(), time.thread_time_ns()
+    end = t0 + int(seconds * 1e9)
+    while now() < end:
+        hashlib.sha256(data)
+    say("hashed", t0=t0, t1=now(), cpu=time.thread_time_ns() - cpu, tid=threading.get_native_id())
+
+
+def act_convoy(seconds, pause=0.001):
+    """Short sleeps beside a thread of plain Python: each waits a switch interval for the GIL."""
+    t0 = t1 = now()
+    end = t0 + int(seconds * 1e9)
+    hog = threading.Thread(target=_hog, args=(end,), name="hog")
+    hog.start()
+    calls = waited = 0
+    while t1 < end:
+        begin = now()
+        time.sleep(pause)
+        t1 = now()
+        calls += 1
+        waited += t1 - begin - int(pause * 1e9)
+    say("convoy", function="_hog", t0=t0, t1=t1, calls=calls, waited=waited,
+        tid=threading.get_native_id(), hog=hog.native_id)
+    hog.join()
 
 
 def act_keep(seconds):
