@@ -26,9 +26,6 @@ $(DASH_DEPS): mk/dashboards.mk tests/setup/packages.sh tests/dashboards/npm/pack
 	$(Q)cd $(DASH_NPM) && npm install --silent --ignore-scripts --no-audit --no-fund
 	$(Q)touch $@
 
-dashboards/metrics.md: include/dora_probe/metrics.h tests/dashboards/list_metrics.c | $(DASH_BIN)/list_metrics
-	$(Q)$(DASH_BIN)/list_metrics > $@
-
 ## dashboards-generate  write the dashboards' JSON and the table of metrics anew
 dashboards-generate: $(DASH_TOOLS)
 	$(Q)python3 dashboards/generate.py

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Linters, a second compiler, sanitizers, coverage.
-.PHONY: lint format format-check shape tidy shellcheck ruff
+.PHONY: docs docs-check lint format format-check shape tidy shellcheck ruff
 
 C_FILES   := $(wildcard agent/*/*.[ch] agent/*.[ch] bpf/*.[ch] include/*/*.h tests/*/*.[ch])
 C_SOURCES := $(AGENT_SRC) agent/main.c $(UNIT_SRC) $(BPFTEST_SRC)
@@ -18,8 +18,16 @@ $(B)/lint.stamp: tests/setup/packages.sh tests/setup/lint-requirements.txt
 	$(Q)$(LINT_VENV)/bin/pip -q --disable-pip-version-check install -r tests/setup/lint-requirements.txt
 	$(Q)touch $@
 
-## lint       clang-format, clang-tidy, shellcheck, ruff, lengths of files and functions
-lint: format-check shape tidy shellcheck ruff
+## lint       clang-format, clang-tidy, shellcheck, ruff, lengths of files and functions, generated documents
+lint: format-check shape tidy shellcheck ruff docs-check
+
+## docs       write what comes from the code's lists: JSON fields, schema, OPTIONS of the manual page, completions, metrics
+docs: all $(DASH_BIN)/list_metrics
+	$(Q)tests/tools/docs.py
+
+docs-check: all $(DASH_BIN)/list_metrics
+	$(call msg,DOCS,'json manual completions metrics')
+	$(Q)tests/tools/docs.py --check
 
 # A list that is a macro of calls comes to rest only after several rounds.
 ## format     write the C sources as .clang-format wants them

@@ -4,7 +4,6 @@
 A test that fails keeps its folder and says where it is.
 """
 
-import os
 import shutil
 import tempfile
 import time

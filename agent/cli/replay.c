@@ -46,6 +46,7 @@ int dp_replay_command(const struct dp_options *o)
 		.format = o->json ? DP_SHOW_JSON : DP_SHOW_TEXT,
 		.colour = dp_show_colour_wanted(STDOUT_FILENO),
 		.verbose = o->verbosity,
+		.columns = dp_show_columns_wanted(STDOUT_FILENO),
 		.hold_threshold_ns = o->model.hold_threshold_ns,
 	};
 	struct dp_replay *file = NULL;

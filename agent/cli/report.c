@@ -27,6 +27,7 @@ static int begin(struct dp_session *s, const struct dp_options *o, FILE *out)
 	const struct dp_show_options text = {.fd = fileno(out),
 					     .format = DP_SHOW_TEXT,
 					     .verbose = o->verbosity,
+					     .columns = dp_show_columns_wanted(fileno(out)),
 					     .colour = !o->output &&
 						       dp_show_colour_wanted(fileno(out)),
 					     .hold_threshold_ns = o->model.hold_threshold_ns};

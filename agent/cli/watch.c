@@ -64,6 +64,7 @@ int dp_watch(const struct dp_options *o)
 		.show = {.fd = STDOUT_FILENO,
 			 .format = o->json ? DP_SHOW_JSON : DP_SHOW_TEXT,
 			 .colour = dp_show_colour_wanted(STDOUT_FILENO),
+			 .columns = dp_show_columns_wanted(STDOUT_FILENO),
 			 .verbose = o->verbosity,
 			 .hold_threshold_ns = o->model.hold_threshold_ns},
 		.view = o->view,

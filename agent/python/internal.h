@@ -136,6 +136,9 @@ int dp_elf_file_offset(const struct dp_elf *elf, uint64_t vaddr, uint64_t *ret);
 
 /* ---- layout.c: where things are in each version ------------------------------------------- */
 
+/* The versions whose layout is known, as the user reads it. */
+#define DP_PYTHONS "3.8 to 3.15"
+
 #define DP_NO_OFFSET UINT32_MAX
 #define DP_FIELD_MAX 512 /* offsets within thread states, frames, code objects are below */
 

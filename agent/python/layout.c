@@ -208,9 +208,15 @@ int dp_layout_for(unsigned int minor, bool musl, struct dp_layout *ret)
 	return minor > 12 ? -ENOTSUP : dp_layout_tabled(minor, musl, ret);
 }
 
-/* Byte offsets of the fields within _Py_DebugOffsets, 3.13 to 3.15; 0: the version has none. */
+/* The minor versions whose _Py_DebugOffsets are known, from 3.13 on. */
+#define DEBUG_FIRST 13
+#define DEBUG_COUNT 3
+_Static_assert(DP_COUNT_OF(by_minor) == DEBUG_FIRST - 8 + DEBUG_COUNT,
+	       "a column for each minor version");
+
+/* Byte offsets of the fields within _Py_DebugOffsets, by minor version; 0: it has none. */
 struct debug_field {
-	uint16_t at[3];
+	uint16_t at[DEBUG_COUNT];
 	uint16_t to; /* offset in struct dp_layout */
 	uint32_t limit;
 };
@@ -244,9 +250,9 @@ static const struct debug_field debug_fields[] = {
 /* clang-format on */
 
 /* The inline GIL of an interpreter and its fields, all counted from the interpreter. */
-static const uint16_t gil_inline[3] = {120, 128, 128};
-static const uint16_t gil_inline_locked[3] = {136, 144, 144};
-static const uint16_t gil_inline_holder[3] = {144, 152, 152};
+static const uint16_t gil_inline[DEBUG_COUNT] = {120, 128, 128};
+static const uint16_t gil_inline_locked[DEBUG_COUNT] = {136, 144, 144};
+static const uint16_t gil_inline_holder[DEBUG_COUNT] = {144, 152, 152};
 
 static uint64_t word(const uint8_t *buf, size_t at)
 {
@@ -267,9 +273,10 @@ int dp_layout_from_debug_offsets(const uint8_t *buf, bool musl, struct dp_layout
 	if (memcmp(buf, "xdebugpy", 8) != 0)
 		return -ENOENT;
 	base = find(minor);
-	if (version >> 24 != 3 || version > UINT32_MAX || !base || minor < 13 || free_threaded > 1)
+	if (version >> 24 != 3 || version > UINT32_MAX || !base || minor < DEBUG_FIRST ||
+	    free_threaded > 1)
 		return -ENOTSUP;
-	k = minor - 13;
+	k = minor - DEBUG_FIRST;
 	l = *base;
 	for (size_t i = 0; i < DP_COUNT_OF(debug_fields); i++) {
 		const struct debug_field *f = &debug_fields[i];

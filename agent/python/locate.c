@@ -176,7 +176,7 @@ static int explain(const struct search *s, uint64_t age_ms, bool foreign, char *
 		dp_elf_close(&elf);
 		if (!python)
 			continue;
-		snprintf(why, len, "%s is too old: dora-probe reads CPython 3.8 to 3.15",
+		snprintf(why, len, "%s is too old: dora-probe reads CPython " DP_PYTHONS,
 			 python2 ? "Python 2" : "CPython 3.6 or earlier");
 		return -ENOENT;
 	}

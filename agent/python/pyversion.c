@@ -73,7 +73,7 @@ int dp_py_find_layout(struct dp_py *py, char *why, size_t len)
 		memcpy(&hex, debug + 8, sizeof(hex));
 		set_version(&py->info, hex);
 		snprintf(why, len,
-			 "CPython %s: its layout is not known to this dora-probe (3.8 to 3.15)",
+			 "CPython %s: its layout is not known to this dora-probe (" DP_PYTHONS ")",
 			 py->info.version);
 		return rc;
 	}
@@ -100,7 +100,7 @@ int dp_py_find_layout(struct dp_py *py, char *why, size_t len)
 	if ((hex >> 16 & 255) >= 13 && dp_py_age_ms(py->start_time) < DP_STARTING_MS)
 		return dp_py_starting(why, len, "its runtime is not mapped yet");
 	if (dp_layout_for(hex >> 16 & 255, py->loc.musl, &py->layout) < 0) {
-		snprintf(why, len, "CPython %s: dora-probe reads CPython 3.8 to 3.15",
+		snprintf(why, len, "CPython %s: dora-probe reads CPython " DP_PYTHONS,
 			 py->info.version);
 		return -ENOTSUP;
 	}

@@ -66,9 +66,14 @@ void row_begin(struct dp_line *l, struct dp_text_state *s, const struct dp_show_
 	dp_line_fill(l, ' ', (columns < KIND_WIDTH ? KIND_WIDTH - columns : 0) + 2);
 }
 
+size_t row_indent(const struct dp_text_state *s)
+{
+	return TIME_WIDTH + 2 + s->name_width + 2 + KIND_WIDTH + 2;
+}
+
 void row_below(struct dp_line *l, const struct dp_text_state *s, const char *text)
 {
-	dp_line_fill(l, ' ', TIME_WIDTH + 2 + s->name_width + 2 + KIND_WIDTH + 2);
+	dp_line_fill(l, ' ', row_indent(s));
 	dp_line_text(l, text);
 	dp_line_str(l, "\n");
 }

@@ -21,6 +21,8 @@ size_t put_paint(struct dp_line *l, int colour, enum paint p, const char *s);
  */
 void row_begin(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
 	       const struct dp_finding *f, const char *kind, enum paint paint);
+/* Columns before the sentence of a row, as wide as the names so far make them. */
+size_t row_indent(const struct dp_text_state *s);
 /* A whole line under a row, below its sentence. */
 void row_below(struct dp_line *l, const struct dp_text_state *s, const char *text);
 /* True when this advice was not given lately about this process; from now on it was. */

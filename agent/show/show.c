@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,6 +15,8 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "show/render.h"
+#include "show/row.h"
+#include "show/wrap.h"
 
 /* A finding's strings are bounded (record.h), so one line stays far below this. */
 #define LINE_MAX_BYTES (64 * 1024)
@@ -27,6 +31,7 @@
 struct dp_show {
 	struct dp_show_options o;
 	struct dp_line line;
+	struct dp_line narrow; /* text: the line as wide as is wanted */
 	struct dp_json_state json;
 	struct dp_text_state text;
 	struct dp_line
@@ -45,6 +50,7 @@ struct dp_show *dp_show_new(const struct dp_show_options *o)
 		return NULL;
 	s->o = *o;
 	s->line.limit = SUMMARY_MAX_BYTES + LINE_MAX_BYTES;
+	s->narrow.limit = 2 * s->line.limit;
 	s->json.summary.limit = SUMMARY_MAX_BYTES;
 	s->text.table.limit = SUMMARY_MAX_BYTES;
 	s->backlog.limit = DP_SHOW_BACKLOG_MAX;
@@ -99,15 +105,28 @@ static int drain(struct dp_show *s, int wait_ms)
 	return 0;
 }
 
+/* The text of a finding of this type, in lines that are not too wide. */
+static const struct dp_line *narrowed(struct dp_show *s, unsigned int type)
+{
+	bool is_row = type != DP_FIND_SUMMARY && type != DP_FIND_SUMMARY_END;
+
+	if (!s->o.columns || s->line.error)
+		return &s->line;
+	dp_line_reset(&s->narrow);
+	dp_wrap(&s->narrow, s->line.data, s->line.len, s->o.columns,
+		is_row ? row_indent(&s->text) + DP_WRAP_FURTHER : 0);
+	return &s->narrow;
+}
+
 /* Queues the finished line behind what is still unwritten, whole or not at all. */
-static int queue(struct dp_show *s)
+static int queue(struct dp_show *s, const struct dp_line *line)
 {
 	if (s->done) {
 		memmove(s->backlog.data, s->backlog.data + s->done, s->backlog.len - s->done);
 		s->backlog.len -= s->done;
 		s->done = 0;
 	}
-	dp_line_add(&s->backlog, s->line.data, s->line.len);
+	dp_line_add(&s->backlog, line->data, line->len);
 	if (s->backlog.error) {
 		int r = s->backlog.error == -E2BIG ? -ENOBUFS : s->backlog.error;
 
@@ -118,18 +137,18 @@ static int queue(struct dp_show *s)
 }
 
 /* Hands the line on. 0, or what was lost of it as dp_show_finding says. */
-static int put_line(struct dp_show *s)
+static int put_line(struct dp_show *s, const struct dp_line *line)
 {
 	int queued, r;
 
-	if (s->line.error)
-		return s->line.error;
-	if (s->line.len == 0)
+	if (line->error)
+		return line->error;
+	if (line->len == 0)
 		return 0;
-	queued = queue(s);
+	queued = queue(s, line);
 	r = drain(s, DP_SHOW_WAIT_MS);
 	if (queued == -ENOBUFS && (r == 0 || r == -EAGAIN)) {
-		queued = queue(s);
+		queued = queue(s, line);
 		r = drain(s, 0);
 	}
 	if (r < 0 && r != -EAGAIN) {
@@ -147,11 +166,12 @@ int dp_show_finding(struct dp_show *s, const struct dp_finding *f)
 	    !dp_finding_passes(f, &s->o))
 		return 0;
 	dp_line_reset(&s->line);
-	if (s->o.format == DP_SHOW_JSON)
+	if (s->o.format == DP_SHOW_JSON) {
 		dp_render_json(&s->line, &s->json, f);
-	else
-		dp_render_text(&s->line, &s->text, &s->o, f);
-	return put_line(s);
+		return put_line(s, &s->line);
+	}
+	dp_render_text(&s->line, &s->text, &s->o, f);
+	return put_line(s, narrowed(s, f->type));
 }
 
 int dp_show_waiting(struct dp_show *s, uint64_t now_ns)
@@ -160,7 +180,7 @@ int dp_show_waiting(struct dp_show *s, uint64_t now_ns)
 		return s->error;
 	dp_line_reset(&s->line);
 	dp_render_text_alike(&s->line, &s->text, now_ns - HELD_BACK_NS);
-	return put_line(s);
+	return put_line(s, narrowed(s, DP_FIND_TOKEN));
 }
 
 void dp_show_free(struct dp_show *s)
@@ -172,6 +192,7 @@ void dp_show_free(struct dp_show *s)
 		(void)drain(s, LAST_WAIT_MS);
 	}
 	dp_line_free(&s->line);
+	dp_line_free(&s->narrow);
 	dp_line_free(&s->json.summary);
 	dp_line_free(&s->text.table);
 	dp_line_free(&s->backlog);
@@ -188,6 +209,13 @@ int dp_show_colour_wanted(int fd)
 	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
 
 	return isatty(fd) && !(no && *no) && term && *term && strcmp(term, "dumb") != 0;
+}
+
+size_t dp_show_columns_wanted(int fd)
+{
+	struct winsize w;
+
+	return ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_col ? w.ws_col : DP_SHOW_COLUMNS;
 }
 
 uint64_t dp_hold_duration(const struct dp_hold_finding *h)

@@ -6,6 +6,8 @@
 #ifndef DORA_PROBE_SHOW_H
 #define DORA_PROBE_SHOW_H
 
+#include <stddef.h>
+
 #include "dora_probe/finding.h"
 
 enum dp_show_format { DP_SHOW_TEXT, DP_SHOW_JSON, DP_SHOW_NOTHING };
@@ -15,8 +17,9 @@ struct dp_show;
 struct dp_show_options {
 	int fd;
 	enum dp_show_format format;
-	int colour;  /* text */
-	int verbose; /* text: -1 quiet (warnings, actions, exits, summary), 0, 1 (all) */
+	int colour;     /* text */
+	int verbose;    /* text: -1 quiet (warnings, actions, exits, summary), 0, 1 (all) */
+	size_t columns; /* text: lines wider than this go on below; 0 no limit */
 	uint64_t hold_threshold_ns;
 };
 
@@ -41,6 +44,9 @@ void dp_show_set_hold_threshold(struct dp_show *s, uint64_t ns);
 
 /* Is `fd` a terminal that wants colour? No with NO_COLOR (https://no-color.org) or TERM=dumb. */
 int dp_show_colour_wanted(int fd);
+/* Columns for text on `fd`: the terminal's, or DP_SHOW_COLUMNS where it is none. */
+size_t dp_show_columns_wanted(int fd);
+#define DP_SHOW_COLUMNS 100
 /* The JSON `event` of a finding type; "?" outside the list. Static string. */
 const char *dp_event_name(unsigned int type);
 

@@ -12,8 +12,8 @@
 
 /* Node, then right-aligned cells under these headings. */
 static const char *const headings[] = {
-	"holds",     "longest hold",    "GIL held",         "tokens",
-	"abandoned", "longest pending", "grace to ask for",
+	"holds",     "longest hold",    "GIL held",     "tokens",
+	"abandoned", "longest pending", "grace needed",
 };
 #define CELLS              DP_COUNT_OF(headings)
 #define SUMMARY_NAME_WIDTH 16

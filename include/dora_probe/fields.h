@@ -37,7 +37,6 @@
 	X(stop_command, struct dp_rec_stop_command)                                                \
 	X(command, struct dp_rec_command)                                                          \
 	X(action, struct dp_rec_action)                                                            \
-	X(cost, struct dp_rec_cost)                                                                \
 	X(loss, struct dp_rec_loss)                                                                \
 	X(witness, struct dp_rec_witness)                                                          \
 	X(none, struct dp_rec_none)                                                                \
@@ -220,11 +219,6 @@
 	N(uint32_t, attempt) /* from 1 */                                                          \
 	N(uint32_t, pad2)                                                                          \
 	T(reason, DP_REASON_MAX)
-
-#define DP_FIELDS_cost(N, E, T, B, S)                                                              \
-	N(uint64_t, agent_cpu_ns)                                                                  \
-	N(uint64_t, bpf_run_ns) /* scaled estimate */                                              \
-	N(uint64_t, captures)
 
 #define DP_FIELDS_loss(N, E, T, B, S)                                                              \
 	E(uint32_t, reason, DP_LOSS_COUNT - 1) /* enum dp_loss */                                  \

@@ -39,7 +39,7 @@
 	X(PROC_EXIT, exit)                                                                         \
 	X(STOP_COMMAND, stop_command)                                                              \
 	X(ACTION_RESULT, action)                                                                   \
-	X(SELF_COST, cost)                                                                         \
+	X(UNUSED, none) /* never written: the numbers of those below stay those of recordings */   \
 	X(LOSS, loss)                                                                              \
 	X(END, none)                                                                               \
 	X(DORA_COMMAND, command)                                                                   \

@@ -171,11 +171,6 @@ struct dp_rec_action {
 	DP_BODY(action)
 };
 
-/* The agent's own cost since start; for metrics and the governor, not for findings. */
-struct dp_rec_cost {
-	DP_BODY(cost)
-};
-
 struct dp_rec_loss {
 	DP_BODY(loss)
 };

@@ -9,7 +9,7 @@ int main(void)
 {
 	static const char *const types[] = {"info", "counter", "gauge", "histogram"};
 
-	puts("<!-- made by `make dashboards/metrics.md` from include/dora_probe/metrics.h -->\n"
+	puts("<!-- made by `make docs` from include/dora_probe/metrics.h -->\n"
 	     "# Metrics\n\n"
 	     "Labels `dataflow` and `node` are on all that are about a node. Series of a node that "
 	     "left\n"

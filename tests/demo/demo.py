@@ -170,7 +170,7 @@ def say(o):
 
 
 def compare(without, with_):
-    rows = [("", "without the guard", "with --shutdown nudge --save-tokens")]
+    rows = [("", "without the guard", "with the guard")]
 
     def row(name, f):
         rows.append((name, f(*without), f(*with_)))

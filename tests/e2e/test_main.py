@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 
@@ -818,6 +819,14 @@ def text_output(t):
             [BINARY, "--pid", str(flow.pid("recv"))], stdin=subprocess.DEVNULL, stdout=slave,
             stderr=subprocess.STDOUT, env=env, start_new_session=True)))
         os.close(slave)
+        outs[name] = b""
+
+    def attached():
+        for name, master, _ in procs:
+            if select.select([master], [], [], 0)[0]:
+                outs[name] += os.read(master, 65536)
+        return all(b"recv" in text for text in [probe.output(), *outs.values()])
+    wait_until(attached, 15, "line about the node of each probe")
     flow.go()
     hold = flow.wait_said("recv", "hold", 15)[0]
     wait_until(lambda: now() > hold["t1"] + 300 * MS, 5, "the time after the hold")
@@ -835,7 +844,7 @@ def text_output(t):
             pass
         os.close(master)
         t.expect(proc.wait(10) == 0, f"on a terminal: ended with {proc.returncode}")
-        outs[name] = data
+        outs[name] += data
     probe.end(None, 10)
     text = probe.output().decode(errors="replace")
     for want in ("hold_usleep", "holds.py", f":{hold['line']}", "recv"):
@@ -843,7 +852,7 @@ def text_output(t):
     t.expect("\033[" not in text, "escape sequences in a pipe")
     t.expect(b"\033[" in outs["colour"], "no colour on a terminal")
     t.expect(b"\033[" not in outs["no colour"], "colour in spite of NO_COLOR")
-    t.expect(not [w for w in text.split("\n") if len(w) > 400], "a line of more than 400 letters")
+    t.expect(not [w for w in text.split("\n") if len(w) > 100], "a line of more than 100 letters")
 
 
 @scenario()

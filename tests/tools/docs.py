@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Writes the parts of the documentation that come from the code's own tables.
 
-Run after a change of a table, from anywhere: tests/tools/docs.py. Unit tests compare the same parts
-and fail when one is not current.
+Run after a change of a table (`make docs`):
+  docs.py            writes what is not current
+  docs.py --check    names it and exits with 1: part of `make lint`
 """
 
 import os
@@ -13,6 +14,8 @@ import sys
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BINARY = os.path.join(TOP, "build", "dora-probe")
 
+METRICS = os.path.join(TOP, "build", "dashboards", "list_metrics")
+
 # (file, what stands before the part and behind it, page of `dora-probe --print`); None: all of it
 PARTS = [
     ("agent/dist/dora-probe.8", ".SH OPTIONS\n", ".SH OUTPUT\n", "options"),
@@ -21,14 +24,16 @@ PARTS = [
     ("agent/dist/dora-probe.bash", None, None, "bash"),
     ("agent/dist/_dora-probe", None, None, "zsh"),
     ("agent/dist/dora-probe.fish", None, None, "fish"),
+    ("dashboards/metrics.md", None, None, "metrics"),
 ]
 
 
 def main():
+    check, stale = sys.argv[1:] == ["--check"], 0
     for name, begin, end, page in PARTS:
         path = os.path.join(TOP, name)
-        made = subprocess.run([BINARY, "--print", page], check=True, capture_output=True,
-                              encoding="utf-8").stdout
+        command = [METRICS] if page == "metrics" else [BINARY, "--print", page]
+        made = subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
         text = ""
         if os.path.exists(path):
             with open(path, encoding="utf-8") as f:
@@ -37,11 +42,14 @@ def main():
         if begin:
             head, rest = text.split(begin, 1)
             new = head + begin + made + end + rest.split(end, 1)[1]
-        if new != text:
+        if new != text and check:
+            print(f"{name} is not what the code's {page} make of it: run `make docs`")
+            stale = 1
+        elif new != text:
             with open(path, "w", encoding="utf-8") as f:
                 f.write(new)
             print(f"{name}: {page} written")
-    return 0
+    return stale
 
 
 if __name__ == "__main__":

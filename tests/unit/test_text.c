@@ -11,13 +11,21 @@
 #include <cmocka.h>
 
 #include "findings.h"
+#include "show/wrap.h"
 
-/* The text of one finding, or of a whole summary, at a verbosity. Owned by the caller. */
-static char *text_of(const struct dp_finding *f, size_t count, int verbose, int colour)
+/*
+ * The text of one finding, or of a whole summary, at a verbosity, in lines of at most so many
+ * columns. Owned by the caller.
+ */
+static char *text_in(const struct dp_finding *f, size_t count, int verbose, int colour,
+		     size_t columns)
 {
 	int fd = temp_fd();
-	const struct dp_show_options o = {
-		.fd = fd, .format = DP_SHOW_TEXT, .verbose = verbose, .colour = colour};
+	const struct dp_show_options o = {.fd = fd,
+					  .format = DP_SHOW_TEXT,
+					  .verbose = verbose,
+					  .colour = colour,
+					  .columns = columns};
 	struct dp_show *s = dp_show_new(&o);
 	char *text;
 
@@ -28,6 +36,11 @@ static char *text_of(const struct dp_finding *f, size_t count, int verbose, int 
 	text = read_all(fd);
 	close(fd);
 	return text;
+}
+
+static char *text_of(const struct dp_finding *f, size_t count, int verbose, int colour)
+{
+	return text_in(f, count, verbose, colour, 0);
 }
 
 #define PREFIX "2026-11-23\n07:02:27.123  camera    "
@@ -447,10 +460,10 @@ static void test_summary(void **state)
 		"\n"
 		"  node              holds  longest hold  GIL held  tokens  abandoned  longest "
 		"pending  "
-		"grace to ask for\n"
+		"grace needed\n"
 		"  camera               12        1.23 s    8.10 s     340         57           "
 		"1.34 s  "
-		"          12.1 s\n"
+		"      12.1 s\n"
 		"      longest hold in process\n"
 		"      of its time: GIL held 81.2 % (error 1.1), waited for 5.0 %, running without it "
 		"10.0 % (error 1.1), main thread asleep 3.8 %\n"
@@ -493,6 +506,59 @@ static void test_stock(void **state)
 	text = text_of(f, 2, -1, 0);
 	assert_string_equal(text, "");
 	free(text);
+}
+
+static void expect_wrapped(const char *text, size_t columns, size_t indent, const char *want)
+{
+	struct dp_line l = {.limit = 4096};
+
+	dp_wrap(&l, text, strlen(text), columns, indent);
+	dp_line_add(&l, "", 1);
+	assert_int_equal(l.error, 0);
+	assert_string_equal(l.data, want);
+	dp_line_free(&l);
+}
+
+/* A line that is too wide goes on below, at a space; what fits is left as it is. */
+static void test_wrap(void **state)
+{
+	(void)state;
+	expect_wrapped("", 20, 4, "");
+	expect_wrapped("exactly twenty wide.\n\n", 20, 4, "exactly twenty wide.\n\n");
+	expect_wrapped("exactly twenty wide. No\n", 20, 4, "exactly twenty wide.\n    No\n");
+	expect_wrapped("exactly twentyonewide\n", 20, 4, "exactly\n    twentyonewide\n");
+	/* Columns before the sentence are no place to break, a word that is too wide stays whole. */
+	expect_wrapped("a b aVeryLongWordIndeed c\n", 16, 4, "a b aVeryLongWordIndeed\n    c\n");
+	expect_wrapped("one two three four five\n", 10, 2, "one two\n  three\n  four\n  five\n");
+	/* Without an indent of its own: a little further than the line. */
+	expect_wrapped("  three four five six\n", 16, 0, "  three four\n    five six\n");
+	/* Characters and colours. */
+	expect_wrapped("ÄÖÜ ÄÖÜ ÄÖÜ\n", 7, 2, "ÄÖÜ ÄÖÜ\n  ÄÖÜ\n");
+	expect_wrapped("\033[1;31mone\033[0m two six\n", 7, 2, "\033[1;31mone\033[0m two\n  six\n");
+	/* An indent that leaves no room. */
+	expect_wrapped("one two three\n", 8, 30, "one two\n    three\n");
+}
+
+/* However a finding is filled, its text is as wide as is wanted, and says the same. */
+static void test_width(void **state)
+{
+	(void)state;
+	for (int type = 0; type < DP_FIND_COUNT; type++) {
+		const struct dp_finding f = finding_full((enum dp_finding_type)type);
+		char *wide = text_of(&f, 1, 1, 0), *text = text_in(&f, 1, 1, 0, 80);
+		size_t w = 0;
+
+		for (const char *p = text, *end; (end = strchr(p, '\n')); p = end + 1)
+			assert_true(end - p <= 80);
+		for (const char *p = text; *p; p++) {
+			if (*p == ' ' || *p == '\n')
+				continue;
+			w += strspn(wide + w, " \n");
+			assert_int_equal(wide[w++], *p);
+		}
+		free(wide);
+		free(text);
+	}
 }
 
 /* Rows stay aligned as longer names come, hostile ones cannot break out, colour only when told. */
@@ -592,6 +658,8 @@ int main(void)
 		cmocka_unit_test(test_forecasts),
 		cmocka_unit_test(test_summary),
 		cmocka_unit_test(test_stock),
+		cmocka_unit_test(test_wrap),
+		cmocka_unit_test(test_width),
 		cmocka_unit_test(test_layout),
 		cmocka_unit_test(test_colour_wanted),
 		cmocka_unit_test(test_out_of_range),

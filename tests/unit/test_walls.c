@@ -45,20 +45,6 @@ static const char forbidden[] = " decide>dora decide>python model>python act>pyt
 				" serve>sense serve>act serve>decide serve>dora serve>python"
 				" view>sense view>act view>decide view>dora view>python ";
 
-/*
- * Arrows that still go up or sideways. Each is to go; one that is not there any more fails the
- * test, so this list only gets shorter.
- */
-static const struct {
-	const char *from; /* file, without the extension for a symbol */
-	const char *to;   /* header, or symbol */
-	const char *reason;
-} known[] = {
-	{"agent/dora/frames", "dp_record_init", "to go: record.c moves to base/"},
-	{"agent/dora/frames", "dp_record_size", "to go: record.c moves to base/"},
-};
-#define KNOWN DP_COUNT_OF(known)
-
 /* What pure code may import from the C library; spaces around each. */
 static const char pure[] =
 	" memcpy memset memmove memcmp bcmp memchr strcmp strncmp strlen strnlen strrchr strchr strstr strcspn strspn strncpy snprintf vsnprintf "
@@ -88,16 +74,6 @@ static bool may_use(const char *from, const char *to)
 	snprintf(both, sizeof(both), " %s>%s ", from, to);
 	return !strstr(forbidden, both) && floor_of(from) && floor_of(to) &&
 	       floor_of(from) > floor_of(to);
-}
-
-static bool used[KNOWN];
-
-static bool is_known(const char *from, const char *to)
-{
-	for (size_t i = 0; i < KNOWN; i++)
-		if (strcmp(known[i].from, from) == 0 && strcmp(known[i].to, to) == 0)
-			return used[i] = true;
-	return false;
 }
 
 /* "agent/model/x.c" -> "model", "include/dora_probe/x.h" -> "dora_probe"; "" for anything else. */
@@ -211,7 +187,7 @@ static int bad_includes(const char *path, const char *shown, struct graph *model
 			stem_of(header, b);
 			arrow(model, a, b);
 		}
-		if (may_use(from, to) || is_known(shown, header))
+		if (may_use(from, to))
 			continue;
 		print_error("%s:%d: %s/ may not include \"%s\"\n", shown, n, from, header);
 		bad++;
@@ -360,7 +336,7 @@ static void test_no_symbol_goes_up(void **state)
 			stem_of(objects.path[to], b);
 			arrow(&model, a, b);
 		}
-		if (may_use(from_room, to_room) || is_known(from, s->name))
+		if (may_use(from_room, to_room))
 			continue;
 		print_error("%s.o: %s/ may not use %s of %s.o\n", from, from_room, s->name,
 			    objects.path[to]);
@@ -495,7 +471,7 @@ static void test_nothing_is_done_beside_base(void **state)
 		const struct symbol *s = &objects.imported[i];
 		const char *from = objects.path[s->object];
 
-		if (!is_done_beside_base(from, s->name) || is_known(from, s->name))
+		if (!is_done_beside_base(from, s->name))
 			continue;
 		print_error("%s.o: %s is for base/ alone\n", from, s->name);
 		bad++;
@@ -569,22 +545,6 @@ static void test_finds_what_it_is_for(void **state)
 	assert_false(is_done_beside_base("agent/base/clock", "clock_gettime"));
 }
 
-/* After the others: what is known to be wrong is still wrong, else its line goes. */
-static void test_known_arrows_are_still_there(void **state)
-{
-	int gone = 0;
-
-	(void)state;
-	for (size_t i = 0; i < KNOWN; i++) {
-		if (used[i])
-			continue;
-		print_error("%s does not use %s any more (%s): delete the line above\n",
-			    known[i].from, known[i].to, known[i].reason);
-		gone++;
-	}
-	assert_int_equal(gone, 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -594,7 +554,6 @@ int main(void)
 		cmocka_unit_test(test_base_is_pure_but_for_its_io),
 		cmocka_unit_test(test_nothing_is_done_beside_base),
 		cmocka_unit_test(test_finds_what_it_is_for),
-		cmocka_unit_test(test_known_arrows_are_still_there),
 	};
 
 	return cmocka_run_group_tests_name("walls", tests, load_objects, NULL);
