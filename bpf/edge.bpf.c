@@ -16,6 +16,7 @@ static __always_inline void on_take(struct dp_edge_state *e, struct dp_thread_st
 	thread_not_held(ts, tid, now);
 	thread_held(ts, tid, gil, now);
 	ts->take_ns = now;
+	ts->edge_take_ns = now;
 }
 
 static __always_inline void on_release(struct dp_edge_state *e, struct dp_thread_state *ts,

@@ -422,8 +422,10 @@ def node():
              q(f"max({m('running_without_gil_ratio')})", "running without it", "C"),
              q(f"max({m('blocked_ratio')})", "main thread asleep", "D"),
              q(f"max({m('gil_held_error_ratio')})", "error of held", "E")], "percentunit")
-    b.lines("Hold going on", "The present hold. Each tooth is one hold; its height is its length.",
-            [q(f"max({m('gil_current_hold_seconds')})", "held now")], "s", steps=rising(0.5, 2))
+    b.lines("Hold going on", "The present hold. Each tooth is one hold; its height is its length. "
+            "Away from next(): for how long the consumer has not come back, as far as is proven.",
+            [q(f"max({m('gil_current_hold_seconds')})", "held now", "A"),
+             q(f"max({m('not_polling_seconds')})", "away from next()", "B")], "s", steps=rising(0.5, 2))
     b.heatmap("Lengths of holds", "How many holds of which length. 5 ms is CPython's switch "
               "interval: up to there a hold is ordinary. Exemplars name function and line.",
               f"sum by (le) (increase({m('gil_hold_duration_seconds_bucket')}[$__rate_interval]))")

@@ -148,6 +148,23 @@ static void fact_CAUSE(struct dp_hook_facts *f, const char *name, int cause)
 	fact_TEXT(f, name, cause < 0 ? NULL : dp_cause_name((unsigned int)cause));
 }
 
+/* The words, with a comma between them. */
+static void fact_EVIDENCE(struct dp_hook_facts *f, const char *name, uint32_t evidence)
+{
+	char text[128] = "";
+	struct dp_sentence s;
+
+	dp_sentence_begin(&s, text, sizeof(text));
+	for (unsigned int i = 0; i < DP_EVIDENCE_COUNT; i++) {
+		if (!(evidence & 1u << i))
+			continue;
+		if (text[0])
+			dp_say(&s, ",");
+		dp_say(&s, dp_evidence_name(i));
+	}
+	fact_TEXT(f, name, text[0] ? text : NULL);
+}
+
 #define FACT_WORD(kind, word)                                                                      \
 	static void fact_##kind(struct dp_hook_facts *f, const char *name, unsigned int value)     \
 	{                                                                                          \

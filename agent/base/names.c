@@ -15,6 +15,7 @@
 
 DP_NAME_FUNCTION(dp_cause_name, DP_CAUSES)
 DP_NAME_FUNCTION(dp_warning_name, DP_WARNING_KINDS)
+DP_NAME_FUNCTION(dp_evidence_name, DP_EVIDENCES)
 DP_NAME_FUNCTION(dp_severity_name, DP_SEVERITIES)
 DP_NAME_FUNCTION(dp_precision_name, DP_PRECISIONS)
 DP_NAME_FUNCTION(dp_token_state_name, DP_TOKEN_STATES)

@@ -115,6 +115,12 @@ const struct dp_option dp_options_table[] = {
 		.help = "Warn when a drop token is pending for D (default @)",
 		.manual = "Warn when a drop token is pending for _D_ (default @).",
 	}, {
+		.name = "polling-threshold", .argument = "D", .commands = MODEL, .group = DP_OPTIONS_WARN,
+		TO(model.polling_threshold_ns), .read = dp_value_duration, LIMITS(1, DURATION_MAX),
+		.standard = "3s",
+		.help = "Notice when a node has not come back to next() for D, warning at 4 D, critical at 10 D (default @)",
+		.manual = "Notice when the thread that takes a node's events has not come back to next() for _D_, warning at 4 _D_, critical at 10 _D_ (default @). It is said of a Stop or none, and only where it is proven: by a sleep, a hold of the GIL or a wait for it, inputs that are not taken (dora 1.x), or a call without the GIL. A recording from before this option is replayed without it unless it is given.",
+	}, {
 		.name = "fail-on-warning", .commands = WATCH | REPLAY, .group = DP_OPTIONS_WARN,
 		TO(fail_on_warning), .set = 1,
 		.help = "Exit with 10 when a warning was raised",

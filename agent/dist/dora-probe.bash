@@ -53,6 +53,10 @@ _dora_probe()
 		mapfile -t COMPREPLY < <(compgen -W '50ms 100ms 500ms 1s 5s 10s 1m' -- "$cur")
 		return
 		;;
+	--polling-threshold)
+		mapfile -t COMPREPLY < <(compgen -W '50ms 100ms 500ms 1s 5s 10s 1m' -- "$cur")
+		return
+		;;
 	--on-warning)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
@@ -99,14 +103,14 @@ _dora_probe()
 			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 			return
 		fi
-		words='--hold-threshold --token-threshold --output --verbose --quiet --warn-hold --pending-threshold --shutdown --grace --nudge-signal --nudge-after --nudge-interval --save-tokens --stop-dataflow-after --dry-run --help --usage --version'
+		words='--hold-threshold --token-threshold --output --verbose --quiet --warn-hold --pending-threshold --polling-threshold --shutdown --grace --nudge-signal --nudge-after --nudge-interval --save-tokens --stop-dataflow-after --dry-run --help --usage --version'
 		;;
 	replay)
 		if [[ $cur != -* ]]; then
 			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 			return
 		fi
-		words='--json --hold-threshold --token-threshold --verbose --quiet --warn-hold --pending-threshold --fail-on-warning --shutdown --grace --nudge-signal --nudge-after --nudge-interval --save-tokens --stop-dataflow-after --dry-run --help --usage --version'
+		words='--json --hold-threshold --token-threshold --verbose --quiet --warn-hold --pending-threshold --polling-threshold --fail-on-warning --shutdown --grace --nudge-signal --nudge-after --nudge-interval --save-tokens --stop-dataflow-after --dry-run --help --usage --version'
 		;;
 	doctor)
 		words='--json --verbose --quiet --help --usage --version'
@@ -115,7 +119,7 @@ _dora_probe()
 		words='--json --verbose --quiet --help --usage --version'
 		;;
 	*)
-		words='--pid --node --dataflow --all --duration --json --view --listen --hold-threshold --token-threshold --record --share-interval --verbose --quiet --warn-hold --pending-threshold --fail-on-warning --on-warning --on-action --shutdown --grace --nudge-signal --nudge-after --nudge-interval --save-tokens --stop-dataflow-after --dora-cli --dry-run --exact --max-overhead --help --usage --version'
+		words='--pid --node --dataflow --all --duration --json --view --listen --hold-threshold --token-threshold --record --share-interval --verbose --quiet --warn-hold --pending-threshold --polling-threshold --fail-on-warning --on-warning --on-action --shutdown --grace --nudge-signal --nudge-after --nudge-interval --save-tokens --stop-dataflow-after --dora-cli --dry-run --exact --max-overhead --help --usage --version'
 		;;
 	esac
 	((COMP_CWORD == 1)) && words+=' watch list doctor replay report'

@@ -26,6 +26,7 @@ complete -c dora-probe -s v -l verbose -d 'Also waits, every signal, every forec
 complete -c dora-probe -s q -l quiet -d 'Only warnings, actions, exits and the summary'
 complete -c dora-probe -n 'not __fish_seen_subcommand_from list doctor' -l warn-hold -x -a '50ms 100ms 500ms 1s 5s 10s 1m' -d 'Notice while a hold lasts D, warning at 4 D, critical at 10 D (default 500ms)'
 complete -c dora-probe -n 'not __fish_seen_subcommand_from list doctor' -l pending-threshold -x -a '50ms 100ms 500ms 1s 5s 10s 1m' -d 'Warn when a drop token is pending for D (default 1s)'
+complete -c dora-probe -n 'not __fish_seen_subcommand_from list doctor' -l polling-threshold -x -a '50ms 100ms 500ms 1s 5s 10s 1m' -d 'Notice when a node has not come back to next() for D, warning at 4 D, critical at 10 D (default 3s)'
 complete -c dora-probe -n 'not __fish_seen_subcommand_from list doctor report' -l fail-on-warning -d 'Exit with 10 when a warning was raised'
 complete -c dora-probe -n 'not __fish_seen_subcommand_from list doctor replay report' -l on-warning -r -F -d 'Run CMD at a warning; the facts are in DORA_PROBE_* variables'
 complete -c dora-probe -n 'not __fish_seen_subcommand_from list doctor replay report' -l on-action -r -F -d 'Run CMD at an action, in the same way'

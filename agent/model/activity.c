@@ -2,6 +2,8 @@
 /* What the consumer was seen doing; see activity.h. */
 #include "model/activity.h"
 
+#include "base/array.h"
+
 #include <string.h>
 
 static void add(struct activity *a, uint64_t t_ns, enum consumer_state s)
@@ -13,6 +15,19 @@ static void add(struct activity *a, uint64_t t_ns, enum consumer_state s)
 		a->count++;
 }
 
+/* Of threading.py: it waits for another thread to end. */
+static bool waits_for_thread(const struct dp_rec_stack *s)
+{
+	static const char *const names[] = {"join", "_wait_for_tstate_lock", "_shutdown"};
+
+	if (!s->frame_count || !place_file_ends(s->frames[0].file, "/threading.py"))
+		return false;
+	for (size_t i = 0; i < DP_COUNT_OF(names); i++)
+		if (strcmp(s->frames[0].function, names[i]) == 0)
+			return true;
+	return false;
+}
+
 static enum consumer_state state_of(const struct dp_rec_stack *s, const struct hold *own)
 {
 	if (own)
@@ -21,6 +36,8 @@ static enum consumer_state state_of(const struct dp_rec_stack *s, const struct h
 		return CONSUMER_GIL_WAIT;
 	if (place_library_is_dora(s->library))
 		return CONSUMER_NEXT;
+	if (s->state == 'R')
+		return CONSUMER_RUNNING;
 	return s->syscall_nr != -2 ? CONSUMER_BLOCKED : CONSUMER_UNKNOWN;
 }
 
@@ -35,6 +52,27 @@ static void note_sleep(struct activity *a, const struct dp_record *r, bool holds
 	a->asleep_ns = s->asleep_since_ns ? s->asleep_since_ns : r->h.t_ns;
 	a->asleep_nr = s->syscall_nr;
 	a->asleep_end_ns = sleep_end(s, a->asleep_ns);
+}
+
+static void note_state(struct activity *a, const struct dp_record *r, enum consumer_state state)
+{
+	const struct dp_rec_stack *s = &r->u.stack;
+	bool outside = state == CONSUMER_RUNNING || state == CONSUMER_BLOCKED;
+
+	if (state != CONSUMER_RUNNING) {
+		a->running_looks = 0;
+	} else if (!a->running_looks++) {
+		a->running_ns = r->h.t_ns;
+	}
+	a->no_gil_since_ns = 0;
+	if (outside && s->edge_armed_ns)
+		a->no_gil_since_ns =
+			s->took_gil_ns > s->edge_armed_ns ? s->took_gil_ns : s->edge_armed_ns;
+	a->looked_ns = r->h.t_ns;
+	a->state = (uint8_t)state;
+	a->in_next = state == CONSUMER_NEXT || (s->state == 'S' && place_is_idle_loop(s));
+	a->seen_in_next |= a->in_next;
+	a->in_join = waits_for_thread(s);
 }
 
 static void note_place(struct place *p, const struct dp_rec_stack *s)
@@ -63,6 +101,7 @@ void activity_stack(struct activity *a, const struct hold *current, uint32_t con
 	state = state_of(s, holds ? current : NULL);
 	if (state != CONSUMER_UNKNOWN)
 		add(a, r->h.t_ns, state);
+	note_state(a, r, state);
 	note_sleep(a, r, holds);
 	note_place(&a->place, s);
 }
@@ -103,6 +142,8 @@ int8_t activity_cause(enum consumer_state s)
 		return DP_CAUSE_GIL_CONTENTION;
 	case CONSUMER_NATIVE:
 		return DP_CAUSE_GIL_NATIVE;
+	case CONSUMER_RUNNING:
+		return DP_CAUSE_RUNNING_WITHOUT_GIL;
 	default:
 		return DP_CAUSE_UNKNOWN;
 	}

@@ -18,6 +18,7 @@ enum consumer_state {
 	CONSUMER_PYTHON,   /* running bytecode */
 	CONSUMER_GIL_WAIT, /* waiting for the GIL */
 	CONSUMER_NATIVE,   /* in native code with the GIL */
+	CONSUMER_RUNNING,  /* on the CPU without the GIL */
 	CONSUMER_STATES
 };
 
@@ -31,6 +32,14 @@ struct activity {
 	bool finalizing; /* the node object went, and main has no frame any more: Python is ending
 			  */
 	struct place place;
+	uint64_t looked_ns;       /* last look at it; 0 none */
+	uint8_t state;            /* enum consumer_state at that one */
+	bool in_next;             /* at that one: in dora's code, or asyncio waits for what comes */
+	bool seen_in_next;        /* ever */
+	bool in_join;             /* it waits for another thread to end */
+	uint32_t running_looks;   /* in a row, all RUNNING … */
+	uint64_t running_ns;      /* … since */
+	uint64_t no_gil_since_ns; /* outside of dora, and took no GIL since; 0 not known */
 	/* asleep outside next() with the GIL free: what a signal to this thread may end */
 	uint64_t asleep_ns;     /* since; 0 not */
 	uint64_t asleep_end_ns; /* of that sleep; 0 unknown */
@@ -43,6 +52,12 @@ struct activity {
  */
 void activity_stack(struct activity *a, const struct hold *current, uint32_t consumer,
 		    bool node_dropped, const struct dp_record *r);
+/* Was it in next(), or in an event loop that waits, at the last look? Not older than `fresh_ns`. */
+static inline bool activity_in_next(const struct activity *a, uint64_t now, uint64_t fresh_ns)
+{
+	return a->in_next && a->looked_ns && now - a->looked_ns <= fresh_ns;
+}
+
 /* Asks for the consumer's stack. To be called while a token is pending for ACTIVITY_AFTER_NS, and
  * after Stop. */
 void activity_ask(struct activity *a, const struct env *e, const struct identity *id);

@@ -17,6 +17,8 @@ static const char *const at_place[DP_CAUSE_COUNT] = {
 		"%s does not come back to next(): shorten the handler, or give the work its own process",
 	[DP_CAUSE_BLOCKED] =
 		"not the GIL: %s waits; use next(timeout) or wait elsewhere than in the event loop",
+	[DP_CAUSE_RUNNING_WITHOUT_GIL] =
+		"not the GIL: %s computes without it and does not come back to next(): give the work its own thread or process",
 	[DP_CAUSE_DEADLOCK] =
 		"%s waits for a lock while it holds the GIL that the lock's owner needs: break the cycle; on dora up to 0.5.0 avoid recv_async",
 };

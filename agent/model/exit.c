@@ -4,6 +4,7 @@
 
 #include "model/blame.h"
 #include "model/cause.h"
+#include "model/memory.h"
 
 #include <signal.h>
 
@@ -144,6 +145,7 @@ void exit_record(const struct env *e, struct node *n, uint64_t abandoned, const 
 	int status = r->u.exit.status, code = (status >> 8) & 0xff;
 	uint32_t by = (uint32_t)(status & 0x7f);
 	struct dp_finding f = {.type = DP_FIND_EXIT};
+	char explanation[DP_REASON_MAX];
 	struct dp_exit_finding *x = &f.u.exit;
 	uint64_t t = r->h.t_ns, told = told_ns(&n->stop);
 	struct death d = {.env = e, .n = n, .by = by, .code = code, .t_ns = t};
@@ -158,5 +160,9 @@ void exit_record(const struct env *e, struct node *n, uint64_t abandoned, const 
 	x->tokens_abandoned = abandoned;
 	blame_exit(&d, x);
 	measure(&n->stop, x->grace_kill, by, t, &n->ending);
+	if (by == SIGBUS) {
+		memory_explain(&n->memory, explanation, sizeof(explanation));
+		x->explanation = explanation;
+	}
 	say_finding(e, &n->id, t, &f);
 }

@@ -5,7 +5,9 @@
 #include "model/exit.h"
 #include "model/guard.h"
 #include "model/losses.h"
+#include "model/memory.h"
 #include "model/outlook.h"
+#include "model/polling.h"
 #include "model/stop.h"
 #include "model/summary.h"
 #include "model/table.h"
@@ -179,17 +181,22 @@ static void node_gone(struct dp_model *m, struct node *n, uint64_t t_ns)
 	n->id.gone_ns = t_ns;
 }
 
-/* What ends with the process ends first: its share belongs to the exit. */
-static void node_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
+/* Of a thread or of the process. What ends with that ends first: its share belongs to the exit. */
+static void process_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
 	struct timeline_of p = timeline_of(m, n);
 	uint64_t t = r->h.t_ns;
 
+	if (!r->u.exit.is_process) {
+		timeline_thread_exit(&p, r->h.tid, t);
+		return;
+	}
 	n->id.exited = true;
 	signals_exit(&n->signals, &m->env, &n->id, r->u.exit.status & 0x7f, t);
 	timeline_end(&p, t, false);
 	tokens_stream_closed(&m->ledger, n, t);
 	witness_look_back(&m->env, n, false, t);
+	usage_end(&m->env, n, t);
 	exit_record(&m->env, n, node_tokens_known(n) ? tokens_abandoned(&m->ledger, n) : DP_NULL,
 		    r);
 	node_gone(m, n, t);
@@ -199,10 +206,10 @@ static void tick_timeline(struct dp_model *m, struct node *n)
 {
 	struct timeline_of p = timeline_of(m, n);
 	const struct hold *h = &n->timeline.gils[0].cur;
+	uint64_t age = h->tid ? hold_age(h) : polling_suspects(n, m->env.now);
 
 	timeline_tick(&p, n->stop.seen);
-	edge_govern(&n->edge, &m->env, &n->id, h->tid ? hold_age(h) : 0,
-		    timeline_is_stuck(&n->timeline));
+	edge_govern(&n->edge, &m->env, &n->id, age, timeline_is_stuck(&n->timeline));
 }
 
 static void tick_activity(struct dp_model *m, struct node *n)
@@ -239,6 +246,7 @@ static void tick(struct dp_model *m)
 		m->stock_said |= stock_say(&n->stock, &m->env, &n->id, !m->stock_said);
 		tick_timeline(m, n);
 		tick_activity(m, n);
+		polling_tick(&m->env, n);
 		witness_tick(&m->env, &m->table, n);
 		warn_tick(&m->env, n);
 		usage_tick(&m->env, n);
@@ -295,6 +303,7 @@ static void gil_record(struct dp_model *m, struct node *n, const struct dp_recor
 
 static void stack(struct node *n, const struct dp_record *r)
 {
+	polling_found(n, r);
 	timeline_stack(&n->timeline, r);
 	progress_stack(&n->progress, &n->stop, node_consumer(n), n->account.took_ns, r);
 	activity_stack(&n->activity, &n->timeline.gils[0].cur, node_consumer(n),
@@ -337,14 +346,12 @@ static void signal_record(struct dp_model *m, struct node *n, const struct dp_re
 	}
 }
 
-static void task_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
+static void connection(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
-	struct timeline_of p = timeline_of(m, n);
-
-	if (r->u.exit.is_process)
-		node_exit(m, n, r);
-	else
-		timeline_thread_exit(&p, r->h.tid, r->h.t_ns);
+	if (r->h.type == DP_REC_CONN_OPENED)
+		streams_opened(&n->streams, r);
+	else if (r->u.conn.role == DP_ROLE_EVENTS)
+		tokens_stream_closed(&m->ledger, n, r->h.t_ns);
 }
 
 /* A record about a process that is watched. */
@@ -362,6 +369,9 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		break;
 	case DP_REC_STACK:
 		stack(n, r);
+		break;
+	case DP_REC_SHARED_MEMORY:
+		memory_record(&m->env, n, r);
 		break;
 	case DP_REC_SHARE:
 		usage_stretch(&m->env, n, r);
@@ -384,11 +394,8 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		wire(m, n, r);
 		break;
 	case DP_REC_CONN_OPENED:
-		streams_opened(&n->streams, r);
-		break;
 	case DP_REC_CONN_CLOSED:
-		if (r->u.conn.role == DP_ROLE_EVENTS)
-			tokens_stream_closed(&m->ledger, n, r->h.t_ns);
+		connection(m, n, r);
 		break;
 	case DP_REC_SIGNAL:
 		signal_record(m, n, r);
@@ -397,7 +404,7 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		guard_answer(&m->env, n, r);
 		break;
 	case DP_REC_PROC_EXIT:
-		task_exit(m, n, r);
+		process_exit(m, n, r);
 		break;
 	case DP_REC_PROC_EXEC: /* the same pid, another program: what was known has ended */
 	case DP_REC_NODE_GONE:

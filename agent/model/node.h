@@ -19,6 +19,17 @@
 #include "model/streams.h"
 #include "model/warning.h"
 
+/* That its consumer does not come back to next(): polling.h. */
+struct polling {
+	uint64_t since_ns; /* proven; 0 nothing says so */
+	uint64_t known_ns; /* model time at which that was proven first */
+	uint32_t evidence; /* bit per enum dp_evidence */
+	uint64_t maps;     /* arrays that it had mapped, at the last tick … */
+	uint64_t taken_ns; /* … and when that last changed */
+	uint64_t found_ns; /* last search for the thread that polls */
+	uint32_t finds;
+};
+
 /* How it ended, as far as that says how much time it needs. */
 struct ending {
 	uint64_t cleanup_ns; /* end of the hold at Stop, or Stop, to exit by itself; 0 not measured
@@ -57,11 +68,17 @@ struct usage {
 	uint32_t convoys, no_convoys; /* stretches in a row with one, without one */
 };
 
+/* The file system of its shared memory, bytes; 0, 0 not known. */
+struct memory {
+	uint64_t total, free;
+};
+
 struct node {
 	struct identity id;
 	struct edge edge;
 	struct activity activity;
 	struct progress progress;
+	struct polling polling;
 	struct streams streams;
 	struct stock stock;
 	struct account account;
@@ -71,6 +88,7 @@ struct node {
 	struct outlook outlook;
 	struct guard guard;
 	struct ending ending;
+	struct memory memory;
 	struct shares shares;
 	struct convoy convoy;
 	struct usage usage;

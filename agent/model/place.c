@@ -11,6 +11,23 @@ bool place_library_is_dora(const char *library)
 	return strncmp(library, "dora", 4) == 0;
 }
 
+bool place_file_ends(const char *file, const char *end)
+{
+	size_t len = strlen(file), n = strlen(end);
+
+	return len >= n && strcmp(file + len - n, end) == 0;
+}
+
+bool place_is_idle_loop(const struct dp_rec_stack *s)
+{
+	const struct dp_frame *f = s->frames;
+
+	if (place_file_ends(f[0].file, "/selectors.py") && s->frame_count > 1)
+		f++;
+	return place_file_ends(f->file, "/asyncio/base_events.py") ||
+	       place_file_ends(f->file, "/asyncio/runners.py");
+}
+
 void place_from_stack(struct place *p, const struct dp_rec_stack *s)
 {
 	struct place was = *p;

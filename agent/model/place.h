@@ -20,6 +20,14 @@ struct place {
 /* Is a library of this name dora's own? */
 bool place_library_is_dora(const char *library);
 
+/* Does the path of a file end in this? */
+bool place_file_ends(const char *file, const char *end);
+/*
+ * asyncio's loop in its wait: the tasks that wait have no frame on the thread, so a handler and a
+ * clean-up that wait look the same, and so does recv_async.
+ */
+bool place_is_idle_loop(const struct dp_rec_stack *s);
+
 /*
  * Takes the place from a stack. What a later stack at the same line no longer shows (the library,
  * once its code runs) is kept.

@@ -6,16 +6,9 @@
 
 #include <string.h>
 
-static bool ends_with(const char *text, const char *end)
-{
-	size_t len = strlen(text), n = strlen(end);
-
-	return len >= n && strcmp(text + len - n, end) == 0;
-}
-
 static bool frame_is(const struct dp_frame *f, const char *function, const char *file)
 {
-	return strcmp(f->function, function) == 0 && ends_with(f->file, file);
+	return strcmp(f->function, function) == 0 && place_file_ends(f->file, file);
 }
 
 /* One number for the whole stack; never 0. */
@@ -30,20 +23,6 @@ static uint64_t key_of(const struct dp_rec_stack *s)
 		h = dp_hash_u32(h, (uint32_t)s->frames[i].line);
 	}
 	return h ? h : 1;
-}
-
-/*
- * asyncio's loop in its wait: the tasks that wait have no frame on the thread, so a handler and a
- * clean-up that wait look the same.
- */
-static bool is_idle_loop(const struct dp_rec_stack *s)
-{
-	const struct dp_frame *f = s->frames;
-
-	if (ends_with(f[0].file, "/selectors.py") && s->frame_count > 1)
-		f++;
-	return ends_with(f->file, "/asyncio/base_events.py") ||
-	       ends_with(f->file, "/asyncio/runners.py");
 }
 
 static bool is_below_asyncio(const struct dp_rec_stack *s)
@@ -163,7 +142,7 @@ void progress_stack(struct progress *p, const struct stop *s, uint32_t consumer,
 	p->asyncio = is_below_asyncio(k);
 	if (!stopped)
 		p->before_ns = r->h.t_ns;
-	if (is_idle_loop(k)) {
+	if (place_is_idle_loop(k)) {
 		if (stopped)
 			p->idle_ns = r->h.t_ns;
 		return;

@@ -22,6 +22,9 @@ void node_view(const struct env *e, const struct node *n, struct dp_node_view *r
 		.holder_tid = h->tid,
 		.place = place_view(&h->place),
 		.pending_tokens = n->account.pending_count,
+		.not_polling_ns =
+			n->polling.since_ns && !n->id.gone ? e->now - n->polling.since_ns : 0,
+		.not_polling = n->warn[DP_WARN_NOT_POLLING].level != LEVEL_NONE,
 		.oldest_pending_ns = d ? e->now - d->delivered_ns : 0,
 		.stop_seen = n->stop.seen,
 		.deadline_known = n->stop.seen && n->stop.deadline_ns,

@@ -21,6 +21,9 @@ struct dp_node_view {
 	uint64_t hold_ns; /* current proven hold, 0 none */
 	uint32_t holder_tid;
 	struct dp_place place;
+	uint64_t
+		not_polling_ns; /* its consumer has not come back to next(), 0 nothing proves that … */
+	bool not_polling;       /* … and a warning says so */
 	uint64_t pending_tokens, oldest_pending_ns;
 	bool stop_seen, deadline_known;
 	uint64_t stop_ns, deadline_ns;

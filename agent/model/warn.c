@@ -5,6 +5,7 @@
 #include "model/advice.h"
 #include "model/blame.h"
 #include "model/cause.h"
+#include "model/polling.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -38,6 +39,16 @@ static void fill_pending(const struct env *e, const struct node *n, struct dp_wa
 	k->oldest_pending_ns = d ? e->now - d->delivered_ns : 0;
 }
 
+static void fill_polling(const struct env *e, const struct node *n, struct dp_warning_finding *k)
+{
+	const struct polling *p = &n->polling;
+
+	k->not_polling_ns = p->since_ns ? e->now - p->since_ns : DP_NULL;
+	k->evidence = p->evidence;
+	if (p->evidence & 1u << DP_EVIDENCE_ASLEEP)
+		k->asleep_since_ns = n->activity.asleep_ns;
+}
+
 static void say(const struct env *e, struct node *n, enum dp_warning_kind kind, uint64_t t_ns,
 		bool resolved, const char *text)
 {
@@ -56,6 +67,9 @@ static void say(const struct env *e, struct node *n, enum dp_warning_kind kind, 
 	k->deadline_ns = n->stop.seen && n->stop.deadline_ns ? n->stop.deadline_ns : DP_NULL;
 	k->slack_ns = n->outlook.slack_ns;
 	k->advice = text;
+	k->not_polling_ns = DP_NULL;
+	if (kind == DP_WARN_NOT_POLLING && !resolved)
+		fill_polling(e, n, k);
 	say_finding(e, &n->id, t_ns, &f);
 }
 
@@ -68,6 +82,12 @@ void warn_say(const struct env *e, struct node *n, enum dp_warning_kind kind, ui
 	if (first && first[0])
 		snprintf(both, sizeof(both), "%s; %s", first, text);
 	say(e, n, kind, t_ns, false, first && first[0] ? both : text);
+}
+
+void warn_say_text(const struct env *e, struct node *n, enum dp_warning_kind kind, uint64_t t_ns,
+		   const char *text)
+{
+	say(e, n, kind, t_ns, false, text);
 }
 
 void warn_resolve(const struct env *e, struct node *n, enum dp_warning_kind kind, uint64_t t_ns)
@@ -320,9 +340,43 @@ static void warn_deadlock(const struct env *e, struct node *n)
 	}
 }
 
+/* Where the consumer is, and who has the GIL that it waits for. */
+static void note_polling_place(struct node *n, struct warning *w)
+{
+	const struct hold *h = &n->timeline.gils[0].cur;
+
+	w->holder_tid = 0;
+	w->place = n->activity.place;
+	if (w->cause == DP_CAUSE_GIL_CONTENTION || h->tid == node_consumer(n)) {
+		memset(&w->place, 0, sizeof(w->place));
+		warn_note_holder(w, h);
+	}
+}
+
+static void warn_polling(const struct env *e, struct node *n)
+{
+	const struct polling *p = &n->polling;
+	struct warning *w = &n->warn[DP_WARN_NOT_POLLING];
+	struct condition c = {.d = e->options.polling_threshold_ns, .cause = w->cause};
+
+	if (!c.d)
+		return;
+	if (p->since_ns) {
+		c.value = e->now - p->since_ns;
+		c.since = p->since_ns;
+		c.not_before = p->known_ns;
+		if (warning_level(c.value, c.d) > w->level) {
+			w->cause = c.cause = polling_cause(n, e->now);
+			note_polling_place(n, w);
+		}
+	}
+	step(e, n, DP_WARN_NOT_POLLING, &c);
+}
+
 void warn_tick(const struct env *e, struct node *n)
 {
 	warn_hold(e, n);
+	warn_polling(e, n);
 	warn_pending(e, n);
 	warn_deadlock(e, n);
 }

@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "sense/asleep.h"
 #include "base/clock.h"
+#include "sense/asleep.h"
+#include "sense/procfs.h"
 
 /* Two readings of one sleep: the clock that they are compared with is read anew once a second. */
 #define SAME_SLEEP_NS (5 * MS)
@@ -44,24 +45,81 @@ static uint64_t asleep_before(struct dp_targets *t, struct target *x, pid_t tid)
 	return since;
 }
 
-static void read_stack(struct dp_targets *t, struct target *x, pid_t tid)
+/*
+ * A thread that the kernel programs know went to sleep at its last look at itself, the one at which it
+ * left the CPU. One that they do not know has slept since before them: its answer stands until they do.
+ */
+static uint64_t asleep_since(struct dp_targets *t, struct target *x, pid_t tid)
 {
 	struct dp_thread_state th;
+
+	if (dp_bpf_thread(t->bpf, tid, &th) == 0)
+		return th.off_since_ns ? th.off_since_ns : th.notheld_ns;
+	if (x->asleep.tid != (uint32_t)tid) {
+		x->asleep.tid = (uint32_t)tid;
+		x->asleep.since_ns = asleep_before(t, x, tid);
+	}
+	return x->asleep.since_ns;
+}
+
+static void fill_edge(struct dp_targets *t, const struct target *x, pid_t tid,
+		      struct dp_rec_stack *s)
+{
+	struct dp_thread_state th;
+	struct dp_edge_state e;
+
+	if (!x->armed || dp_bpf_edge(t->bpf, x->pid, 0, &e) != 0)
+		return;
+	s->edge_armed_ns = e.armed_ns;
+	if (dp_bpf_thread(t->bpf, tid, &th) == 0)
+		s->took_gil_ns = th.edge_take_ns;
+}
+
+static void read_thread(struct dp_targets *t, struct target *x, pid_t tid, struct dp_record *r)
+{
+	struct dp_rec_stack edge = {0};
+
+	dp_record_init(r, DP_REC_STACK, 0, (uint32_t)x->pid, (uint32_t)tid);
+	memset(&r->u.stack, 0, sizeof(r->u.stack));
+	if (x->py)
+		dp_py_stack(x->py, tid, &r->u.stack);
+	else
+		dp_native_stack(x->pid, tid, &r->u.stack);
+	if (r->u.stack.state == 'S')
+		r->u.stack.asleep_since_ns = asleep_since(t, x, tid);
+	/* After the stack: a take between the two only makes the stretch without one shorter. */
+	fill_edge(t, x, tid, &edge);
+	r->u.stack.edge_armed_ns = edge.edge_armed_ns;
+	r->u.stack.took_gil_ns = edge.took_gil_ns;
+	r->h.t_ns = dp_now();
+}
+
+static void read_stack(struct dp_targets *t, struct target *x, pid_t tid)
+{
 	struct dp_record r;
 
-	dp_record_init(&r, DP_REC_STACK, 0, (uint32_t)x->pid, (uint32_t)tid);
-	memset(&r.u.stack, 0, sizeof(r.u.stack));
-	if (x->py)
-		dp_py_stack(x->py, tid, &r.u.stack);
-	else
-		dp_native_stack(x->pid, tid, &r.u.stack);
-	/* A thread's last look at itself is the one at which it left the CPU. */
-	if (r.u.stack.state == 'S' && dp_bpf_thread(t->bpf, tid, &th) == 0)
-		r.u.stack.asleep_since_ns = th.off_since_ns ? th.off_since_ns : th.notheld_ns;
-	if (r.u.stack.state == 'S' && !r.u.stack.asleep_since_ns)
-		r.u.stack.asleep_since_ns = asleep_before(t, x, tid);
-	r.h.t_ns = dp_now();
+	read_thread(t, x, tid, &r);
 	target_emit(t, &r);
+}
+
+/* Threads that are looked through for the one that polls. */
+#define POLLERS_MAX 64
+
+/* Tells of the threads with Python frames that are in dora's code: one of them polls. */
+static void find_consumer(struct dp_targets *t, struct target *x)
+{
+	pid_t tids[POLLERS_MAX];
+	int n = x->py ? dp_proc_threads("/proc", x->pid, tids, POLLERS_MAX) : 0;
+
+	for (int i = 0; i < n; i++) {
+		struct dp_record r;
+
+		if (tids[i] == x->pid)
+			continue;
+		read_thread(t, x, tids[i], &r);
+		if (r.u.stack.frame_count && strncmp(r.u.stack.library, "dora", 4) == 0)
+			target_emit(t, &r);
+	}
 }
 
 static void emit_edge(struct dp_targets *t, struct target *x, int error)
@@ -163,6 +221,9 @@ void dp_targets_request(struct dp_targets *t, const struct dp_request *q)
 	switch ((enum dp_request_type)q->type) {
 	case DP_REQ_READ_STACK:
 		read_stack(t, x, (pid_t)q->tid);
+		break;
+	case DP_REQ_FIND_CONSUMER:
+		find_consumer(t, x);
 		break;
 	case DP_REQ_PEEK_STOP:
 		target_peek_stop(t, x);

@@ -2,6 +2,8 @@
 /* Captures become records (captures.h). */
 #include "sense/captures.h"
 
+#include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "dora/stop_command.h"
@@ -94,11 +96,20 @@ static void process_end(const struct dp_captures *c, const struct dp_capture *h)
 	dp_targets_exit(c->targets, (pid_t)h->pid, h->t_ns);
 }
 
+static bool is_bus_error(const struct dp_capture *h)
+{
+	const struct dp_exit_op *x = (const void *)(h + 1);
+
+	return x->is_process && (x->status & 0x7f) == SIGBUS;
+}
+
 void dp_captures_take(const struct dp_captures *c, const struct dp_capture *h, size_t len)
 {
 	enum dp_record_type type = same_body(h);
 	const void *body = h + 1;
 
+	if (h->type == DP_CAP_EXIT && HAS(len, struct dp_exit_op) && is_bus_error(h))
+		dp_targets_no_memory(c->targets, (pid_t)h->pid, h->t_ns);
 	if (type != DP_REC_NONE)
 		push_body(c, h, type, len);
 	switch ((enum dp_capture_type)h->type) {

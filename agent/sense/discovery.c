@@ -114,6 +114,8 @@ int target_take(struct dp_targets *t, pid_t pid, int running)
 		if (x->is_dora)
 			target_mark_open(t, x);
 		err = target_settle(t, x, x->since_ns);
+		if (err > 0)
+			target_tell_open(t, x);
 		if (err == 1 && x->announced)
 			target_take_stock(t, x, x->since_ns);
 		return err < 0 ? err : 0;

@@ -342,6 +342,25 @@ pid_t dp_proc_daemon(const char *proc, pid_t pid, const struct dp_node_config *c
 	return s.found;
 }
 
+int dp_proc_threads(const char *proc, pid_t pid, pid_t *ret, int max)
+{
+	char path[64];
+	struct dirent *e;
+	uint64_t tid;
+	int n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/%d/task", proc, (int)pid);
+	d = opendir(path);
+	if (!d)
+		return dp_procfile_error(errno);
+	while (n < max && (e = readdir(d)))
+		if (dp_number(e->d_name, 10, INT32_MAX, &tid))
+			ret[n++] = (pid_t)tid;
+	closedir(d);
+	return n;
+}
+
 int dp_proc_each(const char *proc, void (*fn)(void *ctx, pid_t pid), void *ctx)
 {
 	DIR *d = opendir(proc);

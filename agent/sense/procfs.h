@@ -55,6 +55,9 @@ uint64_t dp_proc_started(const char *proc, pid_t pid);
 /* The process that listens at the node configuration's address: its pid, or 0 when not found. */
 pid_t dp_proc_daemon(const char *proc, pid_t pid, const struct dp_node_config *config);
 
+/* The threads of a process, at most `max`. Returns how many, or -errno. */
+int dp_proc_threads(const char *proc, pid_t pid, pid_t *ret, int max);
+
 /* Calls fn for every process. 0 or -errno. */
 int dp_proc_each(const char *proc, void (*fn)(void *ctx, pid_t pid), void *ctx);
 

@@ -85,6 +85,7 @@ static void rescan(struct dp_targets *t, struct target *x, uint64_t now)
 
 	memcpy(&was, &x->facts, sizeof(was));
 	x->next_rescan_ns = now + RESCAN_NS;
+	target_memory(t, x);
 	if (x->py && dp_py_fill_target(x->py, &x->kernel) < 0)
 		x->kernel = kernel;
 	target_refresh_facts(x);

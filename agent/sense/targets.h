@@ -36,6 +36,8 @@ int dp_targets_scan(struct dp_targets *t);
 
 /* A process has execed, forked or exited; `t_ns` of the event. */
 void dp_targets_exec(struct dp_targets *t, pid_t pid, uint64_t t_ns);
+/* SIGBUS has ended the process at t_ns: tells how full its shared memory is. Before the exit itself. */
+void dp_targets_no_memory(struct dp_targets *t, pid_t pid, uint64_t t_ns);
 void dp_targets_exit(struct dp_targets *t, pid_t pid, uint64_t t_ns);
 
 /* A watched process has connected to its daemon, or a connection has ended. */
@@ -57,7 +59,7 @@ void dp_targets_tick(struct dp_targets *t, uint64_t now_ns);
 /* A `dora stop` has started, at t_ns: a record tells when it is still running after a while. */
 void dp_targets_commanded(struct dp_targets *t, pid_t pid, uint64_t t_ns);
 
-/* READ_STACK, PEEK_STOP, READ_FACTS, ARM_EDGE, DISARM_EDGE: answered by a record before it returns. */
+/* READ_STACK, PEEK_STOP, FIND_CONSUMER, READ_FACTS, ARM_EDGE, DISARM_EDGE: answered by a record before it returns. */
 void dp_targets_request(struct dp_targets *t, const struct dp_request *r);
 
 unsigned int dp_targets_alive(const struct dp_targets *t);

@@ -106,6 +106,18 @@ void target_mark_open(struct dp_targets *t, struct target *x)
 	dp_proc_regions("/proc", x->pid, mark_region, &c);
 }
 
+void target_tell_open(struct dp_targets *t, const struct target *x)
+{
+	for (unsigned int i = 0; i < x->conn_count; i++) {
+		struct dp_record r;
+
+		dp_record_init(&r, DP_REC_CONN_OPENED, dp_now(), (uint32_t)x->pid, 0);
+		memset(&r.u.conn, 0, sizeof(r.u.conn));
+		r.u.conn.conn = x->conns[i];
+		target_emit(t, &r);
+	}
+}
+
 void target_drop(struct dp_targets *t, struct target *x)
 {
 	dp_py_close(x->py);

@@ -46,12 +46,18 @@ struct target {
 	 */
 	pid_t heir_of;
 	uint8_t daemon_tries;
+	struct {
+		uint32_t tid;
+		uint64_t since_ns;
+	} asleep;               /* the last thread that was asked for with dp_asleep_since() */
 	uint32_t marked_daemon; /* the kernel tells of signals to this one */
 	uint64_t conns[CONNS_MAX];
 	unsigned int conn_count;
 	/* sampler */
 	uint32_t last_tid[DP_MAX_GILS];
 	struct share_mark share;
+	uint64_t shm_total, shm_free; /* bytes, at the last look; 0, 0 none */
+	bool shm_low;
 	/* caught signals whose Python handler has not run, a bit each */
 	uint64_t signals;
 	uint32_t signal_tid;
@@ -103,6 +109,8 @@ void target_add_conn(struct target *x, uint64_t conn);
 void target_is_the_node(struct dp_targets *t, struct target *x);
 /* A process that ran before us: its connections and mapped regions are found in /proc. */
 void target_mark_open(struct dp_targets *t, struct target *x);
+/* Tells of the connections that were found, once more: now the node is known to the model. */
+void target_tell_open(struct dp_targets *t, const struct target *x);
 /* Frees the slot, without a record. */
 void target_drop(struct dp_targets *t, struct target *x);
 /*
@@ -115,6 +123,11 @@ int target_settle(struct dp_targets *t, struct target *x, uint64_t now);
 
 /* Tells the shares of the stretch that has run, once it is a second long. */
 void target_share(struct dp_targets *t, struct target *x, uint64_t now);
+
+/* ---- memory.c ---------------------------------------------------------------------------------- */
+
+/* Looks at the file system of its shared memory; tells it while there is little left. */
+void target_memory(struct dp_targets *t, struct target *x);
 
 /* ---- discovery.c: who is wanted ---------------------------------------------------------------- */
 

@@ -107,6 +107,10 @@ static void put_gil(struct out *o, unsigned int id, const struct series *s)
 		if (s->live && gil_shown(s))
 			line_seconds(o, s->labels, "", s->hold_ns);
 		break;
+	case DP_METRIC_NOT_POLLING:
+		if (s->live && gil_shown(s))
+			line_seconds(o, s->labels, "", s->not_polling_ns);
+		break;
 	case DP_METRIC_GIL_HELD_RATIO:
 		put_ratio(o, s, s->gil_held.ratio);
 		break;
@@ -220,6 +224,7 @@ static void put_series(struct out *o, unsigned int id, const struct series *s)
 	case DP_METRIC_GIL_HOLD:
 	case DP_METRIC_GIL_WAIT:
 	case DP_METRIC_CURRENT_HOLD:
+	case DP_METRIC_NOT_POLLING:
 	case DP_METRIC_GIL_HELD_RATIO:
 	case DP_METRIC_GIL_WAIT_RATIO:
 	case DP_METRIC_WITHOUT_GIL_RATIO:

@@ -43,7 +43,7 @@ struct series {
 	char python[24], dora[24], dataflow_name[DP_ID_MAX];
 	uint8_t transport, has_facts;
 	/* from views, of the processes that are there */
-	uint64_t hold_ns, pending, oldest_ns, need_ns, grace_ns, recommended_ns;
+	uint64_t hold_ns, not_polling_ns, pending, oldest_ns, need_ns, grace_ns, recommended_ns;
 	int64_t slack_ns;
 	struct dp_estimate gil_held, gil_wait, running_without_gil, blocked;
 	uint8_t stop_pending;

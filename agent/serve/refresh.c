@@ -71,6 +71,7 @@ static void series_state(struct series *s, const struct dp_node_view *v, uint64_
 	if (now_ns > s->last_ns)
 		s->last_ns = now_ns;
 	keep_max(&s->hold_ns, v->hold_ns);
+	keep_max(&s->not_polling_ns, v->not_polling_ns);
 	keep_max_share(&s->gil_held, &v->gil_held);
 	keep_max_share(&s->gil_wait, &v->gil_wait);
 	keep_max_share(&s->running_without_gil, &v->running_without_gil);
@@ -149,7 +150,7 @@ static void states_clear(struct dp_metrics *m)
 		/* Without views the findings alone say who is there. */
 		if (m->views.count)
 			s->live = 0;
-		s->hold_ns = s->pending = s->oldest_ns = 0;
+		s->hold_ns = s->not_polling_ns = s->pending = s->oldest_ns = 0;
 		s->need_ns = s->recommended_ns = s->grace_ns = DP_NULL;
 		s->slack_ns = DP_SNULL;
 		s->gil_held = s->gil_wait = unknown;

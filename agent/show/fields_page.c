@@ -119,6 +119,11 @@ struct kind {
 		.type = "words", .shown = "array of strings", .word = dp_spoils_name,              \
 		.end = DP_SPOILS_COUNT                                                             \
 	}
+#define KIND_EVIDENCE                                                                              \
+	{                                                                                          \
+		.type = "words", .shown = "array of strings", .word = dp_evidence_name,            \
+		.end = DP_EVIDENCE_COUNT                                                           \
+	}
 #define KIND_WAITERS                                                                               \
 	{                                                                                          \
 		.type = "positives", .shown = "array of integers"                                  \

@@ -225,6 +225,11 @@ static void put_SPOILS(struct dp_line *l, const char *name, uint32_t spoils)
 	put_words(l, name, spoils, DP_SPOILS_COUNT, dp_spoils_name);
 }
 
+static void put_EVIDENCE(struct dp_line *l, const char *name, uint32_t evidence)
+{
+	put_words(l, name, evidence, DP_EVIDENCE_COUNT, dp_evidence_name);
+}
+
 static const char *disposition_name(unsigned int d)
 {
 	static const char *const names[] = {

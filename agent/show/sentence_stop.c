@@ -197,4 +197,6 @@ void text_exit(struct dp_line *l, struct dp_text_state *s, const struct dp_show_
 	if (e->cause >= 0)
 		dp_line_fmt(l, ": %s", cause_words(e->cause));
 	dp_line_str(l, "\n");
+	if (has(e->explanation))
+		row_below(l, s, e->explanation);
 }

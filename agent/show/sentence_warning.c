@@ -54,12 +54,22 @@ static void put_kind(struct dp_line *l, const struct dp_warning_finding *w)
 	case DP_WARN_DEADLOCK:
 		dp_line_str(l, "threads wait for each other");
 		break;
+	case DP_WARN_NOT_POLLING:
+		dp_line_str(l, "has not come back to next()");
+		if (w->not_polling_ns != DP_NULL) {
+			dp_line_str(l, " for ");
+			put_duration(l, w->not_polling_ns);
+		}
+		break;
 	case DP_WARN_GIL_SHARE:
 		dp_line_str(l,
 			    "the GIL is held most of the time, in holds too short to be warned of");
 		break;
 	case DP_WARN_CONVOY:
 		dp_line_str(l, "a thread waits for the GIL at each of its calls");
+		break;
+	case DP_WARN_SHM_FULL:
+		dp_line_str(l, "the shared memory is nearly used up");
 		break;
 	case DP_WARN_COUNT:
 	default:
@@ -121,8 +131,10 @@ static void put_resolved(struct dp_line *l, const struct dp_warning_finding *w)
 		[DP_WARN_GIL_HOLD] = "the GIL is no longer held for so long",
 		[DP_WARN_STOP_PENDING] = "the stop is no longer pending",
 		[DP_WARN_DEADLINE] = "the deadline is no longer in danger",
+		[DP_WARN_NOT_POLLING] = "it is back in next()",
 		[DP_WARN_DEADLOCK] = "the threads no longer wait for each other",
 		[DP_WARN_GIL_SHARE] = "the GIL is no longer held for most of the time",
+		[DP_WARN_SHM_FULL] = "there is shared memory again",
 		[DP_WARN_CONVOY] = "no thread waits for the GIL at each of its calls any more",
 	};
 

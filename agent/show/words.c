@@ -23,6 +23,7 @@ static const char *const causes[] = {
 	[DP_CAUSE_RECEIVER_GONE] = "the receiver is gone",
 	[DP_CAUSE_OWNER_NOT_COLLECTING] = "the owner does not collect it",
 	[DP_CAUSE_DORA_INTERNAL] = "dora's own code keeps the GIL",
+	[DP_CAUSE_RUNNING_WITHOUT_GIL] = "the event loop computes without the GIL",
 	[DP_CAUSE_DEADLOCK] = "the holder of the GIL waits for a thread that waits for the GIL",
 };
 _Static_assert(DP_COUNT_OF(causes) == DP_CAUSE_COUNT, "a sentence for each cause");

@@ -132,6 +132,17 @@ static void detail_tokens(struct screen *s, const struct dp_panel_row *r, int li
 	screen_end_wrapped(s, DP_MOOD_PLAIN, LABEL, limit);
 }
 
+static void detail_polling(struct screen *s, const struct dp_panel_row *r, int limit)
+{
+	char a[40];
+
+	if (!r->v.not_polling || r->v.gone)
+		return;
+	dp_line_fmt(label(s, "next()"), "has not come back for %s",
+		    duration(r->v.not_polling_ns, a, sizeof(a)));
+	screen_end_wrapped(s, mood_of(s->p, r), LABEL, limit);
+}
+
 static void detail_stop(struct screen *s, const struct dp_panel_row *r, int limit)
 {
 	const struct dp_node_view *v = &r->v;
@@ -181,6 +192,7 @@ void detail_draw(struct screen *s, const struct dp_panel_row *r, int limit)
 	detail_facts(s, r, limit);
 	detail_gil(s, r, limit);
 	detail_tokens(s, r, limit);
+	detail_polling(s, r, limit);
 	detail_stop(s, r, limit);
 	if (r->facts.reason[0]) {
 		l = label(s, "note");

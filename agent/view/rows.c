@@ -92,7 +92,7 @@ unsigned int mood_of(const struct dp_panel *p, const struct dp_panel_row *r)
 	if ((v->slack_ns != DP_SNULL && v->slack_ns < 0) ||
 	    (p->warn_hold_ns && v->hold_ns / 10 >= p->warn_hold_ns))
 		return DP_MOOD_ALARM;
-	if (v->stop_seen || (p->warn_hold_ns && v->hold_ns >= p->warn_hold_ns) ||
+	if (v->stop_seen || v->not_polling || (p->warn_hold_ns && v->hold_ns >= p->warn_hold_ns) ||
 	    (p->pending_ns && v->oldest_pending_ns >= p->pending_ns) ||
 	    (r->facts.is_dora && v->need_ns != DP_NULL && v->grace_ns && v->need_ns > v->grace_ns))
 		return DP_MOOD_NOTICE;

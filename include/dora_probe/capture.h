@@ -230,8 +230,9 @@ struct dp_thread_state {
 	dp_u8 wait_said; /* WAIT_BEGIN was sent */
 	dp_u8 off_runnable;
 	dp_u8 pad;
-	dp_u32 run_samples; /* cpu-clock samples in user code within the row */
-	dp_u32 run_eval;    /* of these, in the bytecode loop itself */
+	dp_u32 run_samples;  /* cpu-clock samples in user code within the row */
+	dp_u32 run_eval;     /* of these, in the bytecode loop itself */
+	dp_u64 edge_take_ns; /* its last take that the edge source saw; 0 none */
 };
 
 /*

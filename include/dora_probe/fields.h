@@ -41,6 +41,7 @@
 	X(witness, struct dp_rec_witness)                                                          \
 	X(none, struct dp_rec_none)                                                                \
 	X(share, struct dp_rec_share)                                                              \
+	X(memory, struct dp_rec_memory)                                                            \
 	X(stock, struct dp_rec_stock)                                                              \
 	X(stock_region, struct dp_rec_stock_region)
 /* The same for bodies that a kernel program fills; capture.h has their structs. */
@@ -53,7 +54,9 @@
 	X(exit, struct dp_exit_op)
 
 /* X(record type, its body, the first field that was added since DP_RECORD_VERSION came out) */
-#define DP_RECORD_GROWN(X) X(OPTIONS, options, polling_threshold_ns)
+#define DP_RECORD_GROWN(X)                                                                         \
+	X(OPTIONS, options, polling_threshold_ns)                                                  \
+	X(STACK, stack, took_gil_ns)
 
 #define DP_FIELDS_session(N, E, T, B, S)                                                           \
 	T(version, 32)                                                                             \
@@ -155,7 +158,9 @@
 	T(comm, DP_COMM_MAX)                                                                       \
 	T(library, DP_LIBRARY_MAX) /* file of the native program counter, "" unknown */            \
 	T(symbol, DP_FUNCTION_MAX) /* nearest exported symbol at the native pc, "" unknown */      \
-	S(frame, frames, frame_count, DP_FRAMES_MAX)
+	S(frame, frames, frame_count, DP_FRAMES_MAX)                                               \
+	N(uint64_t, took_gil_ns)   /* its last take that the edge source saw; 0 none */            \
+	N(uint64_t, edge_armed_ns) /* the edge source has been armed since; 0: is not */
 
 #define DP_FIELDS_source(N, E, T, B, S)                                                            \
 	E(uint8_t, source, DP_SOURCE_COUNT - 1) /* enum dp_source */                               \
@@ -237,6 +242,10 @@
 	N(uint32_t, samples_held)                                                                  \
 	N(uint32_t, looks) /* of the agent at the main GIL */                                      \
 	N(uint32_t, looks_held)
+
+#define DP_FIELDS_memory(N, E, T, B, S)                                                            \
+	N(uint64_t, total) /* bytes of the file system at the process' /dev/shm */                 \
+	N(uint64_t, free)
 
 #define DP_FIELDS_stock(N, E, T, B, S)                                                             \
 	N(uint64_t, started_ns)        /* the process; 0 unknown, as all below */                  \
@@ -323,7 +332,7 @@
  *   SLACK   signed; DP_SNULL                 SIGNAL    unsigned; 0: also the field NAME_name
  *   TOKEN   bytes of a drop token; zeros     WALL      ns of the wall clock; DP_SNULL
  *   CAUSE, TRANSPORT and DEADLINE can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, WITNESS, ACTION, RESULT, EXIT
- *   and LOSS cannot: words of names.h. TARGETS, SOURCES, SPOILS, READINESS, WAITERS, NODES and BLAMES are
+ *   and LOSS cannot: words of names.h. TARGETS, SOURCES, SPOILS, READINESS, WAITERS, EVIDENCE, NODES and BLAMES are
  *   arrays and objects with a writer each in show/json.c.
  */
 
@@ -481,26 +490,36 @@
 	F(ID, uint32_t, receiver_pid, maybe, "", "process of the receiver, where it is watched")   \
 	M(uint8_t, print) /* passes --token-threshold: a line is to be printed */
 
-#define DP_FINDING_warning(F, V, M)                                                                \
-	F(KIND, uint8_t, kind, never, "", "what it warns of")                                      \
-	F(SEVERITY, uint8_t, severity, never, "", "how bad it is")                                 \
-	DP_FINDING_who(F, V, M, maybe) F(CAUSE, int8_t, cause, maybe, "", "why it is so") F(       \
-		ID, uint32_t, holder_tid, maybe, "", "the thread that holds the GIL")              \
-		M(struct dp_place, place) DP_FINDING_place(F, V, M) F(                             \
-			COUNT, uint64_t, held_ns, maybe, "ns",                                     \
-			"the hold so far") F(COUNT, uint64_t, pending_tokens, maybe, "",           \
-					     "drop tokens that are pending at the node")           \
-			F(COUNT, uint64_t, oldest_pending_ns, maybe, "ns",                         \
-			  "for how long the oldest of them is")                                    \
-				F(MOMENT, uint64_t, deadline_ns, maybe, "ns (clock)",              \
-				  "when the daemon sends its first signal")                        \
-					F(SLACK, int64_t, slack_ns, maybe, "ns",                   \
-					  "time to spare until then; negative: too late")          \
-						F(TEXT, const char *, advice, maybe, "",           \
-						  "what helps") F(BOOL, uint8_t, resolved, never,  \
-								  "", "the same warning ends")     \
-							V(TEXT, thread, d->place.thread, maybe,    \
-							  "", "name of the thread at the place")
+#define DP_FINDING_warning(F, V, M)                                                                          \
+	F(KIND, uint8_t, kind, never, "", "what it warns of")                                                \
+	F(SEVERITY, uint8_t, severity, never, "", "how bad it is")                                           \
+	DP_FINDING_who(F, V, M, maybe) F(CAUSE, int8_t, cause, maybe, "", "why it is so") F(                 \
+		ID, uint32_t, holder_tid, maybe, "",                                                         \
+		"the thread that holds the GIL") M(struct dp_place,                                          \
+						   place) DP_FINDING_place(F, V,                             \
+									   M) F(COUNT, uint64_t,             \
+										held_ns, maybe,              \
+										"ns",                        \
+										"the hold so far")           \
+		F(COUNT, uint64_t, pending_tokens, maybe, "", "drop tokens that are pending at the node") F( \
+			COUNT, uint64_t, oldest_pending_ns, maybe, "ns",                                     \
+			"for how long the oldest of them is") F(MOMENT, uint64_t, deadline_ns,               \
+								maybe, "ns (clock)",                         \
+								"when the daemon sends its first signal")    \
+			F(SLACK, int64_t, slack_ns, maybe, "ns",                                             \
+			  "time to spare until then; negative: too late") F(TEXT, const char *,              \
+									    advice, maybe, "",               \
+									    "what helps")                    \
+				F(BOOL, uint8_t, resolved, never, "", "the same warning ends") V(            \
+					TEXT, thread, d->place.thread, maybe, "",                            \
+					"name of the thread at the place")                                   \
+					F(COUNT, uint64_t, not_polling_ns, maybe, "ns",                      \
+					  "for how long at least its consumer has not come back to next()")  \
+						F(MOMENT, uint64_t, asleep_since_ns, maybe,                  \
+						  "ns (clock)",                                              \
+						  "since when the consumer is in the sleep that it is in")   \
+							F(EVIDENCE, uint32_t, evidence, never, "",           \
+							  "what proves it, as an array of words")
 
 #define DP_FINDING_signal(F, V, M)                                                                 \
 	DP_FINDING_who(F, V, M, never)                                                             \
@@ -535,25 +554,29 @@
 						  "why, in words") F(ID, uint32_t, attempt, maybe, \
 								     "", "how many times by now")
 
-#define DP_FINDING_exit(F, V, M)                                                                                                                                                            \
-	DP_FINDING_who(F, V, M, never) F(                                                                                                                                                   \
-		CODE, int32_t, code, maybe, "",                                                                                                                                             \
-		"exit code; null when a signal ended it") F(SIGNAL, uint32_t, signal, maybe, "",                                                                                            \
-							    "number of the signal that ended it")                                                                                           \
-		F(ID, uint32_t, killer_pid, maybe, "", "process that sent it") F(                                                                                                           \
-			COUNT, uint64_t, since_stop_ns, maybe, "ns",                                                                                                                        \
-			"time since Stop; null where Stop itself was not seen")                                                                                                             \
-			F(BOOL, uint8_t, grace_kill, never, "",                                                                                                                             \
-			  "its grace period was over: killed by the daemon, or ended after the daemon's SIGTERM")                                                                           \
-				F(CAUSE, int8_t, cause, maybe, "", "why it did not end by itself")                                                                                          \
-					F(SHARE, double, gil_share, maybe, "0 to 1",                                                                                                        \
-					  "of the time from Stop to the exit (or of the grace before a kill whose Stop was not seen), how much of it others or a native call held the GIL") \
-						F(COUNT, uint64_t, tokens_abandoned, maybe, "",                                                                                             \
-						  "drop tokens that it never gave back")                                                                                                    \
-							F(BOOL, uint8_t, saved, never, "",                                                                                                  \
-							  "left in time after a nudge")                                                                                                     \
-								F(EXIT, uint8_t, reason, never,                                                                                             \
-								  "", "how it ended")
+#define DP_FINDING_exit(F, V, M)                                                                                                                                                          \
+	DP_FINDING_who(F, V, M, never) F(                                                                                                                                                 \
+		CODE, int32_t, code, maybe, "",                                                                                                                                           \
+		"exit code; null when a signal ended it") F(SIGNAL, uint32_t, signal, maybe, "",                                                                                          \
+							    "number of the signal that ended it")                                                                                         \
+		F(ID, uint32_t, killer_pid, maybe, "", "process that sent it") F(                                                                                                         \
+			COUNT, uint64_t, since_stop_ns, maybe, "ns",                                                                                                                      \
+			"time since Stop; null where Stop itself was not seen")                                                                                                           \
+			F(BOOL, uint8_t, grace_kill, never, "",                                                                                                                           \
+			  "its grace period was over: killed by the daemon, or ended after the daemon's SIGTERM")                                                                         \
+				F(CAUSE, int8_t, cause, maybe, "", "why it did not end by itself") F(                                                                                     \
+					SHARE, double, gil_share, maybe, "0 to 1",                                                                                                        \
+					"of the time from Stop to the exit (or of the grace before a kill whose Stop was not seen), how much of it others or a native call held the GIL") \
+					F(COUNT, uint64_t, tokens_abandoned, maybe, "",                                                                                                   \
+					  "drop tokens that it never gave back")                                                                                                          \
+						F(BOOL, uint8_t, saved, never, "",                                                                                                        \
+						  "left in time after a nudge") F(EXIT, uint8_t,                                                                                          \
+										  reason, never,                                                                                          \
+										  "",                                                                                                     \
+										  "how it ended")                                                                                         \
+							F(TEXT, const char *, explanation, maybe,                                                                                         \
+							  "",                                                                                                                             \
+							  "what the signal that ended it means, where that is known")
 
 #define DP_FINDING_loss(F, V, M)                                                                   \
 	F(LOSS, uint32_t, reason, never, "", "where something was lost")                           \

@@ -26,6 +26,8 @@
 	  "Length of waits for the GIL that outlived one switch interval")                         \
 	X(CURRENT_HOLD, GAUGE, NODE, "gil_current_hold_seconds", "seconds", "",                    \
 	  "How long the present hold of the GIL has lasted; 0: not held as far as is proven")      \
+	X(NOT_POLLING, GAUGE, NODE, "not_polling_seconds", "seconds", "",                          \
+	  "For how long the consumer has not come back to next(), as far as is proven; 0: it has") \
 	X(GIL_HELD_RATIO, GAUGE, NODE, "gil_held_ratio", "ratio", "",                              \
 	  "Share of the last five seconds in which a thread held the GIL, estimated")              \
 	X(GIL_WAIT_RATIO, GAUGE, NODE, "gil_wait_ratio", "ratio", "",                              \

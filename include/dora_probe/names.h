@@ -45,6 +45,7 @@
 	X(DORA_COMMAND, command)                                                                   \
 	X(STOP_WITNESS, witness)                                                                   \
 	X(SHARE, share)                                                                            \
+	X(SHARED_MEMORY, memory)                                                                   \
 	X(STOCK, stock)                                                                            \
 	X(STOCK_REGION, stock_region)
 
@@ -61,7 +62,8 @@
 	X(RECEIVER_GONE, "receiver_gone")                                                          \
 	X(OWNER_NOT_COLLECTING, "owner_not_collecting")                                            \
 	X(DORA_INTERNAL, "dora_internal")                                                          \
-	X(DEADLOCK, "deadlock")
+	X(DEADLOCK, "deadlock")                                                                    \
+	X(RUNNING_WITHOUT_GIL, "running_without_gil")
 
 #define DP_WARNING_KINDS(X)                                                                        \
 	X(TOKEN_PENDING, "token_pending")                                                          \
@@ -70,7 +72,17 @@
 	X(DEADLINE, "deadline")                                                                    \
 	X(DEADLOCK, "deadlock")                                                                    \
 	X(GIL_SHARE, "gil_share")                                                                  \
-	X(CONVOY, "convoy")
+	X(CONVOY, "convoy")                                                                        \
+	X(SHM_FULL, "shm_full")                                                                    \
+	X(NOT_POLLING, "not_polling")
+
+/* X(ENUM, "name"): what proves that a consumer has not been in next(); agent/model/polling.h. */
+#define DP_EVIDENCES(X)                                                                            \
+	X(ASLEEP, "asleep")                                                                        \
+	X(GIL_HELD, "gil_held")                                                                    \
+	X(GIL_WAIT, "gil_wait")                                                                    \
+	X(INPUTS_UNTAKEN, "inputs_untaken")                                                        \
+	X(NO_GIL_TAKEN, "no_gil_taken")
 
 #define DP_SEVERITIES(X)                                                                           \
 	X(NOTICE, "notice")                                                                        \
@@ -205,6 +217,7 @@
 
 #define DP_X_CAUSE(e, s)        DP_CAUSE_##e,
 #define DP_X_WARN(e, s)         DP_WARN_##e,
+#define DP_X_EVIDENCE(e, s)     DP_EVIDENCE_##e,
 #define DP_X_SEVERITY(e, s)     DP_SEVERITY_##e,
 #define DP_X_PRECISION(e, s)    DP_PRECISION_##e,
 #define DP_X_TOKEN(e, s)        DP_TOKEN_##e,
@@ -224,6 +237,7 @@
 
 enum dp_cause { DP_CAUSES(DP_X_CAUSE) DP_CAUSE_COUNT };
 enum dp_warning_kind { DP_WARNING_KINDS(DP_X_WARN) DP_WARN_COUNT };
+enum dp_evidence { DP_EVIDENCES(DP_X_EVIDENCE) DP_EVIDENCE_COUNT };
 enum dp_severity { DP_SEVERITIES(DP_X_SEVERITY) DP_SEVERITY_COUNT };
 enum dp_precision { DP_PRECISIONS(DP_X_PRECISION) DP_PRECISION_COUNT };
 enum dp_token_state { DP_TOKEN_STATES(DP_X_TOKEN) DP_TOKEN_COUNT };
@@ -245,6 +259,7 @@ enum dp_record_type { DP_REC_NONE, DP_RECORD_TYPES(DP_X_RECORD) DP_REC_COUNT };
 const char *dp_record_name(unsigned int v);
 const char *dp_cause_name(unsigned int v);
 const char *dp_warning_name(unsigned int v);
+const char *dp_evidence_name(unsigned int v);
 const char *dp_severity_name(unsigned int v);
 const char *dp_precision_name(unsigned int v);
 const char *dp_token_state_name(unsigned int v);

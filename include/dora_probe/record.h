@@ -180,6 +180,11 @@ struct dp_rec_share {
 	DP_BODY(share)
 };
 
+/* How much shared memory there is for a process: when it gets little, and when SIGBUS has ended it. */
+struct dp_rec_memory {
+	DP_BODY(memory)
+};
+
 /* What was found of a process that ran before the probe came. */
 struct dp_rec_stock {
 	DP_BODY(stock)

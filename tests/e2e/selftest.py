@@ -79,7 +79,8 @@ def right():
     h = holds[1]
     warn = dict(kind="gil_hold", severity="notice", pid=11, node="recv", cause="gil_native",
                 holder_tid=h["tid"], function=h["function"], file=h["file"], line=h["line"],
-                held_ns=500 * MS, advice="release the GIL in that call")
+                held_ns=500 * MS, advice="release the GIL in that call",
+                evidence=[])
     lines.append(line("warning", h["t0"] + 560 * MS, resolved=False, **warn))
     lines.append(line("warning", h["t1"] + 2 * S, resolved=True, **warn))
     lines.append(line("stop", BASE + 5 * S + MS, pid=11, node="recv", reason="stop",

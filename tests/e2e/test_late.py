@@ -180,7 +180,7 @@ def late_many_sockets(t):
         flow = t.flow(sender(), receiver(plan=[{"at": 0.9, "do": "usleep", "for": 1.2}]),
                       transport="UnixDomain")
         flow.go()
-        probe = t.probe("--token-threshold", "0s")
+        probe = t.probe("--token-threshold", "0s", "--pending-threshold", "500ms")
         hold = flow.wait_said("recv", "hold", 15)[0]
         wait_until(lambda: now() > hold["t1"] + 500 * MS, 5, "the time after the hold")
         end = now() - 100 * MS

@@ -339,8 +339,8 @@ def warning_again(t):
     flow.wait_said("recv", "plan_done", 20)
     last = flow.said("recv", "hold")[1]
     wait_until(lambda: now() > last["t1"] + 2_600 * MS, 5, "time for the warnings to be resolved")
-    end = finish(t, flow, probe)
-    lines = standard(t, flow, probe, end, share=False)
+    finish(t, flow, probe)
+    lines = probe.events()
     pid = flow.pid("recv")
     for h in flow.said("recv", "hold")[:2]:
         t.check(checks.check_warning(lines, "gil_hold", pid, h["t0"], h["t1"], 500 * MS,
@@ -349,6 +349,43 @@ def warning_again(t):
     long = {h["function"] for h in flow.said("recv", "hold") if h["t1"] - h["t0"] > 450 * MS}
     for o in checks.lines_of(lines, "warning", kind="gil_hold", pid=pid, resolved=True):
         t.expect(o["function"] in long, f"resolved: {o['function']!r}")
+
+
+FILL = """
+import mmap, os, time
+f = os.open("/dev/shm/fill", os.O_RDWR | os.O_CREAT)
+os.ftruncate(f, 16 << 20)
+m = mmap.mmap(f, 16 << 20)
+time.sleep(2.5)
+for i in range(0, 16 << 20, 4096):
+    m[i] = 1
+    if i == 3952 << 10:
+        time.sleep(2.5)
+"""
+
+
+@scenario()
+def shared_memory_full(t):
+    """A process fills a /dev/shm of 4 MiB of its own: warned of, and its SIGBUS explained."""
+    script = os.path.join(t.dir, "fill.py")
+    with open(script, "w") as f:
+        f.write(FILL)
+    p = subprocess.Popen(["unshare", "-m", "sh", "-c", "mount -t tmpfs -o size=4m tmpfs /dev/shm && "
+                          f"exec /usr/bin/python3 {script}"])
+    try:
+        wait_until(lambda: b"fill.py" in open(f"/proc/{p.pid}/cmdline", "rb").read() and
+                   b"unshare" not in open(f"/proc/{p.pid}/cmdline", "rb").read() and
+                   os.readlink(f"/proc/{p.pid}/exe").count("python"), 5, "the process")
+        probe = t.probe(pids=[p.pid])
+        p.wait(15)
+        probe.end(None, 10)
+    finally:
+        p.kill()
+    lines = probe.events()
+    said = raised(lines, "shm_full", p.pid)
+    t.expect(said and "4.0 MiB" in said[0]["advice"], f"warnings {said}")
+    t.check(checks.check_exit(lines, p.pid, code=None, signal=7, grace_kill=False,
+                              explanation=lambda v: v and "/dev/shm is full" in v))
 
 
 @scenario(dora=HAS_TOKENS)

@@ -96,6 +96,18 @@ def gil_contention(t):
     misbehaves(t, [step("contend", 1.8)], "contend", *ALL, "--pending-threshold", "200ms")
 
 
+@recording(line("share"), line("warning", kind="gil_share", cause="busy_python"), replays=[TEXT])
+def share_high(t):
+    """The handler keeps the GIL for 85 % of its time in pieces of 2 ms."""
+    misbehaves(t, [dict(step("pieces", 7), args=[0.85])], "pieces", "--share-interval", "2s")
+
+
+@recording(line("share"), line("warning", kind="convoy", cause="gil_contention"))
+def convoy(t):
+    """Each short sleep of the handler beside a thread of plain Python costs a switch interval."""
+    misbehaves(t, [step("convoy", 5)], "convoy", "--share-interval", "2s")
+
+
 @recording(line("token", cause="busy_python"), replays=[TEXT])
 def busy_python(t):
     """The handler runs Python and does not come back."""
@@ -633,7 +645,7 @@ def comes_late(t, do, seconds, *args, after=1.5, leave=True, **kw):
 
 
 @recording(line("stock", messages=1, connections=4), line("gil_hold", function="hold_usleep"),
-           line("warning", kind="gil_hold", severity="notice", cause="gil_native"), replays=[TEXT])
+           line("warning", kind="gil_hold", cause="gil_native"), replays=[TEXT])
 def late_sleeping_hold(t):
     """Late to a hold whose thread sleeps: it has its true beginning."""
     comes_late(t, "usleep", 5.0)

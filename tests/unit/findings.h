@@ -113,6 +113,9 @@ static inline struct dp_finding finding_full(enum dp_finding_type type)
 			.oldest_pending_ns = 1500 * MS,
 			.deadline_ns = T0 + 8 * SEC,
 			.slack_ns = -500 * (int64_t)MS,
+			.not_polling_ns = 4 * SEC,
+			.asleep_since_ns = T0 - 4 * SEC,
+			.evidence = 1u << DP_EVIDENCE_ASLEEP | 1u << DP_EVIDENCE_INPUTS_UNTAKEN,
 			.advice = "release the GIL in that call, or split it"};
 		break;
 	case DP_FIND_SIGNAL:
@@ -144,6 +147,7 @@ static inline struct dp_finding finding_full(enum dp_finding_type type)
 						    .killer_pid = 99,
 						    .since_stop_ns = 15 * SEC,
 						    .gil_share = 0.984,
+						    .explanation = "why",
 						    .tokens_abandoned = 57};
 		break;
 	case DP_FIND_LOSS:
@@ -254,7 +258,8 @@ static inline struct dp_finding finding_empty(enum dp_finding_type type)
 							  .pending_tokens = DP_NULL,
 							  .oldest_pending_ns = DP_NULL,
 							  .deadline_ns = DP_NULL,
-							  .slack_ns = DP_SNULL};
+							  .slack_ns = DP_SNULL,
+							  .not_polling_ns = DP_NULL};
 		break;
 	case DP_FIND_SIGNAL:
 		f.u.signal = (struct dp_signal_finding){

@@ -56,6 +56,8 @@ static void table_finding(void *ctx, const struct dp_finding *f)
 	if (f->type == DP_FIND_WARNING)
 		snprintf(s->advice, sizeof(s->advice), "%s",
 			 f->u.warning.advice ? f->u.warning.advice : "");
+	if (f->type == DP_FIND_EXIT && f->u.exit.explanation)
+		snprintf(s->advice, sizeof(s->advice), "%s", f->u.exit.explanation);
 }
 
 static void table_request(void *ctx, const struct dp_request *r)

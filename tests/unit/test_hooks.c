@@ -223,6 +223,9 @@ static void facts_of_findings(void **state)
 			      .oldest_pending_ns = DP_NULL,
 			      .deadline_ns = 1000,
 			      .slack_ns = -3,
+			      .not_polling_ns = 7,
+			      .asleep_since_ns = 10,
+			      .evidence = 1u << DP_EVIDENCE_ASLEEP | 1u << DP_EVIDENCE_GIL_WAIT,
 			      .advice = "split it"},
 	};
 
@@ -236,12 +239,15 @@ static void facts_of_findings(void **state)
 	wait_for(s, 1);
 	unsetenv("DORA_PROBE_PENDING_TOKENS");
 	assert_string_equal(contents(s->out),
-			    "DORA_PROBE_ADVICE=split it\nDORA_PROBE_CAUSE=gil_native\n"
+			    "DORA_PROBE_ADVICE=split it\nDORA_PROBE_ASLEEP_SINCE_NS=10\n"
+			    "DORA_PROBE_CAUSE=gil_native\n"
 			    "DORA_PROBE_DATAFLOW=" UUID "\nDORA_PROBE_DEADLINE_NS=1000\n"
-			    "DORA_PROBE_EVENT=warning\nDORA_PROBE_FILE=x.py\n"
+			    "DORA_PROBE_EVENT=warning\nDORA_PROBE_EVIDENCE=asleep,gil_wait\n"
+			    "DORA_PROBE_FILE=x.py\n"
 			    "DORA_PROBE_FUNCTION=on_image\nDORA_PROBE_HELD_NS=5\n"
 			    "DORA_PROBE_HOLDER_TID=100\nDORA_PROBE_KIND=deadline\n"
-			    "DORA_PROBE_LINE=12\nDORA_PROBE_NODE=plot\nDORA_PROBE_PID=99\n"
+			    "DORA_PROBE_LINE=12\nDORA_PROBE_NODE=plot\n"
+			    "DORA_PROBE_NOT_POLLING_NS=7\nDORA_PROBE_PID=99\n"
 			    "DORA_PROBE_RESOLVED=false\nDORA_PROBE_SEVERITY=critical\n"
 			    "DORA_PROBE_SLACK_NS=-3\nDORA_PROBE_T_NS=17\n");
 

@@ -148,6 +148,75 @@ static void test_no_flood(void **state)
 	table_free(t);
 }
 
+static void shared_memory(struct table *t, double ms, uint64_t free_mib)
+{
+	struct dp_record r = record(DP_REC_SHARED_MEMORY, ms, RECV, 0);
+
+	ticks_until(t, ms);
+	r.u.memory.total = 64ULL << 20;
+	r.u.memory.free = free_mib << 20;
+	feed(t, &r);
+}
+
+static const struct dp_warning_finding *of_memory(const struct table *t, unsigned int i)
+{
+	for (unsigned int j = 0; j < t->said_count; j++)
+		if (t->said[j].f.type == DP_FIND_WARNING &&
+		    t->said[j].f.u.warning.kind == DP_WARN_SHM_FULL && i-- == 0)
+			return &t->said[j].f.u.warning;
+	return NULL;
+}
+
+/* Warned of from 95 % on, once a step; over when a tenth is free again. */
+static void test_shared_memory_fills_up(void **state)
+{
+	struct table *t = one_node();
+
+	(void)state;
+	shared_memory(t, 100, 6);
+	assert_null(of_memory(t, 0));
+	shared_memory(t, 1100, 3);
+	shared_memory(t, 2100, 2);
+	assert_int_equal(of_memory(t, 0)->severity, DP_SEVERITY_WARNING);
+	assert_null(of_memory(t, 1));
+	shared_memory(t, 3100, 0);
+	assert_int_equal(of_memory(t, 1)->severity, DP_SEVERITY_CRITICAL);
+	shared_memory(t, 4100, 4);
+	assert_null(of_memory(t, 2));
+	shared_memory(t, 5100, 7);
+	assert_true(of_memory(t, 2)->resolved);
+	table_free(t);
+}
+
+/* What is said of an exit by that signal, with so much free; -1: not known. */
+static void assert_explained(int signal, int free_mib, const char *words)
+{
+	struct table *t = one_node();
+	struct dp_record r = record(DP_REC_PROC_EXIT, 200, RECV, RECV);
+
+	if (free_mib >= 0)
+		shared_memory(t, 199, (uint64_t)free_mib);
+	r.u.exit.is_process = 1;
+	r.u.exit.status = signal;
+	feed(t, &r);
+	if (words)
+		assert_non_null(strstr(said(t, DP_FIND_EXIT, 0)->advice, words));
+	else
+		assert_string_equal(said(t, DP_FIND_EXIT, 0)->advice, "");
+	table_free(t);
+}
+
+static void test_sigbus_is_explained(void **state)
+{
+	(void)state;
+	assert_explained(7, 0, "/dev/shm is full (0.0 of 64.0 MiB free)");
+	assert_explained(7, 2, "/dev/shm is full");
+	assert_explained(7, 30, "is not full");
+	assert_explained(7, -1, "could not be had");
+	assert_explained(9, 0, NULL);
+	assert_explained(0, 0, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +225,8 @@ int main(void)
 		cmocka_unit_test(test_many_places),
 		cmocka_unit_test(test_resolved_names_the_hold),
 		cmocka_unit_test(test_no_flood),
+		cmocka_unit_test(test_shared_memory_fills_up),
+		cmocka_unit_test(test_sigbus_is_explained),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,7 +93,7 @@ static void test_each_event(void **state)
 		{DP_FIND_EXIT, -1,
 		 "exit      killed by SIGKILL from pid 99 at the end of its grace period, 15.0 s "
 		 "after it was told to stop; 57 drop tokens abandoned; GIL held for 98 % of the "
-		 "time from stop to exit: one native call keeps the GIL\n"},
+		 "time from stop to exit: one native call keeps the GIL\n" UNDER "why\n"},
 		{DP_FIND_LOSS, 0,
 		 "loss      12 lost (ring_full), 34 in all: may have spoilt holds, waits, tokens, stop, "
 		 "signals, exits, nodes around this time\n"},

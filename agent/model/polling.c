@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+/* Does the node come back to next()? See polling.h. */
+#include "model/polling.h"
+
+#include "model/cause.h"
+
+#include <string.h>
+
+/* How often the consumer is looked at: where it was last seen in next(), and where elsewhere. */
+#define CALM_NS   (1 * SEC)
+#define BUSY_NS   (500 * MS)
+#define CLOSER_NS (100 * MS)
+/* A sleep or a run is believed for this long after the look that found it. */
+#define FRESH_NS (1200 * MS)
+/* The event thread asks for more within microseconds, unless the channel is full. */
+#define UNTAKEN_NS (250 * MS)
+/* Threads of other processes are not looked through for ever. */
+#define FINDS_MAX 10
+
+/* Has it ever been handed events, or was it found with its connections open? */
+static bool is_running(const struct node *n)
+{
+	return n->streams.asked_ns || n->streams.opened_ns;
+}
+
+/* What began after Stop, or after the last input has closed, is its clean-up: stop_pending is of that. */
+static bool is_cleaning_up(const struct node *n, uint64_t since_ns)
+{
+	return n->stop.inputs_closed || (n->stop.seen && since_ns > n->stop.at_ns);
+}
+
+/*
+ * Is the consumer known? Until then it is taken for main. Where main waits for another thread to end,
+ * that other one may well be the consumer.
+ */
+static bool is_known(const struct node *n)
+{
+	return n->id.consumer_tid || n->activity.seen_in_next || !n->activity.in_join;
+}
+
+static uint64_t untaken_since(const struct env *e, const struct node *n)
+{
+	const struct streams *s = &n->streams;
+
+	if (!s->asked_ns || streams_is_asking(s) || s->events_end_ns || s->events_dropped_ns ||
+	    n->guard.lost_ns >= s->answered_ns || e->now - s->answered_ns < UNTAKEN_NS)
+		return 0;
+	return s->answered_ns;
+}
+
+static uint64_t gil_wait_since(const struct node *n)
+{
+	const struct gil *g = &n->timeline.gils[0];
+
+	for (uint32_t i = 0; i < g->waiter_count; i++)
+		if (g->waiters[i].tid == node_consumer(n))
+			return g->waiters[i].begin_ns;
+	return 0;
+}
+
+static uint64_t gil_held_since(const struct node *n)
+{
+	const struct hold *h = &n->timeline.gils[0].cur;
+
+	return h->tid == node_consumer(n) && hold_proven(h) && !hold_in_dora(h) ? hold_start(h) : 0;
+}
+
+/* By what each piece of evidence says; 0 nothing. */
+static uint64_t since_by(const struct env *e, const struct node *n, enum dp_evidence i)
+{
+	const struct activity *a = &n->activity;
+	bool fresh = a->looked_ns && e->now - a->looked_ns <= FRESH_NS;
+
+	switch (i) {
+	case DP_EVIDENCE_ASLEEP:
+		return fresh ? a->asleep_ns : 0;
+	case DP_EVIDENCE_GIL_HELD:
+		return gil_held_since(n);
+	case DP_EVIDENCE_GIL_WAIT:
+		return gil_wait_since(n);
+	case DP_EVIDENCE_INPUTS_UNTAKEN:
+		return untaken_since(e, n);
+	case DP_EVIDENCE_NO_GIL_TAKEN:
+		return fresh ? a->no_gil_since_ns : 0;
+	case DP_EVIDENCE_COUNT:
+		break;
+	}
+	return 0;
+}
+
+static void prove(const struct env *e, struct node *n)
+{
+	struct polling *p = &n->polling;
+	uint64_t earliest = 0;
+
+	p->evidence = 0;
+	/* In dora's code, or waiting in an event loop: whatever is seen besides, it is back. */
+	if (is_running(n) && is_known(n) && !activity_in_next(&n->activity, e->now, FRESH_NS))
+		for (unsigned int i = 0; i < DP_EVIDENCE_COUNT; i++) {
+			uint64_t since = since_by(e, n, (enum dp_evidence)i);
+
+			if (!since || since > e->now || is_cleaning_up(n, since))
+				continue;
+			p->evidence |= 1u << i;
+			if (!earliest || since < earliest)
+				earliest = since;
+		}
+	if (earliest && !p->since_ns)
+		p->known_ns = e->now;
+	p->since_ns = earliest;
+}
+
+static uint64_t look_interval(const struct env *e, const struct node *n)
+{
+	const struct polling *p = &n->polling;
+	uint64_t d = e->options.polling_threshold_ns, away = p->since_ns ? e->now - p->since_ns : 0;
+
+	if (away >= d / 2 && away < 2 * d)
+		return CLOSER_NS;
+	return n->activity.in_next ? CALM_NS : BUSY_NS;
+}
+
+/* Main is elsewhere, and was never seen in next(): is another thread there? */
+static void find_consumer(const struct env *e, struct node *n)
+{
+	struct dp_request q = {.type = DP_REQ_FIND_CONSUMER};
+	struct polling *p = &n->polling;
+
+	if (n->id.consumer_tid || n->activity.seen_in_next || !n->activity.looked_ns ||
+	    p->finds >= FINDS_MAX || e->now - p->found_ns < SEC)
+		return;
+	p->finds++;
+	p->found_ns = e->now;
+	say_request(e, &n->id, &q);
+}
+
+void polling_tick(const struct env *e, struct node *n)
+{
+	struct polling *p = &n->polling;
+
+	if (!e->options.polling_threshold_ns || !n->id.facts.is_dora || !n->id.facts.is_python)
+		return;
+	/* An array that it maps is a message that it has taken. */
+	if (n->account.map_count != p->maps) {
+		p->maps = n->account.map_count;
+		p->taken_ns = e->now;
+	}
+	prove(e, n);
+	find_consumer(e, n);
+	/* Others ask for looks as well (progress.h), which are as good. */
+	if (!is_running(n) || e->now - p->taken_ns < CALM_NS ||
+	    e->now - n->activity.looked_ns < look_interval(e, n))
+		return;
+	activity_ask(&n->activity, e, &n->id);
+}
+
+void polling_found(struct node *n, const struct dp_record *r)
+{
+	const struct dp_rec_stack *s = &r->u.stack;
+
+	/* Threads of dora's own are in its code as well, and have no Python frame. */
+	if (n->polling.finds && !n->id.consumer_tid && !n->activity.seen_in_next &&
+	    r->h.tid != n->id.pid && s->frame_count && place_library_is_dora(s->library))
+		n->id.consumer_tid = r->h.tid;
+}
+
+uint64_t polling_suspects(const struct node *n, uint64_t now)
+{
+	const struct activity *a = &n->activity;
+
+	return a->state == CONSUMER_RUNNING && a->running_looks >= 2 && now > a->running_ns
+		       ? now - a->running_ns
+		       : 0;
+}
+
+int8_t polling_cause(const struct node *n, uint64_t now)
+{
+	const struct polling *p = &n->polling;
+	const struct hold *h = &n->timeline.gils[0].cur;
+
+	if (p->evidence & 1u << DP_EVIDENCE_GIL_HELD && h->tid)
+		return hold_cause(h, node_consumer(n));
+	if (p->evidence & 1u << DP_EVIDENCE_GIL_WAIT)
+		return DP_CAUSE_GIL_CONTENTION;
+	if (p->evidence & 1u << DP_EVIDENCE_ASLEEP && n->activity.asleep_ns <= p->since_ns + SEC)
+		return DP_CAUSE_BLOCKED;
+	if (p->evidence & 1u << DP_EVIDENCE_NO_GIL_TAKEN &&
+	    n->activity.no_gil_since_ns <= p->since_ns + SEC)
+		return DP_CAUSE_RUNNING_WITHOUT_GIL;
+	return cause_of_stall(n, p->since_ns, now);
+}

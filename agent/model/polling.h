@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Does the node come back to next()? Since when not is told from what was seen alone:
+ *   asleep         the consumer sleeps outside of dora, since then by the scheduler
+ *   gil_held       it holds the GIL without a gap, and next() lets go of it
+ *   gil_wait       it waits for the GIL
+ *   inputs_untaken its event thread was handed events and has asked for no more: the channel between
+ *                  the two is full (dora 1.x), so the consumer has taken nothing since
+ *   no_gil_taken   it runs outside of dora, and has not taken the GIL since (edge source)
+ * A look at its stack says no more than where it is at that moment: looks that all find it elsewhere
+ * are no proof, since it may have been back in between. So a handler that lets go of the GIL again and
+ * again is not told of where nothing else shows it (small messages, dora up to 0.5.0).
+ */
+#ifndef DORA_PROBE_MODEL_POLLING_H
+#define DORA_PROBE_MODEL_POLLING_H
+
+#include "model/node.h"
+
+/* What is proven now, into n->polling; asks for the looks that it needs. */
+void polling_tick(const struct env *e, struct node *n);
+/* A stack: of the thread that polls, where that was not known yet. */
+void polling_found(struct node *n, const struct dp_record *r);
+/* For how long it may have run in one call without the GIL, which the edge source can tell; ns. */
+uint64_t polling_suspects(const struct node *n, uint64_t now);
+/* Why it does not come back, enum dp_cause. */
+int8_t polling_cause(const struct node *n, uint64_t now);
+
+#endif

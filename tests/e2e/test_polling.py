@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""A consumer that does not come back to next(), before any Stop and with small messages; and a Stop that
+a node has not read. What is true is told by the nodes and by the test's own stop."""
+
+import time
+
+from flow import wait_until
+from scenario import MS, S, checks, now, receiver, scenario, sender
+
+SMALL = 100  # bytes: no drop token in any version
+# Of 1.x the daemon hands on timers alone, where the nodes reach each other: fills the channel in no time.
+TIMER = {"tick": "dora/timer/millis/5"}
+THRESHOLD = 1.5  # seconds
+
+
+def warned(probe, pid):
+    return [o for o in probe.events("warning", pid=pid) if o["kind"] == "not_polling"]
+
+
+def away(t, step, seconds, companion=0):
+    """A receiver of small messages that is away for a while. Gives (flow, probe, its own words)."""
+    flow = t.flow(sender(size=SMALL), receiver(plan=[{"at": 0.3, "do": step, "for": seconds}],
+                                               companion=companion, inputs=TIMER))
+    probe = t.probe("--polling-threshold", f"{THRESHOLD * 1000:.0f}ms")
+    flow.go()
+    word = {"sleep": "blocked", "read": "blocked", "busy": "busy", "short": "short"}.get(step, "hold")
+    told = flow.wait_said("recv", word, 20)[0]
+    time.sleep(3)  # twice what a resolved warning takes
+    flow.stop()
+    flow.wait_gone(15)
+    probe.end(None, 10)
+    return flow, probe, told
+
+
+def check_away(t, flow, probe, told, cause, evidence, function=None):
+    got = warned(probe, flow.pid("recv"))
+    first = [o for o in got if not o["resolved"]]
+    t.expect(not warned(probe, flow.pid("send")), "the sender was said not to poll")
+    t.expect(first, "not said that it does not come back")
+    if not first:
+        return
+    late = (first[0]["t_ns"] - told["t0"]) / S - THRESHOLD
+    t.facts["after its threshold"] = f"{late * 1000:.0f} ms"
+    # With inputs that are not taken, only once the channel was full: ten messages at 50 ms.
+    t.expect(-0.1 < late < 0.3 or ("inputs_untaken" in first[0]["evidence"] and -0.6 < late < 0.9),
+             f"said {late:.2f} s after its threshold")
+    t.expect(first[0]["_arrival_ns"] < told["t1"] + S, "said only when it was over")
+    t.expect(first[0]["cause"] in cause, f"cause {first[0]['cause']!r}, want {cause}")
+    t.expect(set(first[0]["evidence"]) & set(evidence), f"evidence {first[0]['evidence']}")
+    if function:
+        t.expect(first[0]["function"] == function, f"at {first[0]['function']!r}, want {function!r}")
+    t.expect(got[-1]["resolved"], "not resolved when it was back")
+    return first[0]
+
+
+@scenario(dora=("0.5.0", "1.1.0"))
+def not_polling_blocked(t):
+    """Asleep without the GIL: said with its place, and since when it sleeps."""
+    flow, probe, told = away(t, t.rng.choice(("sleep", "read")), 4)
+    said = check_away(t, flow, probe, told, ("blocked",), ("asleep",), told["function"])
+    if said:
+        off = (said["asleep_since_ns"] - told["t0"]) / MS
+        t.facts["asleep since"] = f"{off:+.1f} ms"
+        t.expect(-20 < off < 120, f"asleep since {off:.0f} ms after it fell asleep")
+
+
+@scenario(dora=("0.5.0", "1.1.0"))
+def not_polling_native(t):
+    """One native call with the GIL."""
+    flow, probe, told = away(t, t.rng.choice(("usleep", "sum")), 4)
+    check_away(t, flow, probe, told, ("gil_native",), ("gil_held",), told["function"])
+
+
+@scenario(dora=("0.5.0", "1.1.0"))
+def not_polling_busy(t):
+    """Pure Python that does not come back."""
+    flow, probe, told = away(t, "busy", 4)
+    check_away(t, flow, probe, told, ("busy_python",), ("gil_held", "inputs_untaken"))
+
+
+@scenario(dora=("1.1.0",))
+def not_polling_untaken(t):
+    """It lets go of the GIL all the time; its inputs, which it does not take, give it away."""
+    flow, probe, told = away(t, "short", 5)
+    check_away(t, flow, probe, told, ("busy_python", "unknown", "running_without_gil", "gil_native"),
+               ("inputs_untaken",))
+
+
+@scenario(dora=("0.5.0", "1.1.0"))
+def polls_on(t):
+    """Nodes that wait in next(), with and without inputs, are not said to be stuck."""
+    flow = t.flow(sender(size=SMALL), receiver("recv"),
+                  sender("idle", period_ms=30000, size=SMALL))
+    probe = t.probe("--polling-threshold", "500ms")
+    flow.go()
+    time.sleep(5)
+    flow.stop()
+    flow.wait_gone(15)
+    probe.end(None, 10)
+    got = [o for o in probe.events("warning") if o["kind"] == "not_polling"]
+    t.expect(not got, f"said not to poll: {got[:1]}")
+
+
+@scenario(dora=("0.5.0", "1.1.0"))
+def late_asleep(t):
+    """The probe comes when the node has been asleep for seconds, and knows since when."""
+    flow = t.flow(sender(size=SMALL), receiver(plan=[{"at": 0.2, "do": "sleep", "for": 12}]))
+    flow.go()
+    wait_until(lambda: now() > flow.go_ns + 5 * S, 10, "middle of the sleep")
+    probe = t.probe("--duration", "5s")
+    probe.end(None, 10)
+    told = flow.wait_said("recv", "blocked", 20)[0]
+    flow.stop()
+    flow.wait_gone(15)
+    got = warned(probe, flow.pid("recv"))
+    t.expect(got and got[0]["cause"] == "blocked" and got[0]["function"] == told["function"],
+             f"said {got[:1]}")
+    if got:
+        off = (got[0]["asleep_since_ns"] - told["t0"]) / MS
+        t.facts["asleep since"] = f"{off:+.0f} ms"
+        # Its own clock stands still while the machine's host has the CPU.
+        t.expect(-100 < off < 800, f"asleep since {off:.0f} ms after it fell asleep")
+
+
+def stuck_at_stop(t, mode, grace=None):
+    flow = t.flow(sender(size=SMALL), receiver(plan=[{"at": 0.2, "do": "sleep", "for": 40}],
+                                               inputs=TIMER),
+                  mode=mode)
+    probe = t.probe("--shutdown", "nudge", "--nudge-after", "1500ms")
+    flow.go()
+    wait_until(lambda: now() > flow.go_ns + int(2.5 * S), 10, "a full channel")
+    flow.stop(grace)
+    flow.wait_gone(25)
+    probe.end(None, 10)
+    return flow, probe
+
+
+def check_witness(t, flow, probe, witnesses, late):
+    recv = flow.pid("recv")
+    lines = probe.events("stop", pid=recv)
+    t.expect(len(lines) == 1 and lines[0]["witness"] in witnesses, f"stop lines {lines}")
+    if not lines:
+        return
+    at = (lines[0]["t_ns"] - flow.stop_ns) / S
+    t.facts["stop"] = f"{lines[0]['witness']} {at:+.3f} s"
+    t.expect(-0.01 < at < late, f"Stop at {at:.2f} s after it was asked for")
+    sent = [o for o in probe.events("action", pid=recv) if o["result"] == "sent"]
+    t.expect(sent, "not helped")
+    t.check(checks.check_exit(probe.events(), recv, grace_kill=False, saved=True))
+
+
+@scenario(dora=("1.1.0",))
+def stop_unread_ctrl_c(t):
+    """Its channel is full, so it never reads its Stop: `dora run`'s Ctrl-C tells, and it is helped."""
+    flow, probe = stuck_at_stop(t, "run")
+    check_witness(t, flow, probe, ("daemon",), 0.05)
+
+
+@scenario(dora=("1.1.0",))
+def stop_unread_command(t):
+    """The same with `dora stop`: the sender's Stop says when, the command that it is true."""
+    flow, probe = stuck_at_stop(t, "coordinator", "8s")
+    check_witness(t, flow, probe, ("sibling", "command"), 1.5)
