@@ -436,12 +436,6 @@ static bool is_preamble(const struct dp_record *r)
 	       (r->h.type == DP_REC_SOURCE_STATE && r->h.pid == 0);
 }
 
-static void options(struct dp_model *m, const struct dp_record *r)
-{
-	m->env.options = r->u.options;
-	dp_policy_configure(&m->policy, &m->env.options);
-}
-
 void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 {
 	if (m->ended)
@@ -456,7 +450,8 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 		m->session = r->u.session;
 		break;
 	case DP_REC_OPTIONS:
-		options(m, r);
+		m->env.options = r->u.options;
+		dp_policy_configure(&m->policy, &m->env.options);
 		break;
 	case DP_REC_WALL_CLOCK:
 		m->env.wall_offset_ns = r->u.wall_clock.offset_ns;
