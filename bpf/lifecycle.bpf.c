@@ -89,17 +89,19 @@ int BPF_PROG(dp_exit, struct task_struct *p)
 	__u64 now = bpf_ktime_get_ns();
 	bool last;
 
-	if (!t)
-		return 0;
 	/* do_exit has counted the thread off before it comes here. */
 	last = p->signal->live.counter == 0;
-	thread_end(tgid, tid, now);
-	if (t->other_pid_ns) {
+	/* Of a daemon its end alone, not that of each thread. */
+	if (!t && (!last || !is_told(tgid)))
+		return 0;
+	if (t)
+		thread_end(tgid, tid, now);
+	if (t && t->other_pid_ns) {
 		__u64 key = (__u64)tgid << 32 | task_own_tid(p);
 
 		bpf_map_delete_elem(&ns_tids, &key);
 	}
-	if (last && t->watch_sockets)
+	if (last && t && t->watch_sockets)
 		for (int fd = 0; fd < EXIT_FDS; fd++)
 			socket_unmark(tgid, tid, fd, CLOSE_EXIT);
 	c = capture_reserve(DP_CAP_EXIT, sizeof(*c), now, tgid, tid);

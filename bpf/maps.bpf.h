@@ -49,6 +49,14 @@ struct {
 	__type(value, struct dp_target);
 } targets SEC(".maps") __weak;
 
+/* Daemons of watched processes. One that has ended leaves when there are too many. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, DP_MAX_TARGETS);
+	__type(key, __u32);
+	__type(value, __u8);
+} daemons SEC(".maps") __weak;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, DP_MAX_THREADS);
@@ -136,6 +144,15 @@ static __always_inline struct dp_target *target_of(__u32 tgid)
 	if (!maybe_watched(tgid))
 		return 0;
 	return bpf_map_lookup_elem(&targets, &tgid);
+}
+
+/*
+ * A signal to, or the end of, a process that is watched or is the daemon of one: `dora run` takes SIGINT
+ * for a Stop of all.
+ */
+static __always_inline bool is_told(__u32 tgid)
+{
+	return target_of(tgid) || bpf_map_lookup_elem(&daemons, &tgid);
 }
 
 #endif

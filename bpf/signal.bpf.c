@@ -37,20 +37,6 @@ struct {
 	__type(value, struct signal_window);
 } signal_rows SEC(".maps");
 
-/* Daemons of watched processes. One that has ended leaves when there are too many. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, DP_MAX_TARGETS);
-	__type(key, __u32);
-	__type(value, __u8);
-} daemons SEC(".maps");
-
-/* A signal to a process that is watched, or to a daemon: `dora run` takes SIGINT for a Stop of all. */
-static __always_inline bool is_told(__u32 tgid)
-{
-	return target_of(tgid) || bpf_map_lookup_elem(&daemons, &tgid);
-}
-
 /*
  * Is it one too many of its row in this second? A process can send itself 100,000 signals a second and
  * more. Counted per CPU without a lock: two at once may let one more pass.

@@ -45,7 +45,8 @@ NEUTRAL = thresholds((None, OK))
 NONE_ALLOWED = thresholds((None, OK), (0.5, DANGER))
 # What a query shows has its colour wherever it is shown; all others go by their order.
 MEANING = {"returned": OK, "abandoned": DANGER, "lost": "#999999", "clean": OK, "error": "#E69F00",
-           "signal": "#CC79A7", "grace_kill": DANGER}
+           "signal": "#CC79A7", "grace_kill": DANGER, "health_kill": "#D55E00",
+           "startup_kill": "#D55E00", "finish_kill": "#D55E00", "orphan": "#999999"}
 
 
 def q(expr, legend="", ref="A", instant=False, fmt=None):
@@ -275,7 +276,8 @@ def exits():
     def one(reason, ref):
         x = m("node_exits_total", f'reason="{reason}"')
         return q(f"sum(clamp_min({x} - {x} offset $__interval, 0))", reason, ref)
-    return [one(r, ref) for ref, r in zip("ABCD", ("clean", "error", "signal", "grace_kill"))]
+    return [one(r, ref) for ref, r in zip("ABCDEFGH", (
+        "clean", "error", "signal", "grace_kill", "health_kill", "startup_kill", "finish_kill", "orphan"))]
 
 
 def risk():

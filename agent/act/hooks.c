@@ -143,6 +143,11 @@ static void fact_SIGNAL(struct dp_hook_facts *f, const char *name, uint32_t sign
 	fact_TEXT(f, name, signal ? text : NULL);
 }
 
+static void fact_DEADLINE(struct dp_hook_facts *f, const char *name, unsigned int source)
+{
+	fact_TEXT(f, name, source == DP_DEADLINE_NONE ? NULL : dp_deadline_source_name(source));
+}
+
 static void fact_CAUSE(struct dp_hook_facts *f, const char *name, int cause)
 {
 	fact_TEXT(f, name, cause < 0 ? NULL : dp_cause_name((unsigned int)cause));

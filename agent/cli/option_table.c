@@ -144,6 +144,7 @@ const struct dp_option dp_options_table[] = {
 		.name = "grace", .argument = "D", .commands = MODEL, .group = DP_OPTIONS_STOP,
 		TO(model.grace_ns), .read = dp_value_duration, LIMITS(1, DURATION_MAX),
 		.help = "Grace period (default: by dora version, 15s up to 0.3, 10s from 0.4)",
+		.manual = "Grace period (default: what the dora command asked for that ends the node, else by dora version, 15s up to 0.3, 10s from 0.4). A command that asks for more lengthens it, none shortens it.",
 	}, {
 		.name = "nudge-signal", .argument = "SIG", .commands = MODEL, .group = DP_OPTIONS_STOP,
 		TO(model.nudge_signal), .read = dp_value_signal,

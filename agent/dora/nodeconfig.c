@@ -12,7 +12,9 @@
 #include <yaml.h>
 
 #include "base/array.h"
+#include "base/number.h"
 #include "base/procfile.h"
+#include "base/units.h"
 #include "base/utf8.h"
 #include "base/uuid.h"
 
@@ -32,6 +34,8 @@ enum place {
 	IN_COMM,       /* daemon_communication of the variant that `comm` names */
 	IN_COMM_OUTER, /* daemon_communication whose variant is a key, as old serde_yaml wrote it */
 	IN_DESCRIPTOR,
+	IN_NODES,     /* the sequence of the descriptor's nodes */
+	IN_DESCRIBED, /* one of them */
 };
 
 struct level {
@@ -41,8 +45,15 @@ struct level {
 	char key[32];       /* "" for one that is longer than any we know */
 };
 
+/* What a node's entry in the descriptor says, until it is known whose entry it is. */
+struct described {
+	char id[DP_ID_MAX];
+	uint64_t health_ns, startup_ns, finish_ns;
+};
+
 struct parse {
 	struct dp_node_config out;
+	struct described described;
 	struct level levels[DEPTH_MAX];
 	unsigned int depth;
 	uint8_t bad;
@@ -128,6 +139,46 @@ static int key_is(const struct level *l, const char *key)
 	return strcmp(l->key, key) == 0;
 }
 
+/* Seconds, "3" or "2.5", as ns; 0 for what is no length of time, or longer than ten years. */
+static uint64_t seconds(const char *s, size_t len)
+{
+	uint64_t whole = 0, part = 0, unit = SEC;
+	size_t i;
+
+	for (i = 0; i < len && s[i] >= '0' && s[i] <= '9' && i < 9; i++)
+		whole = whole * 10 + (uint64_t)(s[i] - '0');
+	if (i == 0 || whole > 3650 * DAY / SEC)
+		return 0;
+	if (i < len && s[i] == '.')
+		for (i++; i < len && s[i] >= '0' && s[i] <= '9'; i++) {
+			unit /= 10;
+			part += unit * (uint64_t)(s[i] - '0');
+		}
+	return i == len ? whole * SEC + part : 0;
+}
+
+static void described_value(struct described *d, const struct level *l, const char *s, size_t len)
+{
+	if (key_is(l, "id"))
+		dp_utf8_copy(d->id, sizeof(d->id), s, len);
+	else if (key_is(l, "health_check_timeout"))
+		d->health_ns = seconds(s, len);
+	else if (key_is(l, "startup_timeout"))
+		d->startup_ns = seconds(s, len);
+	else if (key_is(l, "finish_grace_secs"))
+		d->finish_ns = seconds(s, len);
+}
+
+/* An entry has ended. The daemon writes node_id before the descriptor, so it is known whose it is. */
+static void take_described(struct parse *p)
+{
+	if (p->out.node[0] && strcmp(p->described.id, p->out.node) == 0) {
+		p->out.health_ns = p->described.health_ns;
+		p->out.startup_ns = p->described.startup_ns;
+		p->out.finish_ns = p->described.finish_ns;
+	}
+}
+
 /* A scalar as a value of a mapping. `plain`: it was not quoted, so null means none. */
 static void value(struct parse *p, const struct level *l, const char *s, size_t len, int plain)
 {
@@ -154,6 +205,8 @@ static void value(struct parse *p, const struct level *l, const char *s, size_t 
 	} else if (l->place == IN_DESCRIPTOR) {
 		if (key_is(l, "name"))
 			dp_utf8_copy(p->out.dataflow_name, sizeof(p->out.dataflow_name), s, len);
+	} else if (l->place == IN_DESCRIBED) {
+		described_value(&p->described, l, s, len);
 	} else if (l->place == IN_COMM) {
 		if (p->out.transport == DP_TRANSPORT_TCP && key_is(l, "socket_addr")) {
 			if (parse_socket_addr(s, len, &p->out))
@@ -198,10 +251,12 @@ static enum place place_of(struct parse *p, const struct level *l, int is_mappin
 {
 	if (!l)
 		return is_mapping ? IN_TOP : IN_ELSEWHERE;
+	if (l->place == IN_NODES)
+		return is_mapping ? IN_DESCRIBED : IN_ELSEWHERE;
 	if (!l->is_mapping || !l->want_value)
 		return IN_ELSEWHERE;
 	if (!is_mapping)
-		return IN_ELSEWHERE;
+		return l->place == IN_DESCRIPTOR && key_is(l, "nodes") ? IN_NODES : IN_ELSEWHERE;
 	if (l->place == IN_TOP && key_is(l, "node"))
 		return IN_NODE;
 	if (is_node_place(l->place) && key_is(l, "daemon_communication"))
@@ -228,6 +283,8 @@ static int push(struct parse *p, int is_mapping, const yaml_char_t *tag)
 			l->key[0] = '\0';
 		l->want_value = !l->want_value;
 	}
+	if (place == IN_DESCRIBED)
+		memset(&p->described, 0, sizeof(p->described));
 	p->levels[p->depth++] = (struct level){.place = place, .is_mapping = is_mapping ? 1 : 0};
 	return 0;
 }
@@ -258,8 +315,8 @@ static int on_event(struct parse *p, const yaml_event_t *e, unsigned int *aliase
 		return push(p, 0, e->data.sequence_start.tag);
 	case YAML_MAPPING_END_EVENT:
 	case YAML_SEQUENCE_END_EVENT:
-		if (p->depth)
-			p->depth--;
+		if (p->depth && p->levels[--p->depth].place == IN_DESCRIBED)
+			take_described(p);
 		break;
 	case YAML_DOCUMENT_END_EVENT:
 	case YAML_STREAM_END_EVENT:
@@ -323,6 +380,22 @@ static const char *env_value(const char *block, size_t len, const char *name, si
 	return NULL;
 }
 
+/* DORA_RUN_PARENT_PID, as dora's orphan guard reads it; 0 none. */
+static pid_t run_parent(const char *env, size_t len)
+{
+	size_t text_len;
+	const char *text = env_value(env, len, "DORA_RUN_PARENT_PID", &text_len), *end;
+	char number[16];
+	uint64_t pid;
+
+	if (!text || text_len >= sizeof(number))
+		return 0;
+	memcpy(number, text, text_len);
+	number[text_len] = '\0';
+	end = dp_number(number, 10, INT32_MAX, &pid);
+	return end && !*end ? (pid_t)pid : 0;
+}
+
 int dp_node_config_read(const char *proc, pid_t pid, struct dp_node_config *ret)
 {
 	const char *yaml;
@@ -337,6 +410,8 @@ int dp_node_config_read(const char *proc, pid_t pid, struct dp_node_config *ret)
 	if (!yaml)
 		yaml = env_value(env, len, "DORA_RUNTIME_CONFIG", &yaml_len);
 	err = yaml ? dp_node_config_parse(yaml, yaml_len, ret) : -ENOENT;
+	if (!err)
+		ret->run_parent_pid = run_parent(env, len);
 	free(env);
 	return err;
 }

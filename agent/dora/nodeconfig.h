@@ -23,7 +23,12 @@ struct dp_node_config {
 	char socket_path[108];
 	uint8_t is_runtime; /* an operator runtime */
 	uint8_t dynamic;
-	uint8_t restarts; /* dora starts some node of the dataflow anew when it ends */
+	/* Watchdogs of dora 1.x, from the node's entry in the descriptor; ns, 0 none. */
+	uint64_t health_ns;  /* health_check_timeout */
+	uint64_t startup_ns; /* startup_timeout */
+	uint64_t finish_ns;  /* finish_grace_secs */
+	pid_t run_parent_pid; /* DORA_RUN_PARENT_PID: the `dora run` whose end ends the node; 0 none */
+	uint8_t restarts;     /* dora starts some node of the dataflow anew when it ends */
 };
 
 /*
@@ -41,7 +46,8 @@ int dp_node_config_read(const char *proc, pid_t pid, struct dp_node_config *ret)
 /*
  * Version of the dora Python package that the process has mapped (dora*.so in /proc/PID/maps; its
  * dist-info directory beside it), read as data, never executed. For Rust/C++ nodes -ENOENT.
- * 0 and "0.5.0"; -ENOENT; -EPERM; -ESRCH.
+ * 0 and "0.5.0"; -ENOENT; -ENODATA it is there, but no distribution of dora-rs (a fork, vendored);
+ * -EPERM; -ESRCH.
  */
 int dp_dora_version_read(const char *proc, pid_t pid, char *ret, size_t len);
 /* The same of the `dora` command that a process is, so of a daemon: package dora_cli. */

@@ -47,7 +47,9 @@ int dp_dora_duration(const char *s, uint64_t *ret_ns)
 				return -ERANGE;
 		for (len = 0; isalpha((unsigned char)s[len]) || (unsigned char)s[len] >= 0x80;)
 			len++;
-		for (i = 0, ns = 0; i < DP_COUNT_OF(units) && !ns; i++) {
+		/* 1.1.0 takes a number alone for seconds; earlier ones refuse it, so it is none of theirs. */
+		ns = len == 0 && !*s ? SEC : 0;
+		for (i = 0; i < DP_COUNT_OF(units) && !ns; i++) {
 			n = strlen(units[i].name);
 			if ((len == n || (n > 2 && len == n + 1 && (s[n] | 0x20) == 's')) &&
 			    !strncasecmp(s, units[i].name, n))

@@ -233,7 +233,7 @@ static int version_of(const struct package *p, const char *proc, pid_t pid, char
 		return dp_procfile_error(errno);
 	err = version_in(p, root, dir, ret, len);
 	close(root);
-	return err;
+	return err == -ENOENT ? -ENODATA : err;
 }
 
 int dp_dora_version_read(const char *proc, pid_t pid, char *ret, size_t len)

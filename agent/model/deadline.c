@@ -38,6 +38,13 @@ static bool outlives_sigterm(const struct identity *id)
 	return (id->facts.signals_caught | id->facts.signals_ignored) & (1ULL << (SIGTERM - 1));
 }
 
+uint64_t stop_default_ns(const struct identity *id)
+{
+	uint64_t ns = id->grace.deadline_ns;
+
+	return ns + (id->grace.first_signal == SIGTERM && outlives_sigterm(id) ? ns / 2 : 0);
+}
+
 /* The deadline of a grace that began at at_ns. */
 static void set_deadline(struct stop *s, const struct identity *id)
 {
@@ -60,14 +67,22 @@ void stop_begin(struct stop *s, const struct identity *id, const struct dp_rec_c
 	s->reason = (uint8_t)why;
 	s->grace_ns = g.ns;
 	s->source = g.source;
-	s->forced = c && c->force;
+	s->forced |= c && c->force;
+	s->commanded = g.source == DP_DEADLINE_COMMAND;
 	s->term_first = id->grace.first_signal == SIGTERM;
 	set_deadline(s, id);
 	if (why == DP_STOP_SIGTERM) {
 		/* The daemon's own SIGTERM: what is left is its second stage. */
 		s->deadline_ns = t_ns + (s->term_first ? g.ns / 2 : 0);
+		s->first_signal = SIGKILL;
 		s->term_ns = t_ns;
 	}
+}
+
+void stop_unenforced(struct stop *s)
+{
+	s->deadline_ns = 0;
+	s->source = DP_DEADLINE_NONE;
 }
 
 void stop_corrected(struct stop *s, const struct identity *id, uint32_t signal, uint64_t t_ns)

@@ -13,6 +13,7 @@ struct stop {
 	bool inputs_closed; /* told that all its inputs have closed */
 	bool outputs_done;  /* it has closed its outputs */
 	bool forced;        /* asked for with --force: no grace at all */
+	bool commanded;     /* a command is known that asked for another grace than the default */
 	bool term_first;    /* the ladder begins with SIGTERM, SIGKILL after half as long again */
 	uint8_t reason;     /* enum dp_stop_reason */
 	uint8_t source;     /* of the deadline: enum dp_deadline_source */
@@ -28,6 +29,7 @@ struct stop {
 	uint64_t peeked_ns;        /* its socket was to be looked at */
 	uint32_t command_pid;      /* a command of exactly this dataflow … */
 	uint64_t command_began_ns; /* … was seen starting */
+	uint32_t interrupts;       /* SIGINT to its daemon: the second one is the daemon's end */
 	uint64_t term_ns;          /* the daemon's SIGTERM: the grace was over; 0 not yet */
 };
 
@@ -51,9 +53,13 @@ void stop_moved(struct stop *s, uint64_t t_ns);
  */
 struct grace stop_grace(const struct identity *id, const struct dp_rec_command *c,
 			uint64_t option_ns);
+/* From a Stop by default to the signal that ends it, ns. */
+uint64_t stop_default_ns(const struct identity *id);
 /* Stop came at t_ns: sets the deadline. `c` and `option_ns` as above. */
 void stop_begin(struct stop *s, const struct identity *id, const struct dp_rec_command *c,
 		uint64_t option_ns, enum dp_stop_reason why, uint64_t t_ns);
+/* The daemon has gone: nobody ends the node any more. */
+void stop_unenforced(struct stop *s);
 /*
  * The daemon has sent SIGTERM or SIGKILL: what it does is what counts, whatever was expected. Sets
  * the deadline anew where it differs.

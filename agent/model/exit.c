@@ -58,7 +58,7 @@ static bool is_forced(const struct death *d)
 	if (n->stop.forced || commands_find(&d->env->commands, &n->id, d->t_ns, true))
 		return true;
 	return d->by == SIGKILL && n->id.grace.first_signal == SIGTERM &&
-	       n->id.grace_source == DP_DEADLINE_VERSION && !n->stop.term_ns &&
+	       n->id.grace_source != DP_DEADLINE_ASSUMED && !n->stop.term_ns &&
 	       !ignores(&n->id, SIGTERM) && n->guard.lost_ns <= n->stop.at_ns;
 }
 
@@ -81,10 +81,55 @@ static bool is_grace_kill(const struct death *d)
 	return (by_daemon(d) && !is_forced(d)) || when_due(d);
 }
 
+/* The finish grace of dora 1.x: a Stop that nobody asked for, so long after all inputs had closed. */
+static bool is_finish_kill(const struct death *d)
+{
+	const struct node *n = d->n;
+	uint64_t closed = n->watchdog.inputs_closed_ns, finish = watchdog_finish_ns(&n->id);
+
+	return closed && finish && n->stop.reason == DP_STOP_STOP &&
+	       n->stop.at_ns >= closed + NEARLY(finish) &&
+	       !commands_find(&d->env->commands, &n->id, n->stop.at_ns, false);
+}
+
+/* The watchdog whose time was over when the daemon sent SIGKILL, without a Stop; 0 none. */
+static uint8_t watchdog_of(const struct death *d)
+{
+	const struct node *n = d->n;
+	struct watchdog_deadline due = watchdog_due(&n->watchdog, &n->stop, &n->id);
+
+	if (!by_daemon(d) || d->by != SIGKILL || !due.at_ns || due.ends_as == DP_EXIT_FINISH_KILL)
+		return 0;
+	/* A node that was found silent may have been so for any time. */
+	if (!n->watchdog.request_ns && due.ends_as == DP_EXIT_HEALTH_KILL)
+		return due.ends_as;
+	return n->signals.kill_ns - due.since_ns >= NEARLY(due.at_ns - due.since_ns) ? due.ends_as
+										     : 0;
+}
+
+/*
+ * dora 1.x, `dora run`: a thread of the node's looks whether that process lives, and kills the node's
+ * own process group when it does not. Any other SIGKILL to itself is its own doing.
+ */
+static bool is_orphan(const struct death *d)
+{
+	const struct node *n = d->n;
+
+	return d->by == SIGKILL && n->signals.kill_signal == SIGKILL &&
+	       n->signals.killer_pid == n->id.pid && n->id.limits.run_parent_pid &&
+	       n->id.orphaned_ns;
+}
+
 static uint8_t reason_of(const struct death *d)
 {
+	uint8_t watchdog = watchdog_of(d);
+
+	if (is_orphan(d))
+		return DP_EXIT_ORPHAN;
 	if (is_grace_kill(d))
-		return DP_EXIT_GRACE_KILL;
+		return is_finish_kill(d) ? DP_EXIT_FINISH_KILL : DP_EXIT_GRACE_KILL;
+	if (watchdog)
+		return watchdog;
 	if (d->by)
 		return DP_EXIT_SIGNAL;
 	return d->code ? DP_EXIT_ERROR : DP_EXIT_CLEAN;
@@ -96,24 +141,41 @@ static uint64_t told_ns(const struct stop *s)
 	return s->seen && s->reason == DP_STOP_STOP ? s->at_ns : 0;
 }
 
-/* From when on the time until its end is looked at for a cause; 0 nothing to look at. */
-static uint64_t stall_begin(const struct death *d, bool grace_kill)
+/* Death by another's hand: not by itself, nor by a fault of its own. */
+static bool by_another(const struct death *d, uint8_t reason)
+{
+	if (reason == DP_EXIT_SIGNAL)
+		return d->by == SIGKILL || d->by == SIGTERM;
+	return reason != DP_EXIT_CLEAN && reason != DP_EXIT_ERROR;
+}
+
+/*
+ * From when on the time until its end is looked at for a cause: since it was told, since it has been
+ * silent, for the grace that it had without our seeing the Stop; 0 it ended by itself.
+ */
+static uint64_t stall_begin(const struct death *d, uint8_t reason)
 {
 	const struct node *n = d->n;
-	uint64_t told = told_ns(&n->stop), grace;
+	uint64_t told = told_ns(&n->stop), back = d->t_ns - SLOW_EXIT_NS, from;
 
-	if (told || !grace_kill)
+	if (told || !by_another(d, reason))
 		return told;
-	/* Stop was not seen, and came a grace before the signal. */
-	grace = n->stop.seen ? n->stop.grace_ns : n->id.grace.deadline_ns;
-	return d->t_ns - n->id.first_ns > grace ? d->t_ns - grace : n->id.first_ns;
+	if (reason == DP_EXIT_STARTUP_KILL)
+		return n->id.limits.started_ns ? n->id.limits.started_ns : n->id.first_ns;
+	if (reason == DP_EXIT_GRACE_KILL)
+		from = d->t_ns - (n->stop.seen ? n->stop.grace_ns : n->id.grace.deadline_ns);
+	else
+		from = n->watchdog.request_ns && n->watchdog.request_ns < back
+			       ? n->watchdog.request_ns
+			       : back;
+	return from > n->id.first_ns && from < d->t_ns ? from : n->id.first_ns;
 }
 
 /* What the GIL had to do with the time that it had to end. */
 static void blame_exit(const struct death *d, struct dp_exit_finding *f)
 {
 	const struct node *n = d->n;
-	uint64_t from = stall_begin(d, f->grace_kill), t = d->t_ns;
+	uint64_t from = stall_begin(d, f->reason), t = d->t_ns;
 	struct blame_share share;
 
 	f->cause = -1;
@@ -123,7 +185,9 @@ static void blame_exit(const struct death *d, struct dp_exit_finding *f)
 	blame_window(&n->timeline, node_consumer(n), from, t, &share);
 	if (n->id.facts.gil_observable)
 		f->gil_share = (double)share.gil_ns / (double)(t - from);
-	if (f->grace_kill || t - from >= SLOW_EXIT_NS)
+	if (f->reason == DP_EXIT_STARTUP_KILL)
+		f->cause = DP_CAUSE_NOT_CONNECTED;
+	else if (by_another(d, f->reason) || t - from >= SLOW_EXIT_NS)
 		f->cause = cause_of_stall(n, from, t);
 }
 
@@ -136,7 +200,7 @@ static void measure(const struct stop *s, bool grace_kill, uint32_t by, uint64_t
 		ret->killed_after_ns = t - s->at_ns;
 	} else if (s->seen && !by && s->reason == DP_STOP_STOP) {
 		ret->cleanup_ns = t > from ? t - from : 1;
-		ret->margin_ns = (int64_t)(s->deadline_ns - t);
+		ret->margin_ns = s->deadline_ns ? (int64_t)(s->deadline_ns - t) : DP_SNULL;
 	}
 }
 

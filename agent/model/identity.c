@@ -4,6 +4,15 @@
 
 #include <string.h>
 
+void identity_judge(struct identity *id)
+{
+	/* A fork's number says nothing: 0.3.14 of one sends SIGTERM after 10 s, as 0.4 does. */
+	bool assumed = !id->facts.dora[0] || id->limits.foreign;
+
+	dp_grace_of(assumed ? "" : id->facts.dora, &id->grace);
+	id->grace_source = assumed ? DP_DEADLINE_ASSUMED : DP_DEADLINE_VERSION;
+}
+
 bool identity_tokens_countable(const struct identity *id)
 {
 	return id->facts.tokens_observable || !id->facts.is_dora ||

@@ -23,6 +23,10 @@ struct identity {
 	bool late;             /* it ran before the probe: what is counted is since then */
 	uint32_t consumer_tid; /* takes events and frees arrays; 0 not known yet */
 	struct dp_rec_node facts;
+	struct dp_rec_limits limits;
+	bool limits_known;     /* recordings up to 0.1.0 do not tell them */
+	uint64_t orphaned_ns;  /* its daemon has ended; 0 not */
+	uint32_t orphaned_by;  /* wait status of the daemon */
 	struct dp_grace grace; /* what its daemon gives by default */
 	uint8_t grace_source;  /* how that is known: enum dp_deadline_source */
 };
@@ -35,6 +39,11 @@ static inline uint32_t identity_consumer(const struct identity *id)
 {
 	return id->consumer_tid ? id->consumer_tid : id->pid;
 }
+
+/*
+ * Takes what its records say of what ends it: the daemon's default grace and how that is known.
+ */
+void identity_judge(struct identity *id);
 
 /*
  * Can its drop tokens be counted? From dora 1.0 on there are none, which is known as well.

@@ -2,8 +2,10 @@
 /* Records in, findings and requests out. The only file of the model that knows all of its parts. */
 #include "model/model.h"
 
+#include "model/daemon.h"
 #include "model/exit.h"
 #include "model/guard.h"
+#include "model/habits.h"
 #include "model/losses.h"
 #include "model/memory.h"
 #include "model/outlook.h"
@@ -32,6 +34,7 @@ struct dp_model {
 	bool stock_said; /* of some process */
 	struct table table;
 	struct ledger ledger;
+	struct habits habits;
 };
 
 struct dp_model *dp_model_new(const struct dp_model_sink *sink)
@@ -146,27 +149,42 @@ static struct node *node_add(struct dp_model *m, uint32_t pid, uint64_t t_ns)
 	return n;
 }
 
-static void node_facts(struct dp_model *m, const struct dp_record *r)
+/* Whom facts or limits are about, from now on where they are the first; NULL nobody. */
+static struct node *node_told(struct dp_model *m, const struct dp_record *r)
 {
 	struct node *n = table_find(&m->table, r->h.pid);
-	const struct dp_rec_node *facts = &r->u.node;
-	bool changed;
 
-	if (!n && table_has_exited(&m->table, r->h.pid, facts->start_time))
-		return;
-	if (!n)
-		n = node_add(m, r->h.pid, r->h.t_ns);
-	if (!n)
-		return;
-	changed = identity_differs(&n->id, facts);
+	if (n || table_is_of_the_dead(&m->table, r))
+		return n;
+	return node_add(m, r->h.pid, r->h.t_ns);
+}
+
+static void node_facts(struct dp_model *m, struct node *n, const struct dp_record *r)
+{
+	const struct dp_rec_node *facts = &r->u.node;
+	bool changed = identity_differs(&n->id, facts);
+
 	n->id.facts = *facts;
-	dp_grace_of(facts->dora, &n->id.grace);
-	n->id.grace_source = facts->dora[0] ? DP_DEADLINE_VERSION : DP_DEADLINE_ASSUMED;
+	habits_judge(&m->habits, &n->id);
 	n->edge.refused = !facts->edge_possible;
 	if (!n->id.announced && identity_is_vague(&n->id, r->h.t_ns))
 		return;
 	if (!n->id.announced || changed)
 		say_node(&m->env, &n->id, r->h.t_ns);
+}
+
+/* Limits come before the first facts, so that the node's line has them. */
+static void node_news(struct dp_model *m, const struct dp_record *r)
+{
+	struct node *n = node_told(m, r);
+
+	if (n && r->h.type == DP_REC_NODE_FACTS) {
+		node_facts(m, n, r);
+	} else if (n) {
+		n->id.limits = r->u.limits;
+		n->id.limits_known = true;
+		habits_judge(&m->habits, &n->id);
+	}
 }
 
 static void node_gone(struct dp_model *m, struct node *n, uint64_t t_ns)
@@ -212,22 +230,13 @@ static void tick_timeline(struct dp_model *m, struct node *n)
 	edge_govern(&n->edge, &m->env, &n->id, age, timeline_is_stuck(&n->timeline));
 }
 
-static void tick_activity(struct dp_model *m, struct node *n)
-{
-	const struct delivery *d = n->account.pending_first;
-
-	if ((d && m->env.now - d->delivered_ns >= ACTIVITY_AFTER_NS) ||
-	    (n->stop.seen && !n->stop.outputs_done))
-		activity_ask(&n->activity, &m->env, &n->id);
-	if (n->id.facts.is_dora)
-		progress_ask(&n->progress, &m->env, &n->id, &n->stop);
-}
-
 static void tick_guard(struct dp_model *m, struct node *n)
 {
 	if (!n->id.facts.is_dora)
 		return;
 	outlook_second(&m->env, &m->table, n);
+	outlook_watchdog(&m->env, n);
+	daemon_tick(&m->env, n);
 	if (stop_is_on(&n->stop))
 		outlook_stop(&m->env, n);
 	if (stop_is_on(&n->stop) || m->env.options.stop_dataflow_after_ns)
@@ -245,7 +254,7 @@ static void tick(struct dp_model *m)
 			say_node(&m->env, &n->id, m->env.now);
 		m->stock_said |= stock_say(&n->stock, &m->env, &n->id, !m->stock_said);
 		tick_timeline(m, n);
-		tick_activity(m, n);
+		outlook_look(&m->env, n);
 		polling_tick(&m->env, n);
 		witness_tick(&m->env, &m->table, n);
 		warn_tick(&m->env, n);
@@ -342,6 +351,7 @@ static void signal_record(struct dp_model *m, struct node *n, const struct dp_re
 	signals_record(&n->signals, &m->env, &n->id, r);
 	if (ends_it) {
 		witness_look_back(&m->env, n, true, r->h.t_ns);
+		habits_note(&m->habits, &m->table, n, ends_it, r->h.t_ns);
 		stop_signal(&n->stop, &m->env, &n->id, ends_it, r->h.t_ns);
 	}
 }
@@ -357,6 +367,7 @@ static void connection(struct dp_model *m, struct node *n, const struct dp_recor
 /* A record about a process that is watched. */
 static void node_record(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
+	watchdog_record(&n->watchdog, r);
 	switch ((enum dp_record_type)r->h.type) {
 	case DP_REC_GIL_LOOK:
 	case DP_REC_GIL_WAIT_BEGIN:
@@ -424,8 +435,8 @@ static void process_record(struct dp_model *m, const struct dp_record *r)
 		n = table_find_gone(&m->table, r->h.pid);
 	if (n)
 		node_record(m, n, r);
-	else if (r->h.type == DP_REC_SIGNAL)
-		witness_signal(&m->table, r);
+	else
+		daemon_record(&m->table, r);
 }
 
 /* What `start` says is all in before anything else. */
@@ -460,7 +471,8 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 		tick(m);
 		break;
 	case DP_REC_NODE_FACTS:
-		node_facts(m, r);
+	case DP_REC_NODE_LIMITS:
+		node_news(m, r);
 		break;
 	case DP_REC_SOURCE_STATE:
 		source_state(m, r);

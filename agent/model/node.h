@@ -18,6 +18,7 @@
 #include "model/stock.h"
 #include "model/streams.h"
 #include "model/warning.h"
+#include "model/watchdog.h"
 
 /* That its consumer does not come back to next(): polling.h. */
 struct polling {
@@ -83,6 +84,7 @@ struct node {
 	struct stock stock;
 	struct account account;
 	struct stop stop;
+	struct watchdog watchdog;
 	struct signals signals;
 	struct warning warn[DP_WARN_COUNT];
 	struct outlook outlook;

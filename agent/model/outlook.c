@@ -2,6 +2,7 @@
 /* What can be said of a stop; see outlook.h. */
 #include "model/outlook.h"
 
+#include "base/sentence.h"
 #include "decide/recommend.h"
 #include "model/cause.h"
 #include "model/warn.h"
@@ -9,6 +10,8 @@
 #include <string.h>
 
 #define RECOMMEND_NODES 64
+/* Per cent of a watchdog's time after which the node is looked at. */
+#define WATCHDOG_LOOK 20
 
 uint64_t outlook_hold_end(const struct node *n, const struct hold *h)
 {
@@ -31,10 +34,22 @@ static uint64_t measured_need(const struct table *t, const struct node *n)
 	return need;
 }
 
+/* Who holds the GIL, or where it is asleep, into the warning. */
+static void note_what_holds(const struct node *n, struct warning *w)
+{
+	const struct hold *h = timeline_current(&n->timeline);
+
+	w->holder_tid = 0;
+	memset(&w->place, 0, sizeof(w->place));
+	if (h)
+		warn_note_holder(w, h);
+	else if (node_is_asleep(n))
+		w->place = n->activity.place;
+}
+
 static void say_stop_warning(const struct env *e, struct node *n, enum dp_warning_kind kind,
 			     uint8_t change, uint8_t severity, const char *text)
 {
-	const struct hold *h = timeline_current(&n->timeline);
 	struct warning *w = &n->warn[kind];
 
 	if (change == DP_STEP_NONE)
@@ -45,12 +60,7 @@ static void say_stop_warning(const struct env *e, struct node *n, enum dp_warnin
 		return;
 	}
 	w->cause = cause_of_stall(n, n->stop.at_ns, e->now);
-	w->holder_tid = 0;
-	memset(&w->place, 0, sizeof(w->place));
-	if (h)
-		warn_note_holder(w, h);
-	else if (node_is_asleep(n))
-		w->place = n->activity.place;
+	note_what_holds(n, w);
 	warn_say(e, n, kind, e->now, text);
 }
 
@@ -90,6 +100,89 @@ void outlook_stop(const struct env *e, struct node *n)
 	n->outlook.slack_ns = c.outlook.slack_ns;
 	say_stop_warning(e, n, DP_WARN_STOP_PENDING, c.pending, c.pending_severity, c.text);
 	say_stop_warning(e, n, DP_WARN_DEADLINE, c.deadline, c.deadline_severity, c.text);
+}
+
+/* How much of the watchdog's time has gone, in per cent; 0 none is running. */
+static unsigned int watchdog_gone(const struct env *e, const struct watchdog_deadline *d)
+{
+	uint64_t gone = e->now > d->since_ns ? e->now - d->since_ns : 0;
+
+	if (!d->at_ns)
+		return 0;
+	return e->now >= d->at_ns ? 100 : (unsigned int)(gone * 100 / (d->at_ns - d->since_ns));
+}
+
+/* Before any Stop: silent for so long that a watchdog of dora's may end it? */
+static bool is_silent(const struct env *e, const struct node *n)
+{
+	struct watchdog_deadline d = watchdog_due(&n->watchdog, &n->stop, &n->id);
+
+	return watchdog_gone(e, &d) >= WATCHDOG_LOOK;
+}
+
+void outlook_look(const struct env *e, struct node *n)
+{
+	const struct delivery *d = n->account.pending_first;
+
+	if ((d && e->now - d->delivered_ns >= ACTIVITY_AFTER_NS) ||
+	    (n->stop.seen && !n->stop.outputs_done) || is_silent(e, n))
+		activity_ask(&n->activity, e, &n->id);
+	if (n->id.facts.is_dora)
+		progress_ask(&n->progress, e, &n->id, &n->stop);
+}
+
+static void say_watchdog(const struct env *e, struct node *n, const struct watchdog_deadline *d)
+{
+	static const char *const before[DP_EXIT_COUNT] = {
+		[DP_EXIT_STARTUP_KILL] = "not connected to the daemon for ",
+		[DP_EXIT_HEALTH_KILL] = "no request to the daemon for ",
+		[DP_EXIT_FINISH_KILL] = "all its inputs have been closed for ",
+	};
+	static const char *const after[DP_EXIT_COUNT] = {
+		[DP_EXIT_STARTUP_KILL] = ": its startup_timeout ends it from ",
+		[DP_EXIT_HEALTH_KILL] = ": its health_check_timeout ends it from ",
+		[DP_EXIT_FINISH_KILL] =
+			": once the other nodes have finished, dora stops it and ends it after ",
+	};
+	char text[DP_REASON_MAX];
+	struct dp_sentence s;
+
+	dp_sentence_begin(&s, text, sizeof(text));
+	dp_say(&s, before[d->ends_as]);
+	dp_say_duration(&s, e->now - d->since_ns);
+	dp_say(&s, after[d->ends_as]);
+	dp_say_duration(&s, d->at_ns - d->since_ns);
+	/* The daemon looks every 5 s, or as health_check_interval says. */
+	dp_say(&s, d->ends_as == DP_EXIT_FINISH_KILL ? "" : " on");
+	warn_say(e, n, DP_WARN_DEADLINE, e->now, text);
+}
+
+void outlook_watchdog(const struct env *e, struct node *n)
+{
+	struct watchdog_deadline d = watchdog_due(&n->watchdog, &n->stop, &n->id);
+	unsigned int gone = watchdog_gone(e, &d);
+	struct warning *w = &n->warn[DP_WARN_DEADLINE];
+	uint8_t level = gone >= 90   ? LEVEL_CRITICAL
+			: gone >= 70 ? LEVEL_WARNING
+			: gone >= 40 ? LEVEL_NOTICE
+				     : LEVEL_NONE;
+
+	if (n->stop.seen) {
+		/* The deadline is another now, and warned of by its own steps. */
+		if (w->level != LEVEL_NONE && !n->outlook.steps.deadline.level)
+			warn_resolve(e, n, DP_WARN_DEADLINE, e->now);
+		return;
+	}
+	if (level == LEVEL_NONE && w->level != LEVEL_NONE)
+		warn_resolve(e, n, DP_WARN_DEADLINE, e->now);
+	if (level <= w->level)
+		return;
+	w->level = level;
+	w->raised_ns = e->now;
+	w->cause = d.ends_as == DP_EXIT_STARTUP_KILL ? DP_CAUSE_NOT_CONNECTED
+						     : cause_of_stall(n, d.since_ns, e->now);
+	note_what_holds(n, w);
+	say_watchdog(e, n, &d);
 }
 
 /* "If you stopped now": said when the risk comes up and when it is over. */

@@ -19,6 +19,13 @@ void outlook_recommend(struct node *n);
 uint64_t outlook_recommend_all(const struct table *t, char *text, size_t text_len);
 /* Once a second: what the node needs, the recommendation, and before a Stop the forecast. */
 void outlook_second(const struct env *e, const struct table *t, struct node *n);
+/*
+ * Asks what the consumer does, where something depends on it: a token is pending, a Stop is under way, or
+ * the node has been silent for so long that a watchdog of dora's may end it.
+ */
+void outlook_look(const struct env *e, struct node *n);
+/* Before any Stop: warns of the deadline of a watchdog. */
+void outlook_watchdog(const struct env *e, struct node *n);
 /* While a Stop is under way: slack, and the warnings of a stop. */
 void outlook_stop(const struct env *e, struct node *n);
 

@@ -17,6 +17,19 @@ static void emit(const struct env *e, const struct identity *id, uint64_t t_ns,
 	e->sink.finding(e->sink.ctx, f);
 }
 
+static uint64_t or_null(uint64_t ns)
+{
+	return ns ? ns : DP_NULL;
+}
+
+/* Recordings up to 0.1.0 do not say how: their probe asked the distribution first. */
+static uint8_t dora_source(const struct identity *id)
+{
+	if (id->limits_known)
+		return id->limits.dora_source;
+	return id->facts.dora[0] ? DP_DORA_FROM_DISTRIBUTION : DP_DORA_FROM_ASSUMED;
+}
+
 void say_node(const struct env *e, struct identity *id, uint64_t t_ns)
 {
 	struct dp_finding f = {.type = DP_FIND_NODE};
@@ -26,6 +39,10 @@ void say_node(const struct env *e, struct identity *id, uint64_t t_ns)
 	id->announced = true;
 	f.u.node = (struct dp_node_finding){
 		.facts = facts,
+		.dora_source = dora_source(id),
+		.health_check_timeout_ns = or_null(id->limits.health_ns),
+		.startup_timeout_ns = or_null(id->limits.startup_ns),
+		.finish_grace_ns = or_null(id->limits.finish_ns),
 		.nudge_signal = signal,
 		.nudge_disposition = (uint8_t)dp_policy_disposition(facts->signals_caught,
 								    facts->signals_ignored, signal),

@@ -2,6 +2,8 @@
 /* Being told to stop; see stop.h. */
 #include "model/stop.h"
 
+#include "model/watchdog.h"
+
 #include <signal.h>
 #include <string.h>
 
@@ -16,6 +18,19 @@ static void say_stop(const struct stop *s, const struct env *e, struct identity 
 	f.u.stop.witness = s->witness;
 	f.u.stop.deadline_source = s->deadline_ns ? s->source : DP_DEADLINE_NONE;
 	say_finding(e, id, t_ns, &f);
+}
+
+/* No Stop, and no deadline up to 0.5.0; 1.x gives a grace to finish, then stops the node. */
+static void say_inputs_closed(const struct env *e, struct identity *id, uint64_t t_ns)
+{
+	uint64_t finish = watchdog_finish_ns(id);
+	struct stop s = {0};
+
+	if (finish) {
+		stop_begin(&s, id, NULL, e->options.grace_ns, DP_STOP_STOP, t_ns + finish);
+		s.source = id->limits.finish_ns ? DP_DEADLINE_DESCRIPTOR : DP_DEADLINE_VERSION;
+	}
+	say_stop(&s, e, id, DP_STOP_ALL_INPUTS_CLOSED, t_ns);
 }
 
 static void begin(struct stop *s, const struct env *e, struct identity *id, enum dp_stop_reason why,
@@ -67,7 +82,7 @@ void stop_wire(struct stop *s, const struct env *e, struct identity *id, const s
 		break;
 	case DP_WIRE_ALL_INPUTS_CLOSED:
 		if (!s->inputs_closed && !s->seen)
-			say_stop(s, e, id, DP_STOP_ALL_INPUTS_CLOSED, t);
+			say_inputs_closed(e, id, t);
 		s->inputs_closed = true;
 		break;
 	case DP_WIRE_EVENT_STREAM_DROPPED:

@@ -30,11 +30,15 @@ struct node *table_find_gone(struct table *t, uint32_t pid)
 	return n;
 }
 
-bool table_has_exited(struct table *t, uint32_t pid, uint64_t start_time)
+bool table_is_of_the_dead(struct table *t, const struct dp_record *r)
 {
-	const struct node *n = table_find_gone(t, pid);
+	const struct node *n = table_find_gone(t, r->h.pid);
 
-	return n && n->id.exited && n->id.facts.start_time == start_time;
+	if (!n || !n->id.exited)
+		return false;
+	if (r->h.type == DP_REC_NODE_FACTS)
+		return n->id.facts.start_time == r->u.node.start_time;
+	return n->id.limits_known && n->id.limits.started_ns == r->u.limits.started_ns;
 }
 
 struct node *table_slot(struct table *t, uint64_t now, bool *ret_reused)

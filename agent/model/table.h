@@ -17,11 +17,11 @@ struct node *table_find(struct table *t, uint32_t pid);
 /* The last to have left with this pid; NULL none. */
 struct node *table_find_gone(struct table *t, uint32_t pid);
 /*
- * Has the process with this start time ended? The agent looks at a process once a second, and may do so
- * when it has ended and its exit is not drained yet: then its facts come after its exit, and it is no
- * new process. One that runs another program by exec has the same start time, and has not exited.
+ * The agent looks at a process once a second, and may do so when it has ended and its exit is not
+ * drained yet: then its facts come after its exit. It is no new process. One that runs another
+ * program by exec has the same start time, and has not exited.
  */
-bool table_has_exited(struct table *t, uint32_t pid, uint64_t start_time);
+bool table_is_of_the_dead(struct table *t, const struct dp_record *r);
 /*
  * A slot for another process, not cleared yet: a free one, or that of the longest gone. NULL when
  * all are in use. *ret_reused says that somebody was there.

@@ -9,6 +9,7 @@ void node_view(const struct env *e, const struct node *n, struct dp_node_view *r
 {
 	const struct hold *h = &n->timeline.gils[0].cur;
 	const struct delivery *d = n->account.pending_first;
+	struct watchdog_deadline due = watchdog_due(&n->watchdog, &n->stop, &n->id);
 	struct share_sum recent;
 	uint64_t grace_ns = e->options.grace_ns;
 
@@ -30,6 +31,8 @@ void node_view(const struct env *e, const struct node *n, struct dp_node_view *r
 		.deadline_known = n->stop.seen && n->stop.deadline_ns,
 		.stop_ns = n->stop.at_ns,
 		.deadline_ns = n->stop.deadline_ns,
+		.deadline_source = n->stop.source,
+		.watchdog_ns = n->warn[DP_WARN_DEADLINE].level ? due.at_ns : 0,
 		.slack_ns = n->outlook.slack_ns,
 		.need_ns = n->outlook.forecast_ns,
 		.grace_ns = grace_ns ? grace_ns : n->id.grace.deadline_ns,

@@ -26,7 +26,9 @@ struct dp_node_view {
 	bool not_polling;       /* … and a warning says so */
 	uint64_t pending_tokens, oldest_pending_ns;
 	bool stop_seen, deadline_known;
+	uint8_t deadline_source; /* enum dp_deadline_source */
 	uint64_t stop_ns, deadline_ns;
+	uint64_t watchdog_ns; /* a watchdog of dora's ends it then, and that was warned of; 0 not */
 	int64_t slack_ns;
 	uint64_t need_ns;  /* what a stop now would take, DP_NULL unknown */
 	uint64_t grace_ns; /* from Stop to the first deadly signal, 0 unknown */

@@ -39,6 +39,23 @@ static void fill_pending(const struct env *e, const struct node *n, struct dp_wa
 	k->oldest_pending_ns = d ? e->now - d->delivered_ns : 0;
 }
 
+/* Of the Stop that is under way, else of a watchdog of dora's. */
+static void fill_deadline(const struct env *e, const struct node *n, struct dp_warning_finding *k)
+{
+	struct watchdog_deadline d = watchdog_due(&n->watchdog, &n->stop, &n->id);
+
+	k->deadline_ns = DP_NULL;
+	k->slack_ns = n->outlook.slack_ns;
+	if (n->stop.seen && n->stop.deadline_ns) {
+		k->deadline_ns = n->stop.deadline_ns;
+		k->deadline_source = n->stop.source;
+	} else if (d.at_ns) {
+		k->deadline_ns = d.at_ns;
+		k->deadline_source = d.source;
+		k->slack_ns = (int64_t)(d.at_ns - e->now);
+	}
+}
+
 static void fill_polling(const struct env *e, const struct node *n, struct dp_warning_finding *k)
 {
 	const struct polling *p = &n->polling;
@@ -64,8 +81,7 @@ static void say(const struct env *e, struct node *n, enum dp_warning_kind kind, 
 	k->place = place_view(&w->place);
 	k->held_ns = w->holder_tid ? w->held_ns : DP_NULL;
 	fill_pending(e, n, k);
-	k->deadline_ns = n->stop.seen && n->stop.deadline_ns ? n->stop.deadline_ns : DP_NULL;
-	k->slack_ns = n->outlook.slack_ns;
+	fill_deadline(e, n, k);
 	k->advice = text;
 	k->not_polling_ns = DP_NULL;
 	if (kind == DP_WARN_NOT_POLLING && !resolved)

@@ -51,7 +51,8 @@ void witness_signal(struct table *t, const struct dp_record *r)
 	const struct dp_signal_op *g = &r->u.signal;
 
 	/* `dora run` and the daemon take SIGINT for "stop all dataflows" (daemon, set_up_ctrlc_handler). */
-	if (g->kind != DP_SIGNAL_GENERATED || g->signal != SIGINT || !r->h.pid)
+	if (r->h.type != DP_REC_SIGNAL || g->kind != DP_SIGNAL_GENERATED || g->signal != SIGINT ||
+	    !r->h.pid)
 		return;
 	for (uint32_t i = 0; i < t->count; i++) {
 		struct node *n = &t->nodes[i];

@@ -2,6 +2,7 @@
 /* What is known of a watched process, as its node record tells it; see watched.h. */
 #include "sense/watched.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,8 +53,25 @@ static void refresh_reason(struct target *x)
 		say(f->reason, sizeof(f->reason), "no connection to its daemon was found");
 	else if (!x->heard)
 		say(f->reason, sizeof(f->reason), "no frame has passed on its connections yet");
+	if (x->foreign)
+		say(f->reason, sizeof(f->reason),
+		    "its dora package is no distribution of dora-rs (a fork, or vendored): the grace "
+		    "period is assumed");
 	if (x->no_edge[0])
 		say(f->reason, sizeof(f->reason), x->no_edge);
+}
+
+/* The version of the dora package that it has mapped; none where it has not imported it yet. */
+static void read_version(struct target *x)
+{
+	char dora[sizeof(x->facts.dora)];
+	int err = dp_dora_version_read("/proc", x->pid, dora, sizeof(dora));
+
+	if (!err) {
+		memcpy(x->facts.dora, dora, sizeof(dora));
+		x->dora_source = DP_DORA_FROM_DISTRIBUTION;
+	}
+	x->foreign = err == -ENODATA;
 }
 
 void target_refresh_facts(struct target *x)
@@ -61,7 +79,6 @@ void target_refresh_facts(struct target *x)
 	struct dp_rec_node *f = &x->facts;
 	struct dp_task_status status;
 	struct dp_task_stat stat;
-	char dora[sizeof(f->dora)];
 	bool has_tokens;
 
 	if (dp_task_stat("/proc", x->pid, 0, &stat) == 0 &&
@@ -81,9 +98,8 @@ void target_refresh_facts(struct target *x)
 		if (!f->daemon_pid && x->daemon_tries < DAEMON_TRIES && ++x->daemon_tries)
 			f->daemon_pid = (uint32_t)dp_proc_daemon("/proc", x->pid, &x->config);
 	}
-	if (!f->dora[0] && f->is_dora &&
-	    dp_dora_version_read("/proc", x->pid, dora, sizeof(dora)) == 0)
-		memcpy(f->dora, dora, sizeof(f->dora));
+	if (!f->dora[0] && f->is_dora)
+		read_version(x);
 	if (x->py) {
 		const struct dp_py_info *i = dp_py_info(x->py);
 

@@ -77,6 +77,7 @@ void target_emit_facts(struct dp_targets *t, struct target *x)
 {
 	struct dp_record r;
 
+	target_emit_limits(t, x);
 	target_mark_daemon(t, x);
 	dp_record_init(&r, DP_REC_NODE_FACTS, dp_now(), (uint32_t)x->pid, 0);
 	r.u.node = x->facts;
@@ -130,6 +131,8 @@ void dp_targets_connected(struct dp_targets *t, pid_t pid, uint64_t conn, uint64
 	/* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): zeroed whole, padding too */
 	if (!x->announced || memcmp(&was, &x->facts, sizeof(was)) != 0)
 		target_emit_facts(t, x);
+	else
+		target_emit_limits(t, x);
 	dp_wire_open(t->wire, conn, (uint32_t)pid, t_ns, x->facts.dora, 0);
 }
 
@@ -169,6 +172,7 @@ void dp_targets_registered(struct dp_targets *t, pid_t pid, const struct dp_rec_
 	if (!dora[0])
 		return;
 	snprintf(x->facts.dora, sizeof(x->facts.dora), "%s", dora);
+	x->dora_source = DP_DORA_FROM_WIRE;
 	target_refresh_facts(x);
 	target_emit_facts(t, x);
 }

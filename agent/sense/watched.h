@@ -46,6 +46,9 @@ struct target {
 	 */
 	pid_t heir_of;
 	uint8_t daemon_tries;
+	uint8_t dora_source;         /* enum dp_dora_source, of facts.dora */
+	uint8_t foreign;             /* its dora package is no distribution of dora-rs */
+	struct dp_rec_limits limits; /* as last told */
 	struct {
 		uint32_t tid;
 		uint64_t since_ns;
@@ -135,6 +138,11 @@ void target_memory(struct dp_targets *t, struct target *x);
 int wanted_others(const struct dp_wanted *w);
 /* Takes a process up when it is wanted. 0 watched, 1 not wanted, -errno refused. */
 int target_take(struct dp_targets *t, pid_t pid, int running);
+
+/* ---- limits.c ---------------------------------------------------------------------------------- */
+
+/* Tells what ends the node without a Stop, where that has changed. Comes before its facts. */
+void target_emit_limits(struct dp_targets *t, struct target *x);
 
 /* ---- witnesses.c: who else knows of a Stop ------------------------------------------------------ */
 

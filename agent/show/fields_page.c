@@ -95,6 +95,7 @@ struct kind {
 		.type = "word", .shown = "string", .word = dp_deadline_source_name,                \
 		.first = DP_DEADLINE_NONE + 1, .end = DP_DEADLINE_COUNT                            \
 	}
+#define KIND_DORA      WORD(dp_dora_source_name, DP_DORA_FROM_COUNT)
 #define KIND_KIND      WORD(dp_warning_name, DP_WARN_COUNT)
 #define KIND_SEVERITY  WORD(dp_severity_name, DP_SEVERITY_COUNT)
 #define KIND_PRECISION WORD(dp_precision_name, DP_PRECISION_COUNT)

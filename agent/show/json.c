@@ -150,6 +150,7 @@ static void put_TOKEN(struct dp_line *l, const char *name, const uint8_t token[D
 		put_TEXT(l, name, word(v));                                                        \
 	}
 PUT_WORD(KIND, dp_warning_name)
+PUT_WORD(DORA, dp_dora_source_name)
 PUT_WORD(SEVERITY, dp_severity_name)
 PUT_WORD(PRECISION, dp_precision_name)
 PUT_WORD(STATE, dp_token_state_name)

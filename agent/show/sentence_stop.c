@@ -2,6 +2,8 @@
 /* Sentences about a stop: what it would take, signals, what the guard did, the exit. */
 #include "show/sentence.h"
 
+#include <stdbool.h>
+
 #include "base/array.h"
 #include "base/duration.h"
 #include "base/units.h"
@@ -166,9 +168,21 @@ void text_action(struct dp_line *l, struct dp_text_state *s, const struct dp_sho
 void text_exit(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
 	       const struct dp_finding *f)
 {
+	static const char *const whys[] = {
+		[DP_EXIT_CLEAN] = "",
+		[DP_EXIT_ERROR] = "",
+		[DP_EXIT_GRACE_KILL] = " at the end of its grace period",
+		[DP_EXIT_SIGNAL] = "",
+		[DP_EXIT_HEALTH_KILL] = " by the health check: no request for too long",
+		[DP_EXIT_STARTUP_KILL] = " by the startup timeout",
+		[DP_EXIT_FINISH_KILL] = " at the end of the grace that dora gives to finish",
+		[DP_EXIT_ORPHAN] = " of its own orphan guard: its `dora run` is gone",
+	};
 	const struct dp_exit_finding *e = &f->u.exit;
+	bool by_itself = e->reason == DP_EXIT_CLEAN || e->reason == DP_EXIT_ERROR;
 
-	row_begin(l, s, o, f, "exit", e->grace_kill ? RED : BOLD);
+	_Static_assert(DP_COUNT_OF(whys) == DP_EXIT_COUNT, "words for each");
+	row_begin(l, s, o, f, "exit", by_itself || e->reason == DP_EXIT_SIGNAL ? BOLD : RED);
 	if (e->signal) {
 		dp_line_str(l, "killed by ");
 		put_signal(l, e->signal);
@@ -179,8 +193,8 @@ void text_exit(struct dp_line *l, struct dp_text_state *s, const struct dp_show_
 	} else {
 		dp_line_str(l, "ended, how is not known");
 	}
-	if (e->grace_kill)
-		dp_line_str(l, " at the end of its grace period");
+	if (e->reason < DP_EXIT_COUNT)
+		dp_line_str(l, whys[e->reason]);
 	if (e->since_stop_ns != DP_NULL) {
 		dp_line_str(l, ", ");
 		put_duration(l, e->since_stop_ns);
@@ -192,9 +206,10 @@ void text_exit(struct dp_line *l, struct dp_text_state *s, const struct dp_show_
 		dp_line_fmt(l, "; %llu drop token%s abandoned",
 			    (unsigned long long)e->tokens_abandoned, plural(e->tokens_abandoned));
 	if (e->gil_share > 0.0 && e->gil_share <= 1.0)
-		dp_line_fmt(l, "; GIL held for %u %% of the time from stop to exit",
-			    (unsigned int)(e->gil_share * 100.0));
-	if (e->cause >= 0)
+		dp_line_fmt(l, "; GIL held for %u %% of the time %s exit",
+			    (unsigned int)(e->gil_share * 100.0),
+			    e->since_stop_ns != DP_NULL ? "from stop to" : "before the");
+	if (e->cause >= 0 && (e->cause != DP_CAUSE_UNKNOWN || e->since_stop_ns != DP_NULL))
 		dp_line_fmt(l, ": %s", cause_words(e->cause));
 	dp_line_str(l, "\n");
 	if (has(e->explanation))

@@ -15,6 +15,17 @@ static void put_holder(struct dp_line *l, const struct dp_warning_finding *w)
 	put_place(l, &w->place, 0);
 }
 
+static void put_danger(struct dp_line *l, const struct dp_warning_finding *w)
+{
+	if (w->slack_ns == DP_SNULL || w->slack_ns >= 0) {
+		dp_line_str(l, "may miss its deadline");
+		return;
+	}
+	dp_line_str(l, "not expected to make its deadline, ");
+	put_duration(l, 0 - (uint64_t)w->slack_ns);
+	dp_line_str(l, " short");
+}
+
 /* What is wrong. A held GIL is told with its holder, which is all there is to say. */
 static void put_kind(struct dp_line *l, const struct dp_warning_finding *w)
 {
@@ -43,16 +54,13 @@ static void put_kind(struct dp_line *l, const struct dp_warning_finding *w)
 		dp_line_str(l, "told to stop and still running");
 		break;
 	case DP_WARN_DEADLINE:
-		if (w->slack_ns != DP_SNULL && w->slack_ns < 0) {
-			dp_line_str(l, "not expected to make its deadline, ");
-			put_duration(l, 0 - (uint64_t)w->slack_ns);
-			dp_line_str(l, " short");
-		} else {
-			dp_line_str(l, "may miss its deadline");
-		}
+		put_danger(l, w);
 		break;
 	case DP_WARN_DEADLOCK:
 		dp_line_str(l, "threads wait for each other");
+		break;
+	case DP_WARN_DAEMON_GONE:
+		dp_line_str(l, "its daemon has gone, and it lives on");
 		break;
 	case DP_WARN_NOT_POLLING:
 		dp_line_str(l, "has not come back to next()");
@@ -133,6 +141,7 @@ static void put_resolved(struct dp_line *l, const struct dp_warning_finding *w)
 		[DP_WARN_DEADLINE] = "the deadline is no longer in danger",
 		[DP_WARN_NOT_POLLING] = "it is back in next()",
 		[DP_WARN_DEADLOCK] = "the threads no longer wait for each other",
+		[DP_WARN_DAEMON_GONE] = "the node without a daemon has ended",
 		[DP_WARN_GIL_SHARE] = "the GIL is no longer held for most of the time",
 		[DP_WARN_SHM_FULL] = "there is shared memory again",
 		[DP_WARN_CONVOY] = "no thread waits for the GIL at each of its calls any more",

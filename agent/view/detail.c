@@ -163,8 +163,9 @@ static void detail_stop(struct screen *s, const struct dp_panel_row *r, int limi
 		dp_line_fmt(l, "seen %s ago",
 			    duration(now > v->stop_ns ? now - v->stop_ns : 0, a, sizeof(a)));
 		if (v->deadline_known && v->deadline_ns > now)
-			dp_line_fmt(l, ", deadline in %s",
-				    duration(v->deadline_ns - now, a, sizeof(a)));
+			dp_line_fmt(l, ", deadline in %s (%s)",
+				    duration(v->deadline_ns - now, a, sizeof(a)),
+				    dp_deadline_source_name(v->deadline_source));
 		else if (v->deadline_known)
 			dp_line_str(l, ", the deadline is over");
 		if (v->slack_ns != DP_SNULL)
@@ -177,6 +178,9 @@ static void detail_stop(struct screen *s, const struct dp_panel_row *r, int limi
 				    dp_duration_text_up(v->need_ns, a, sizeof(a)));
 		if (v->grace_ns)
 			dp_line_fmt(l, ", granted %s", duration(v->grace_ns, a, sizeof(a)));
+		if (v->watchdog_ns > now)
+			dp_line_fmt(l, "; dora's watchdog ends it in %s",
+				    duration(v->watchdog_ns - now, a, sizeof(a)));
 	}
 	if (v->recommended_grace_ns != DP_NULL)
 		dp_line_fmt(l, "; recommended %s",

@@ -36,6 +36,7 @@
 	X(conn, struct dp_rec_conn)                                                                \
 	X(stop_command, struct dp_rec_stop_command)                                                \
 	X(command, struct dp_rec_command)                                                          \
+	X(limits, struct dp_rec_limits)                                                            \
 	X(action, struct dp_rec_action)                                                            \
 	X(loss, struct dp_rec_loss)                                                                \
 	X(witness, struct dp_rec_witness)                                                          \
@@ -211,6 +212,18 @@
 	T(dataflow, DP_ID_MAX) /* uuid or name as given, "" any */                                 \
 	T(node, DP_ID_MAX)     /* of the node commands, "" all */
 
+/* What ends a node without a Stop; comes before its NODE_FACTS, and again when that changes. */
+#define DP_FIELDS_limits(N, E, T, B, S)                                                            \
+	N(uint64_t, started_ns)     /* the process; 0 unknown */                                   \
+	N(uint64_t, health_ns)      /* health_check_timeout of its descriptor; 0 none */           \
+	N(uint64_t, startup_ns)     /* startup_timeout; 0 none */                                  \
+	N(uint64_t, finish_ns)      /* finish_grace_secs; 0 none */                                \
+	N(uint32_t, run_parent_pid) /* whose end dora's orphan guard watches for; 0 none */        \
+	E(uint8_t, dora_source, DP_DORA_FROM_COUNT - 1) /* enum dp_dora_source */                  \
+	N(uint8_t, foreign)   /* its dora package is no distribution of dora-rs */                 \
+	N(uint8_t, connected) /* to its daemon */                                                  \
+	B(pad, 1)
+
 #define DP_FIELDS_witness(N, E, T, B, S)                                                           \
 	E(uint8_t, witness, DP_WITNESS_COUNT - 1) /* enum dp_witness */                            \
 	N(uint8_t, found)                         /* 0: looked for, and not there */               \
@@ -331,8 +344,8 @@
  *   ESTIMATE  ratio and error, 0 to 1; a negative ratio
  *   SLACK   signed; DP_SNULL                 SIGNAL    unsigned; 0: also the field NAME_name
  *   TOKEN   bytes of a drop token; zeros     WALL      ns of the wall clock; DP_SNULL
- *   CAUSE, TRANSPORT and DEADLINE can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, WITNESS, ACTION, RESULT, EXIT
- *   and LOSS cannot: words of names.h. TARGETS, SOURCES, SPOILS, READINESS, WAITERS, EVIDENCE, NODES and BLAMES are
+ *   CAUSE, TRANSPORT and DEADLINE can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, WITNESS, ACTION, RESULT, EXIT,
+ *   DORA and LOSS cannot: words of names.h. TARGETS, SOURCES, SPOILS, READINESS, WAITERS, EVIDENCE, NODES and BLAMES are
  *   arrays and objects with a writer each in show/json.c.
  */
 
@@ -383,37 +396,47 @@
 	V(SOURCES, sources, d->sources, never, "", "what is attached")
 
 #define DP_FACT(member, unknown) (d->facts ? d->facts->member : (unknown))
-#define DP_FINDING_node(F, V, M)                                                                                                                                                  \
-	M(const struct dp_rec_node *, facts)                                                                                                                                      \
-	M(uint8_t, nudge_disposition)   /* of the nudge signal: enum dp_signal_disposition */                                                                                     \
-	M(uint8_t, other_caught_signal) /* a signal that the node catches, 0 none */                                                                                              \
-	M(uint32_t, nudge_signal)                                                                                                                                                 \
-	DP_FINDING_who(F, V, M, never) V(                                                                                                                                         \
-		TEXT, python, DP_FACT(python, NULL), maybe, "",                                                                                                                   \
-		"version of Python") V(TEXT, implementation, DP_FACT(implementation, NULL), maybe,                                                                                \
-				       "", "cpython, pypy, or native where there is no Python")                                                                                   \
-		V(TRUTH, free_threaded,                                                                                                                                           \
-		  d->facts && d->facts->is_python ? d->facts->free_threaded : -1, maybe, "",                                                                                      \
-		  "a Python without a GIL") V(TEXT, dora, DP_FACT(dora, NULL), maybe, "",                                                                                         \
-					      "version of dora")                                                                                                                  \
-			V(TRANSPORT, transport, DP_FACT(transport, DP_TRANSPORT_UNKNOWN), maybe,                                                                                  \
-			  "", "between the node and its daemon") V(BOOL, gil_observable,                                                                                          \
-								   DP_FACT(gil_observable, 0),                                                                                    \
-								   never, "",                                                                                                     \
-								   "holds of its GIL can be seen")                                                                                \
-				V(BOOL, tokens_observable, DP_FACT(tokens_observable, 0), never,                                                                                  \
-				  "",                                                                                                                                             \
-				  "its drop tokens can be seen") V(TEXT, reason,                                                                                                  \
-								   DP_FACT(reason, NULL), maybe,                                                                                  \
-								   "",                                                                                                            \
-								   "why something cannot be seen")                                                                                \
-					V(READINESS, readiness, d, never, "",                                                                                                     \
-					  "whether a nudge would help: `nudge_signal`, its `disposition` (default, ignored or caught) and another `caught_signal` that would do") \
-						V(TEXT, dataflow_name,                                                                                                            \
-						  DP_FACT(dataflow_name, NULL), maybe, "",                                                                                        \
-						  "name of its dataflow")                                                                                                         \
-							V(ID, daemon_pid, DP_FACT(daemon_pid, 0),                                                                                 \
-							  maybe, "", "process of its daemon")
+#define DP_FINDING_node(F, V, M)                                                                                                                                          \
+	M(const struct dp_rec_node *, facts)                                                                                                                              \
+	M(uint8_t, nudge_disposition)   /* of the nudge signal: enum dp_signal_disposition */                                                                             \
+	M(uint8_t, other_caught_signal) /* a signal that the node catches, 0 none */                                                                                      \
+	M(uint32_t, nudge_signal)                                                                                                                                         \
+	DP_FINDING_who(F, V, M, never) V(TEXT, python, DP_FACT(python, NULL), maybe, "", "version of Python") V(                                                          \
+		TEXT, implementation, DP_FACT(implementation, NULL), maybe, "",                                                                                           \
+		"cpython, pypy, or native where there is no Python") V(TRUTH, free_threaded,                                                                              \
+								       d->facts && d->facts->is_python                                                                    \
+									       ? d->facts->free_threaded                                                                  \
+									       : -1,                                                                                      \
+								       maybe, "",                                                                                         \
+								       "a Python without a GIL")                                                                          \
+		V(TEXT, dora, DP_FACT(dora, NULL), maybe, "", "version of dora") V(                                                                                       \
+			TRANSPORT, transport, DP_FACT(transport, DP_TRANSPORT_UNKNOWN), maybe, "",                                                                        \
+			"between the node and its daemon") V(BOOL, gil_observable,                                                                                        \
+							     DP_FACT(gil_observable, 0), never,                                                                           \
+							     "", "holds of its GIL can be seen")                                                                          \
+			V(BOOL, tokens_observable, DP_FACT(tokens_observable, 0), never, "",                                                                              \
+			  "its drop tokens can be seen") V(TEXT, reason, DP_FACT(reason, NULL),                                                                           \
+							   maybe, "",                                                                                                     \
+							   "why something cannot be seen")                                                                                \
+				V(READINESS, readiness, d, never, "",                                                                                                     \
+				  "whether a nudge would help: `nudge_signal`, its `disposition` (default, ignored or caught) and another `caught_signal` that would do") \
+					V(TEXT, dataflow_name, DP_FACT(dataflow_name, NULL),                                                                              \
+					  maybe, "",                                                                                                                      \
+					  "name of its dataflow") V(ID, daemon_pid,                                                                                       \
+								    DP_FACT(daemon_pid, 0), maybe,                                                                        \
+								    "", "process of its daemon")                                                                          \
+						F(DORA, uint8_t, dora_source, never, "",                                                                                  \
+						  "how that version is known; assumed: it is not, and the newest dora's deadlines are taken")                             \
+							F(COUNT, uint64_t,                                                                                                \
+							  health_check_timeout_ns, maybe, "ns",                                                                           \
+							  "the daemon kills it after so long without a request")                                                          \
+								F(COUNT, uint64_t,                                                                                        \
+								  startup_timeout_ns, maybe, "ns",                                                                        \
+								  "the daemon kills it when it has not connected by then")                                                \
+									F(COUNT, uint64_t,                                                                                \
+									  finish_grace_ns, maybe,                                                                         \
+									  "ns",                                                                                           \
+									  "the daemon stops it so long after all inputs have closed")
 
 #define DP_FINDING_hold(F, V, M)                                                                               \
 	DP_FINDING_who(F, V, M, never) F(ID, uint32_t, tid, maybe, "", "the thread that held the GIL") M(      \
@@ -490,36 +513,39 @@
 	F(ID, uint32_t, receiver_pid, maybe, "", "process of the receiver, where it is watched")   \
 	M(uint8_t, print) /* passes --token-threshold: a line is to be printed */
 
-#define DP_FINDING_warning(F, V, M)                                                                          \
-	F(KIND, uint8_t, kind, never, "", "what it warns of")                                                \
-	F(SEVERITY, uint8_t, severity, never, "", "how bad it is")                                           \
-	DP_FINDING_who(F, V, M, maybe) F(CAUSE, int8_t, cause, maybe, "", "why it is so") F(                 \
-		ID, uint32_t, holder_tid, maybe, "",                                                         \
-		"the thread that holds the GIL") M(struct dp_place,                                          \
-						   place) DP_FINDING_place(F, V,                             \
-									   M) F(COUNT, uint64_t,             \
-										held_ns, maybe,              \
-										"ns",                        \
-										"the hold so far")           \
-		F(COUNT, uint64_t, pending_tokens, maybe, "", "drop tokens that are pending at the node") F( \
-			COUNT, uint64_t, oldest_pending_ns, maybe, "ns",                                     \
-			"for how long the oldest of them is") F(MOMENT, uint64_t, deadline_ns,               \
-								maybe, "ns (clock)",                         \
-								"when the daemon sends its first signal")    \
-			F(SLACK, int64_t, slack_ns, maybe, "ns",                                             \
-			  "time to spare until then; negative: too late") F(TEXT, const char *,              \
-									    advice, maybe, "",               \
-									    "what helps")                    \
-				F(BOOL, uint8_t, resolved, never, "", "the same warning ends") V(            \
-					TEXT, thread, d->place.thread, maybe, "",                            \
-					"name of the thread at the place")                                   \
-					F(COUNT, uint64_t, not_polling_ns, maybe, "ns",                      \
-					  "for how long at least its consumer has not come back to next()")  \
-						F(MOMENT, uint64_t, asleep_since_ns, maybe,                  \
-						  "ns (clock)",                                              \
-						  "since when the consumer is in the sleep that it is in")   \
-							F(EVIDENCE, uint32_t, evidence, never, "",           \
-							  "what proves it, as an array of words")
+#define DP_FINDING_warning(F, V, M)                                                                                 \
+	F(KIND, uint8_t, kind, never, "", "what it warns of")                                                       \
+	F(SEVERITY, uint8_t, severity, never, "", "how bad it is")                                                  \
+	DP_FINDING_who(F, V, M, maybe) F(CAUSE, int8_t, cause, maybe, "", "why it is so") F(                        \
+		ID, uint32_t, holder_tid, maybe, "",                                                                \
+		"the thread that holds the GIL") M(struct dp_place,                                                 \
+						   place) DP_FINDING_place(F, V,                                    \
+									   M) F(COUNT, uint64_t,                    \
+										held_ns, maybe,                     \
+										"ns",                               \
+										"the hold so far")                  \
+		F(COUNT, uint64_t, pending_tokens, maybe, "", "drop tokens that are pending at the node") F(        \
+			COUNT, uint64_t, oldest_pending_ns, maybe, "ns",                                            \
+			"for how long the oldest of them is") F(MOMENT, uint64_t, deadline_ns,                      \
+								maybe, "ns (clock)",                                \
+								"when the daemon ends it unless something changes") \
+			F(SLACK, int64_t, slack_ns, maybe, "ns",                                                    \
+			  "time to spare until then; negative: too late") F(TEXT, const char *,                     \
+									    advice, maybe, "",                      \
+									    "what helps")                           \
+				F(BOOL, uint8_t, resolved, never, "", "the same warning ends") V(                   \
+					TEXT, thread, d->place.thread, maybe, "",                                   \
+					"name of the thread at the place")                                          \
+					F(COUNT, uint64_t, not_polling_ns, maybe, "ns",                             \
+					  "for how long at least its consumer has not come back to next()")         \
+						F(MOMENT, uint64_t, asleep_since_ns, maybe,                         \
+						  "ns (clock)",                                                     \
+						  "since when the consumer is in the sleep that it is in")          \
+							F(EVIDENCE, uint32_t, evidence, never, "",                  \
+							  "what proves it, as an array of words")                   \
+								F(DEADLINE, uint8_t,                                \
+								  deadline_source, maybe, "",                       \
+								  "where the deadline comes from")
 
 #define DP_FINDING_signal(F, V, M)                                                                 \
 	DP_FINDING_who(F, V, M, never)                                                             \

@@ -46,6 +46,7 @@
 	X(STOP_WITNESS, witness)                                                                   \
 	X(SHARE, share)                                                                            \
 	X(SHARED_MEMORY, memory)                                                                   \
+	X(NODE_LIMITS, limits)                                                                     \
 	X(STOCK, stock)                                                                            \
 	X(STOCK_REGION, stock_region)
 
@@ -63,7 +64,8 @@
 	X(OWNER_NOT_COLLECTING, "owner_not_collecting")                                            \
 	X(DORA_INTERNAL, "dora_internal")                                                          \
 	X(DEADLOCK, "deadlock")                                                                    \
-	X(RUNNING_WITHOUT_GIL, "running_without_gil")
+	X(RUNNING_WITHOUT_GIL, "running_without_gil")                                              \
+	X(NOT_CONNECTED, "not_connected")
 
 #define DP_WARNING_KINDS(X)                                                                        \
 	X(TOKEN_PENDING, "token_pending")                                                          \
@@ -74,6 +76,7 @@
 	X(GIL_SHARE, "gil_share")                                                                  \
 	X(CONVOY, "convoy")                                                                        \
 	X(SHM_FULL, "shm_full")                                                                    \
+	X(DAEMON_GONE, "daemon_gone")                                                              \
 	X(NOT_POLLING, "not_polling")
 
 /* X(ENUM, "name"): what proves that a consumer has not been in next(); agent/model/polling.h. */
@@ -152,6 +155,12 @@
 	X(VERSION, "version")                                                                      \
 	X(ASSUMED, "assumed")
 
+/* How the version of dora is known; the first stands for a version that is not known. */
+#define DP_DORA_SOURCES(X)                                                                         \
+	X(ASSUMED, "assumed")                                                                      \
+	X(WIRE, "wire")                                                                            \
+	X(DISTRIBUTION, "distribution")
+
 /* The `dora` commands that end nodes, as they are typed. */
 #define DP_DORA_COMMANDS(X)                                                                        \
 	X(STOP, "stop")                                                                            \
@@ -228,6 +237,7 @@
 #define DP_X_RESULT(e, s)       DP_RESULT_##e,
 #define DP_X_EXIT(e, s)         DP_EXIT_##e,
 #define DP_X_DEADLINE(e, s)     DP_DEADLINE_##e,
+#define DP_X_DORA_SOURCE(e, s)  DP_DORA_FROM_##e,
 #define DP_X_DORA_COMMAND(e, s) DP_DORA_##e,
 #define DP_X_SHUTDOWN(e, s)     DP_SHUTDOWN_##e,
 #define DP_X_SOURCE(e, s)       DP_SOURCE_##e,
@@ -248,6 +258,7 @@ enum dp_action { DP_ACTIONS(DP_X_ACTION) DP_ACTION_COUNT };
 enum dp_action_result { DP_ACTION_RESULTS(DP_X_RESULT) DP_RESULT_COUNT };
 enum dp_exit_reason { DP_EXIT_REASONS(DP_X_EXIT) DP_EXIT_COUNT };
 enum dp_deadline_source { DP_DEADLINE_SOURCES(DP_X_DEADLINE) DP_DEADLINE_COUNT };
+enum dp_dora_source { DP_DORA_SOURCES(DP_X_DORA_SOURCE) DP_DORA_FROM_COUNT };
 enum dp_dora_command { DP_DORA_COMMANDS(DP_X_DORA_COMMAND) DP_DORA_COUNT };
 enum dp_shutdown_mode { DP_SHUTDOWN_MODES(DP_X_SHUTDOWN) DP_SHUTDOWN_COUNT };
 enum dp_source { DP_SOURCES(DP_X_SOURCE) DP_SOURCE_COUNT };
@@ -271,6 +282,7 @@ const char *dp_action_result_name(unsigned int v);
 const char *dp_exit_reason_name(unsigned int v);
 const char *dp_deadline_source_name(unsigned int v);
 const char *dp_dora_command_name(unsigned int v);
+const char *dp_dora_source_name(unsigned int v);
 const char *dp_shutdown_mode_name(unsigned int v);
 const char *dp_source_name(unsigned int v);
 const char *dp_loss_name(unsigned int v);

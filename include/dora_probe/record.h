@@ -158,6 +158,10 @@ struct dp_rec_command {
 	DP_BODY(command)
 };
 
+struct dp_rec_limits {
+	DP_BODY(limits)
+};
+
 /*
  * Whether a witness has seen that a node, or its dataflow, was told to stop. COMMAND: pid of the header
  * is a command that a record DORA_COMMAND has told of, and it still runs. UNREAD: pid is the node,

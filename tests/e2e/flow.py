@@ -32,11 +32,11 @@ def sender(name="send", period_ms=50, script="sender.py", env=None, **opts):
 
 
 def receiver(name="recv", source="send", queue_size=10, script="receiver.py", inputs=None, env=None,
-             restart=None, **opts):
+             restart=None, described=None, **opts):
     given = {"data": {"source": f"{source}/data", "queue_size": queue_size}}
     given.update(inputs or {})
     return {"id": name, "script": script, "opts": opts, "env": env or {}, "outputs": [],
-            "inputs": given, "restart": restart}
+            "inputs": given, "restart": restart, "described": described or {}}
 
 
 # A shell in the background starts its children with SIGINT ignored, and that is inherited through
@@ -124,6 +124,7 @@ class Flow:
                 node["outputs"] = n["outputs"]
             if n.get("restart"):
                 node["restart_policy"] = n["restart"]
+            node.update(n.get("described", {}))  # what else its entry in the descriptor has
             nodes.append(node)
         flow = {"nodes": nodes}
         if self.transport:
@@ -141,10 +142,10 @@ class Flow:
         self.procs[role] = proc
         return proc
 
-    def _command(self, name, *args):
-        return [*DEFAULT_SIGNALS, os.path.join(self.env, "bin", "dora"), name,
+    def _command(self, *args):
+        return [*DEFAULT_SIGNALS, os.path.join(self.env, "bin", "dora"), *args,
                 "--coordinator-addr", "127.0.0.1", "--coordinator-port",
-                str(self.ports["control"]), *args]
+                str(self.ports["control"])]
 
     def dora(self, *args, timeout=30):
         """A `dora` command against this dataflow's own coordinator."""
@@ -281,6 +282,11 @@ class Flow:
         args = ["stop", self.uuid] if self.uuid else ["stop", "--name", self.name]
         if grace:
             args += ["--grace-duration", grace]
+        self.ask(*args)
+
+    def ask(self, *args):
+        """A `dora` command that ends nodes; does not wait for them."""
+        self.stop_ns = now()
         log = open(os.path.join(self.dir, "stop.log"), "ab")
         self.procs["stop"] = subprocess.Popen(
             self._command(*args), cwd=self.dir, env=self._environ(), stdin=subprocess.DEVNULL,

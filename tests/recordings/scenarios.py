@@ -873,3 +873,108 @@ def dora_0_4_shmem(t):
 def dora_0_4(t):
     """dora 0.4.1 over TCP."""
     one_hold(t)
+
+
+# ---- deadlines and deaths without a Stop -----------------------------------------------------
+
+def silent_until_killed(t, timeout, **described):
+    """A receiver that asks its daemon by a timer, then sleeps until a watchdog kills it."""
+    flow = t.flow(sender(period_ms=100), receiver(
+        plan=[step("sleep", 60, 0.2)], described=described,
+        inputs={"tick": {"source": "dora/timer/millis/50", "queue_size": 1}}), mode="coordinator")
+    t.probe(*ALL)
+    flow.go()
+    recv = flow.pid("recv")
+    wait_until(lambda: recv not in flow.alive(), timeout, "end of the receiver", 0.005)
+    t.finish()
+
+
+@recording(line("warning", kind="deadline", deadline_source="descriptor"),
+           line("exit", reason="health_kill", cause="blocked"), dora="1.1.0", replays=[TEXT])
+def health_kill(t):
+    """dora 1.x kills a node that has sent no request for its health_check_timeout."""
+    silent_until_killed(t, 25, health_check_timeout=2.0)
+
+
+@recording(line("warning", kind="deadline", cause="not_connected"),
+           line("exit", reason="startup_kill", cause="not_connected"), dora="1.1.0", replays=[TEXT])
+def startup_kill(t):
+    """dora 1.x kills a node that has not connected within its startup_timeout."""
+    flow = t.flow(sender(period_ms=100), receiver(late=60, described={"startup_timeout": 6.0}),
+                  mode="coordinator", wait=False)
+    recv = flow.wait_said("recv", "start", 15)[0]["pid"]
+    t.probe(*ALL, pids=[recv])
+    wait_until(lambda: not os.path.exists(f"/proc/{recv}"), 25, "end of the receiver", 0.005)
+    t.the_probe.end(None, 10)
+
+
+@recording(line("stop", reason="all_inputs_closed", deadline_source="descriptor"),
+           line("exit", reason="finish_kill"), dora="1.1.0", replays=[TEXT])
+def finish_kill(t):
+    """dora 1.x stops and kills a node that does not end after all its inputs have closed."""
+    flow = t.flow(sender(only=10, ends=True, wait_go=True), receiver(
+        plan=[step("sleep", 60, 0.2)], described={"finish_grace_secs": 2.0}), mode="coordinator")
+    t.probe(*ALL)
+    flow.go()
+    t.finish(stop=False, timeout=40)
+
+
+@recording(line("exit", reason="orphan"), dora="1.1.0", replays=[TEXT])
+def orphan(t):
+    """`dora run` of 1.x is killed: the orphan guard of each node ends it."""
+    flow = t.flow(sender(period_ms=100), receiver(plan=[step("sleep", 60, 0.2)]))
+    t.probe(*ALL)
+    flow.go()
+    until(flow.go_ns + S)
+    flow.procs["run"].kill()
+    t.finish(stop=False)
+
+
+@recording(line("warning", kind="daemon_gone"), line("exit", reason="signal", cause="blocked"),
+           replays=[TEXT])
+def daemon_gone(t):
+    """`dora run` up to 0.5.0 is killed: a node that is busy lives on, until somebody ends it."""
+    flow = t.flow(sender(period_ms=100), receiver(plan=[step("sleep", 60, 0.2)]))
+    t.probe(*ALL)
+    flow.go()
+    until(flow.go_ns + S)
+    flow.procs["run"].kill()
+    t.the_probe.wait("warning", 5, kind="daemon_gone", pid=flow.pid("recv"))
+    for pid in flow.alive():
+        os.kill(pid, signal.SIGKILL)
+    t.finish(stop=False)
+
+
+@recording(line("stop", deadline_source="command"), line("exit", reason="grace_kill", code=143),
+           replays=[TEXT])
+def exit_after_sigterm(t):
+    """A handler of the daemon's SIGTERM ends the node with 143: the grace was over all the same."""
+    stuck(t, grace=2, do="sleep", leave={"TERM": 143})
+
+
+@recording(line("stop", deadline_source="command", kill_signal=15), line("exit", reason="grace_kill"),
+           dora="1.1.0", replays=[TEXT])
+def node_stop_command(t):
+    """`dora node stop --grace` of one node; the other one is stopped afterwards."""
+    flow = t.flow(sender(period_ms=100), receiver(plan=[step("sleep", 60, 0.2)]), mode="coordinator")
+    t.probe(*ALL)
+    flow.go()
+    until(flow.go_ns + S)
+    recv = flow.pid("recv")
+    flow.ask("node", "stop", "recv", "--grace", "2s")
+    wait_until(lambda: recv not in flow.alive(), 10, "end of the receiver", 0.005)
+    flow.stop_ns = None
+    t.finish()
+
+
+@recording(line("exit", reason="signal", signal=9, grace_kill=False), dora="0.3.12", replays=[TEXT])
+def second_interrupt(t):
+    """The second Ctrl-C of `dora run` up to 0.3.13 kills what is left at once: no grace was given."""
+    flow = t.flow(sender(period_ms=100), receiver(plan=[step("sleep", 60, 0.2)]))
+    t.probe(*ALL)
+    flow.go()
+    until(flow.go_ns + S)
+    flow.stop()
+    until(flow.stop_ns + S)
+    flow.procs["run"].send_signal(signal.SIGINT)
+    t.finish(stop=False)

@@ -158,6 +158,46 @@ static void test_forms(void **state)
 	assert_int_equal(parse("x: &a evil\ndataflow_id: " UUID "\nnode_id: *a\n", &c), -EBADMSG);
 }
 
+/* The watchdogs of the node's own entry, wherever it stands among the others. */
+static void test_watchdogs(void **state)
+{
+	static const char head[] = "dataflow_id: " UUID "\nnode_id: cam\ndataflow_descriptor:\n";
+	static const struct {
+		const char *rest;
+		uint64_t health, startup, finish; /* ms */
+	} rows[] = {
+		{"  nodes:\n  - id: cam\n    health_check_timeout: 3.0\n", 3000, 0, 0},
+		{"  nodes:\n  - id: a\n    startup_timeout: 9\n  - startup_timeout: 2.5\n    id: cam\n"
+		 "    finish_grace_secs: 0.25\n  - id: b\n    health_check_timeout: 7\n",
+		 0, 2500, 250},
+		/* null, quoted null, nonsense, negative, huge, with an exponent */
+		{"  nodes: [{id: cam, health_check_timeout: null, startup_timeout: ~}]\n", 0, 0, 0},
+		{"  nodes: [{id: cam, health_check_timeout: x, startup_timeout: -3}]\n", 0, 0, 0},
+		{"  nodes: [{id: cam, health_check_timeout: 999999999999, startup_timeout: 3.}]\n",
+		 0, 3000, 0},
+		{"  nodes: [{id: cam, health_check_timeout: .5, startup_timeout: 1e3}]\n", 0, 0, 0},
+		/* not of the entry itself, not in the sequence, of no entry */
+		{"  nodes: [{id: cam, env: {health_check_timeout: 3, id: b}}]\n", 0, 0, 0},
+		{"  nodes: {id: cam, health_check_timeout: 3}\n", 0, 0, 0},
+		{"  health_check_timeout: 3\n  nodes: [[{id: cam, startup_timeout: 3}]]\n", 0, 0,
+		 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct dp_node_config c;
+		char text[512];
+
+		snprintf(text, sizeof(text), "%s%s", head, rows[i].rest);
+		if (parse(text, &c) || c.health_ns != rows[i].health * 1000000 ||
+		    c.startup_ns != rows[i].startup * 1000000 ||
+		    c.finish_ns != rows[i].finish * 1000000)
+			fail_msg("%s: %llu %llu %llu", rows[i].rest,
+				 (unsigned long long)c.health_ns, (unsigned long long)c.startup_ns,
+				 (unsigned long long)c.finish_ns);
+	}
+}
+
 static void test_bad(void **state)
 {
 	static const char *const bad[] = {
@@ -402,7 +442,7 @@ static void test_version(void **state)
 	assert_int_equal(dp_dora_version_read(base, 10, v, sizeof(v)), 0);
 	assert_string_equal(v, "0.5.0");
 	strcpy(v, "untouched");
-	assert_int_equal(dp_dora_version_read(base, 10, v, 5), -ENOENT); /* does not fit */
+	assert_int_equal(dp_dora_version_read(base, 10, v, 5), -ENODATA); /* does not fit */
 	/* another name of the module, a path with a space */
 	package(11, "/my venv/lib", "/dora/dora.cpython-311-x86_64-linux-gnu.so",
 		"dora_rs-0.3.12.dist-info", "Name: dora-rs\r\nVersion: 0.3.12\r\n");
@@ -418,19 +458,19 @@ static void test_version(void **state)
 	assert_int_equal(dp_dora_version_read(base, 14, v, sizeof(v)), -ENOENT);
 	/* no metadata, metadata of something else, no version, a hostile one, a long one */
 	package(15, "/a", module, NULL, NULL);
-	assert_int_equal(dp_dora_version_read(base, 15, v, sizeof(v)), -ENOENT);
+	assert_int_equal(dp_dora_version_read(base, 15, v, sizeof(v)), -ENODATA);
 	package(16, "/b", module, dist, "Name: dora-rs-cli\nVersion: 0.5.0\n");
-	assert_int_equal(dp_dora_version_read(base, 16, v, sizeof(v)), -ENOENT);
+	assert_int_equal(dp_dora_version_read(base, 16, v, sizeof(v)), -ENODATA);
 	package(17, "/c", module, dist, "Name: dora-rs\n\nVersion: 0.5.0\n");
-	assert_int_equal(dp_dora_version_read(base, 17, v, sizeof(v)), -ENOENT);
+	assert_int_equal(dp_dora_version_read(base, 17, v, sizeof(v)), -ENODATA);
 	package(18, "/d", module, dist, "Name: dora-rs\nVersion: 0.5.0\x1b[2J\n");
-	assert_int_equal(dp_dora_version_read(base, 18, v, sizeof(v)), -ENOENT);
+	assert_int_equal(dp_dora_version_read(base, 18, v, sizeof(v)), -ENODATA);
 	package(19, "/e", module, dist, "Name: dora-rs\nVersion: 0.5.0.0.0.0.0.0.0.0.0.0.0\n");
-	assert_int_equal(dp_dora_version_read(base, 19, v, sizeof(v)), -ENOENT);
+	assert_int_equal(dp_dora_version_read(base, 19, v, sizeof(v)), -ENODATA);
 	/* two that disagree */
 	package(20, "/f", module, dist, good);
 	package(20, "/f", module, "dora_rs-0.4.1.dist-info", "Name: dora-rs\nVersion: 0.4.1\n");
-	assert_int_equal(dp_dora_version_read(base, 20, v, sizeof(v)), -ENOENT);
+	assert_int_equal(dp_dora_version_read(base, 20, v, sizeof(v)), -ENODATA);
 	assert_int_equal(dp_dora_version_read(base, 999, v, sizeof(v)), -ESRCH);
 	assert_string_equal(v, "untouched");
 	/* An absolute link stays inside the target's root. */
@@ -450,7 +490,7 @@ static void test_version(void **state)
 	snprintf(path, sizeof(path), "%s/root/h/%s", base, dist);
 	snprintf(to, sizeof(to), "%s/outside", base);
 	assert_int_equal(symlink(to, path), 0);
-	assert_int_equal(dp_dora_version_read(base, 22, v, sizeof(v)), -ENOENT);
+	assert_int_equal(dp_dora_version_read(base, 22, v, sizeof(v)), -ENODATA);
 	/* A FIFO is not opened: the test would hang. */
 	package(23, "/i", module, NULL, NULL);
 	snprintf(path, sizeof(path), "%s/root/i", base);
@@ -459,7 +499,7 @@ static void test_version(void **state)
 	mkdir(path, 0700);
 	snprintf(path, sizeof(path), "%s/root/i/%s/METADATA", base, dist);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_int_equal(dp_dora_version_read(base, 23, v, sizeof(v)), -ENOENT);
+	assert_int_equal(dp_dora_version_read(base, 23, v, sizeof(v)), -ENODATA);
 	assert_string_equal(v, "untouched");
 }
 
@@ -490,11 +530,11 @@ static void test_version_real(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_real),         cmocka_unit_test(test_forms),
-		cmocka_unit_test(test_bad),          cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_garbage),      cmocka_unit_test(test_read_fake),
-		cmocka_unit_test(test_read_real),    cmocka_unit_test(test_version),
-		cmocka_unit_test(test_version_real),
+		cmocka_unit_test(test_real),      cmocka_unit_test(test_forms),
+		cmocka_unit_test(test_bad),       cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_watchdogs), cmocka_unit_test(test_garbage),
+		cmocka_unit_test(test_read_fake), cmocka_unit_test(test_read_real),
+		cmocka_unit_test(test_version),   cmocka_unit_test(test_version_real),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

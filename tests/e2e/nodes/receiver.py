@@ -9,6 +9,8 @@ E2E_OPTS (JSON):
   interrupt  "leave": KeyboardInterrupt ends the loop in order; else it ends the node with a traceback
   noop       name of a signal that gets a Python handler that does nothing
   ignore     name of a signal that is ignored
+  leave      {signal: code}: a Python handler that ends the node at once with that exit code
+  late       seconds of sleep before the node is created
   keep_all   every array is kept until the end
   drop_first the node object is dropped before the arrays
   free_early the event is let go before next() is called
@@ -293,6 +295,10 @@ if OPTS.get("noop"):
     signal.signal(getattr(signal, "SIG" + OPTS["noop"]), lambda *_: None)
 if OPTS.get("ignore"):
     signal.signal(getattr(signal, "SIG" + OPTS["ignore"]), signal.SIG_IGN)
+
+for name, code in OPTS.get("leave", {}).items():
+    signal.signal(getattr(signal, "SIG" + name), lambda *_, code=code: os._exit(code))
+time.sleep(OPTS.get("late", 0))
 
 with phase("create"):
     node = Node()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Sends messages of E2E_SIZE bytes, one per tick, and writes down when.
 
-E2E_OPTS (JSON): size, burst (messages per tick), only (stop sending after that many), log ("each"
+E2E_OPTS (JSON): size, burst (messages per tick), only (stop sending after that many; ends: and leave), log ("each"
 message, or a "count" at the end, for high rates), pause (seconds without a message after every
 "group" of them), flat (send without waiting for ticks, for so many
 seconds, and "pace": say the count that often), cleanup (seconds of sleep after Stop),
@@ -57,6 +57,8 @@ while True:
         for _ in range(OPTS.get("burst", 1)):
             if not only or sent < only:
                 send()
+        if OPTS.get("ends") and sent >= only:
+            break
         if OPTS.get("pause") and sent % OPTS["group"] == 0:
             resume = time.monotonic() + OPTS["pause"]
         if OPTS.get("flat") and went() is not None:
