@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Records in, findings and requests out. The only file of the model that knows all of its parts. Over 500
- * lines: because of that, a case a record. */
+/*
+ * Records in, findings and requests out. The only file of the model that knows all of its parts.
+ * Over 500 lines: because of that: each part has its case.
+ */
 #include "model/model.h"
 
 #include "model/daemon.h"
