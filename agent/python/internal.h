@@ -251,8 +251,14 @@ struct dp_location {
 	bool musl;
 };
 
-int dp_locate(pid_t pid, const struct dp_maps *maps, uint64_t age_ms, struct dp_location *ret,
-	      char *why, size_t why_len);
+#define DP_RUNTIMES_MAX 4 /* in one process: an embedding program, and a library beside it */
+
+/*
+ * The runtime number `index`, from 0, in the order in which one is likely to be the one that runs.
+ * -EAGAIN it may still come, -ENOENT there is none (or no further one), with a sentence in `why`.
+ */
+int dp_locate(pid_t pid, const struct dp_maps *maps, uint64_t age_ms, unsigned int index,
+	      struct dp_location *ret, char *why, size_t why_len);
 
 /* Scans the writable data of the file for the text of sys.version: "3.8.18 (". 0 or -ENOENT. */
 int dp_locate_version_text(pid_t pid, const struct dp_location *loc, char *ret, size_t cap);

@@ -193,13 +193,65 @@ static int explain(const struct search *s, uint64_t age_ms, bool foreign, char *
 	return -ENOENT;
 }
 
-int dp_locate(pid_t pid, const struct dp_maps *maps, uint64_t age_ms, struct dp_location *ret,
-	      char *why, size_t why_len)
+/* What a search has come upon. */
+struct found {
+	struct dp_location loc;
+	unsigned int skip;              /* runtimes that are to be passed over */
+	uint64_t seen[DP_RUNTIMES_MAX]; /* addresses of those that were */
+	unsigned int seen_count;
+	bool musl, foreign;
+};
+
+/* Is this a runtime that was not met yet, and not to be passed over? */
+static bool is_wanted(struct found *f, uint64_t runtime)
+{
+	for (unsigned int i = 0; i < f->seen_count; i++)
+		if (f->seen[i] == runtime)
+			return false;
+	if (f->seen_count == f->skip || f->seen_count == DP_RUNTIMES_MAX)
+		return f->seen_count == f->skip;
+	f->seen[f->seen_count++] = runtime;
+	return false;
+}
+
+/* The files of one rank. True: f->loc is the runtime that is wanted. */
+static bool search_files(const struct search *s, enum depth depth, int want, struct found *f)
+{
+	unsigned int files = 0;
+
+	for (unsigned int i = 0; i < s->maps->count && files < FILES_MAX; i++) {
+		const struct dp_map *map = &s->maps->map[i];
+		struct dp_elf_symbol sym;
+		struct dp_elf elf;
+		int rc;
+
+		if (rank(s, map) != want || !first_of_file(s, i))
+			continue;
+		files++;
+		rc = dp_elf_open(&elf, s->pid, map);
+		if (rc == -ENOEXEC && want == 0)
+			f->foreign = true;
+		if (rc < 0)
+			continue;
+		rc = runtime_in(s, &elf, map, depth, &sym);
+		if (rc == 0) {
+			memset(&f->loc, 0, sizeof(f->loc));
+			f->loc.musl = f->musl;
+			fill_location(&elf, map, &sym, &f->loc);
+		}
+		dp_elf_close(&elf);
+		if (rc == 0 && is_wanted(f, f->loc.runtime))
+			return true;
+	}
+	return false;
+}
+
+int dp_locate(pid_t pid, const struct dp_maps *maps, uint64_t age_ms, unsigned int index,
+	      struct dp_location *ret, char *why, size_t why_len)
 {
 	struct search s = {.pid = pid, .maps = maps};
-	struct dp_location loc = {0};
+	struct found found = {.skip = index};
 	char link[32];
-	bool foreign = false;
 	ssize_t n;
 
 	snprintf(link, sizeof(link), "/proc/%d/exe", pid);
@@ -212,38 +264,21 @@ int dp_locate(pid_t pid, const struct dp_maps *maps, uint64_t age_ms, struct dp_
 			memcpy(s.exe_base, map->base, sizeof(s.exe_base));
 		if (strncmp(map->base, "ld-musl-", 8) == 0 ||
 		    strncmp(map->base, "libc.musl-", 10) == 0)
-			loc.musl = true;
+			found.musl = true;
 	}
 	for (int depth = 0; depth < DEPTH_COUNT; depth++) {
 		for (int want = 0; want <= 2; want++) {
-			unsigned int files = 0;
-
-			for (unsigned int i = 0; i < maps->count && files < FILES_MAX; i++) {
-				const struct dp_map *map = &maps->map[i];
-				struct dp_elf_symbol sym;
-				struct dp_elf elf;
-				int rc;
-
-				if (rank(&s, map) != want || !first_of_file(&s, i))
-					continue;
-				files++;
-				rc = dp_elf_open(&elf, pid, map);
-				if (rc == -ENOEXEC && want == 0)
-					foreign = true;
-				if (rc < 0)
-					continue;
-				rc = runtime_in(&s, &elf, map, (enum depth)depth, &sym);
-				if (rc == 0)
-					fill_location(&elf, map, &sym, &loc);
-				dp_elf_close(&elf);
-				if (rc == 0) {
-					*ret = loc;
-					return 0;
-				}
+			if (search_files(&s, (enum depth)depth, want, &found)) {
+				*ret = found.loc;
+				return 0;
 			}
 		}
 	}
-	return explain(&s, age_ms, foreign, why, why_len);
+	if (index) {
+		snprintf(why, why_len, "no further runtime");
+		return -ENOENT;
+	}
+	return explain(&s, age_ms, found.foreign, why, why_len);
 }
 
 /*

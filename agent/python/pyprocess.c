@@ -7,6 +7,46 @@
 
 #include "python/internal.h"
 
+static int open_runtime(struct dp_py *py, unsigned int index, char *why, size_t why_len)
+{
+	int rc = dp_locate(py->pid, &py->maps, dp_py_age_ms(py->start_time), index, &py->loc, why,
+			   why_len);
+
+	if (rc < 0)
+		return rc;
+	py->info.runtime_addr = py->loc.runtime;
+	py->info.musl = py->loc.musl;
+	py->info.gil_enabled = 1;
+	snprintf(py->info.implementation, sizeof(py->info.implementation), "cpython");
+	rc = dp_py_find_layout(py, why, why_len);
+	return rc ? rc : dp_py_validate(py, why, why_len);
+}
+
+/*
+ * A process can have two runtimes mapped, of which one runs: a program that embeds Python and loads a
+ * library with another, a module that is linked against libpython. One without an interpreter may
+ * be young, or the one that is not used: the others are tried before it is waited for.
+ */
+static int open_any(struct dp_py *py, char *why, size_t why_len)
+{
+	const struct dp_py fresh = *py;
+	int first = open_runtime(py, 0, why, why_len);
+	char other_why[DP_REASON_MAX];
+
+	for (unsigned int i = 1; first == -EAGAIN && i < DP_RUNTIMES_MAX; i++) {
+		struct dp_py other = fresh;
+		int rc = open_runtime(&other, i, other_why, sizeof(other_why));
+
+		if (rc == 0) {
+			*py = other;
+			return 0;
+		}
+		if (rc == -ENOENT)
+			break;
+	}
+	return first;
+}
+
 int dp_py_open(pid_t pid, struct dp_py **ret, char *why, size_t why_len)
 {
 	struct dp_task_stat stat;
@@ -41,16 +81,7 @@ int dp_py_open(pid_t pid, struct dp_py **ret, char *why, size_t why_len)
 		rc = -ENOENT;
 		goto cleanup;
 	}
-	rc = dp_locate(pid, &py->maps, dp_py_age_ms(stat.start_time), &py->loc, why, why_len);
-	if (rc < 0)
-		goto cleanup;
-	py->info.runtime_addr = py->loc.runtime;
-	py->info.musl = py->loc.musl;
-	py->info.gil_enabled = 1;
-	snprintf(py->info.implementation, sizeof(py->info.implementation), "cpython");
-	rc = dp_py_find_layout(py, why, why_len);
-	if (rc == 0)
-		rc = dp_py_validate(py, why, why_len);
+	rc = open_any(py, why, why_len);
 	if (rc < 0)
 		goto cleanup;
 	if (!py->info.gil_enabled)

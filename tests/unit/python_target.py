@@ -12,6 +12,7 @@ import threading
 import time
 
 FOREVER = 600
+stacks_said = threading.Semaphore(0)
 
 
 def say(*words):
@@ -31,6 +32,7 @@ def say_stack(frame):
         say("frame", tid, frame.f_lineno, name, code.co_filename)
         frame = frame.f_back
     say("thread", tid)
+    stacks_said.release()
 
 
 def hold_native(rounds=(1, 2, 3)):
@@ -165,14 +167,16 @@ def hostile_name():
 
 
 def stacks():
-    for shape in (recursion, generator, comprehension, lambdas, executed, Größe.of_class,
-                  coroutine, sorted_key, long_names, many_lines, hostile_name):
+    shapes = (recursion, generator, comprehension, lambdas, executed, Größe.of_class,
+              coroutine, sorted_key, long_names, many_lines, hostile_name)
+    for shape in shapes:
         threading.Thread(target=shape, daemon=True).start()
+    for _ in shapes:
+        stacks_said.acquire()
     block_main()
 
 
 def block_main():
-    time.sleep(0.5)
     say("ready")
     time.sleep(FOREVER)
 

@@ -662,6 +662,55 @@ static void opens_while_it_starts(void **state)
 	}
 }
 
+/* The shared library of a Python that was built with one; false where there is none. */
+static bool shared_library(const struct python *py, char *ret, size_t len)
+{
+	char copy[4096];
+
+	snprintf(copy, sizeof(copy), "%s", py->path);
+	snprintf(ret, len, "%s/lib/libpython3.%u.so.1.0", dirname(dirname(copy)), py->minor);
+	return access(ret, R_OK) == 0;
+}
+
+/* A library of another Python is loaded beside the one that runs: that one is found all the same. */
+static void finds_the_runtime_that_runs(void **state)
+{
+	char code[] =
+		"import ctypes, sys, time; ctypes.CDLL(sys.argv[1]); print('ready', flush=True); time.sleep(600)";
+	unsigned int pairs = 0;
+
+	(void)state;
+	EACH_PYTHON(py)
+	{
+		EACH_PYTHON(other)
+		{
+			char own[4096], library[4096], line[64];
+			char *argv[] = {(char *)(uintptr_t)py->path, (char *)(uintptr_t) "-c", code,
+					library, NULL};
+			struct dp_py *p = NULL;
+			struct child c;
+			char why[256];
+			int rc;
+
+			if (py == other || !shared_library(py, own, sizeof(own)) ||
+			    !shared_library(other, library, sizeof(library)))
+				continue;
+			c = start(argv, true);
+			assert_non_null(fgets(line, sizeof(line), c.out));
+			rc = dp_py_open(c.pid, &p, why, sizeof(why));
+			if (rc != 0)
+				fail_msg("%s beside %s: %d %s", py->version, other->version, rc,
+					 why);
+			assert_string_equal(dp_py_info(p)->version, py->version);
+			dp_py_close(p);
+			stop(&c);
+			pairs++;
+		}
+	}
+	if (!pairs)
+		skip_case("two runtimes", "no two Pythons with a shared library here");
+}
+
 static void says_what_is_no_cpython(void **state)
 {
 	char *sleeper[] = {(char *)(uintptr_t) "/bin/sleep", (char *)(uintptr_t) "600", NULL};
@@ -980,6 +1029,7 @@ int main(void)
 		cmocka_unit_test(translates_pid_namespaces),
 		cmocka_unit_test(reads_a_deleted_executable),
 		cmocka_unit_test(opens_while_it_starts),
+		cmocka_unit_test(finds_the_runtime_that_runs),
 		cmocka_unit_test(says_what_is_no_cpython),
 		cmocka_unit_test(says_when_a_sleep_ends),
 		cmocka_unit_test(says_that_it_is_too_old),
