@@ -22,12 +22,13 @@
 
 /* That its consumer does not come back to next(): polling.h. */
 struct polling {
-	uint64_t since_ns; /* proven; 0 nothing says so */
-	uint64_t known_ns; /* model time at which that was proven first */
-	uint32_t evidence; /* bit per enum dp_evidence */
-	uint64_t maps;     /* arrays that it had mapped, at the last tick … */
-	uint64_t taken_ns; /* … and when that last changed */
-	uint64_t found_ns; /* last search for the thread that polls */
+	uint64_t since_ns;                    /* proven; 0 nothing says so */
+	uint64_t known_ns;                    /* model time at which that was proven first */
+	uint32_t evidence;                    /* bit per enum dp_evidence */
+	uint64_t since_by[DP_EVIDENCE_COUNT]; /* as each of them has it, where its bit is set */
+	uint64_t maps;                        /* arrays that it had mapped, at the last tick … */
+	uint64_t taken_ns;                    /* … and when that last changed */
+	uint64_t found_ns;                    /* last search for the thread that polls */
 	uint32_t finds;
 };
 

@@ -102,6 +102,7 @@ static void prove(const struct env *e, struct node *n)
 			if (!since || since > e->now || is_cleaning_up(n, since))
 				continue;
 			p->evidence |= 1u << i;
+			p->since_by[i] = since;
 			if (!earliest || since < earliest)
 				earliest = since;
 		}
@@ -173,19 +174,24 @@ uint64_t polling_suspects(const struct node *n, uint64_t now)
 		       : 0;
 }
 
-int8_t polling_cause(const struct node *n, uint64_t now)
+bool polling_is_by(const struct node *n, enum dp_evidence i, uint64_t now)
 {
 	const struct polling *p = &n->polling;
+
+	return p->evidence & 1u << i && (now - p->since_by[i]) * 2 >= now - p->since_ns;
+}
+
+int8_t polling_cause(const struct node *n, uint64_t now)
+{
 	const struct hold *h = &n->timeline.gils[0].cur;
 
-	if (p->evidence & 1u << DP_EVIDENCE_GIL_HELD && h->tid)
+	if (polling_is_by(n, DP_EVIDENCE_GIL_HELD, now) && h->tid)
 		return hold_cause(h, node_consumer(n));
-	if (p->evidence & 1u << DP_EVIDENCE_GIL_WAIT)
+	if (polling_is_by(n, DP_EVIDENCE_GIL_WAIT, now))
 		return DP_CAUSE_GIL_CONTENTION;
-	if (p->evidence & 1u << DP_EVIDENCE_ASLEEP && n->activity.asleep_ns <= p->since_ns + SEC)
+	if (polling_is_by(n, DP_EVIDENCE_ASLEEP, now))
 		return DP_CAUSE_BLOCKED;
-	if (p->evidence & 1u << DP_EVIDENCE_NO_GIL_TAKEN &&
-	    n->activity.no_gil_since_ns <= p->since_ns + SEC)
+	if (polling_is_by(n, DP_EVIDENCE_NO_GIL_TAKEN, now))
 		return DP_CAUSE_RUNNING_WITHOUT_GIL;
-	return cause_of_stall(n, p->since_ns, now);
+	return cause_of_stall(n, n->polling.since_ns, now);
 }

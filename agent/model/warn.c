@@ -357,13 +357,13 @@ static void warn_deadlock(const struct env *e, struct node *n)
 }
 
 /* Where the consumer is, and who has the GIL that it waits for. */
-static void note_polling_place(struct node *n, struct warning *w)
+static void note_polling_place(const struct env *e, struct node *n, struct warning *w)
 {
 	const struct hold *h = &n->timeline.gils[0].cur;
 
 	w->holder_tid = 0;
 	w->place = n->activity.place;
-	if (w->cause == DP_CAUSE_GIL_CONTENTION || h->tid == node_consumer(n)) {
+	if (w->cause == DP_CAUSE_GIL_CONTENTION || polling_is_by(n, DP_EVIDENCE_GIL_HELD, e->now)) {
 		memset(&w->place, 0, sizeof(w->place));
 		warn_note_holder(w, h);
 	}
@@ -383,7 +383,7 @@ static void warn_polling(const struct env *e, struct node *n)
 		c.not_before = p->known_ns;
 		if (warning_level(c.value, c.d) > w->level) {
 			w->cause = c.cause = polling_cause(n, e->now);
-			note_polling_place(n, w);
+			note_polling_place(e, n, w);
 		}
 	}
 	step(e, n, DP_WARN_NOT_POLLING, &c);

@@ -84,6 +84,9 @@ void witness_command(const struct env *e, struct table *t, const struct dp_recor
 			continue;
 		n->stop.command_pid = r->h.pid;
 		n->stop.command_began_ns = c->started_ns;
+		/* Found running when the probe came. */
+		if (r->h.t_ns >= c->started_ns + COMMAND_TAKES_NS)
+			hear(&n->stop, DP_WITNESS_COMMAND, c->started_ns);
 	}
 }
 

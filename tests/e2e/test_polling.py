@@ -2,9 +2,13 @@
 """A consumer that does not come back to next(), before any Stop and with small messages; and a Stop that
 a node has not read. What is true is told by the nodes and by the test's own stop."""
 
+import contextlib
+import os
+import signal
+import subprocess
 import time
 
-from flow import wait_until
+from flow import DEFAULT_SIGNALS, NODES, free_port, wait_until
 from scenario import MS, S, checks, now, receiver, scenario, sender
 
 SMALL = 100  # bytes: no drop token in any version
@@ -82,7 +86,7 @@ def not_polling_busy(t):
 def not_polling_untaken(t):
     """It lets go of the GIL all the time; its inputs, which it does not take, give it away."""
     flow, probe, told = away(t, "short", 5)
-    check_away(t, flow, probe, told, ("busy_python", "unknown", "running_without_gil", "gil_native"),
+    check_away(t, flow, probe, told, ("busy_python",),
                ("inputs_untaken",))
 
 
@@ -161,3 +165,56 @@ def stop_unread_command(t):
     """The same with `dora stop`: the sender's Stop says when, the command that it is true."""
     flow, probe = stuck_at_stop(t, "coordinator", "8s")
     check_witness(t, flow, probe, ("sibling", "command"), 1.5)
+
+
+@contextlib.contextmanager
+def forger(flow, uuid, name):
+    """A process that plays a node of the dataflow, on a socket of its own (nodes/forger.py)."""
+    port = free_port()
+    config = (f"dataflow_id: {uuid}\nnode_id: {name}\nrun_config:\n  inputs: {{}}\n  outputs: []\n"
+              f"daemon_communication: !Tcp\n  socket_addr: 127.0.0.1:{port}\ndynamic: false\n")
+    proc = subprocess.Popen(
+        [*DEFAULT_SIGNALS, os.path.join(flow.env, "bin", "python"), "-u",
+         os.path.join(NODES, "forger.py"), uuid, name, str(port), "read"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        env=dict(os.environ, DORA_NODE_CONFIG=config), start_new_session=True)
+    try:
+        assert proc.stdout.readline() == b"ready\n", "the forger did not start"
+        yield proc
+    finally:
+        os.killpg(proc.pid, signal.SIGKILL)
+        proc.wait()
+        proc.stdin.close()
+        proc.stdout.close()
+
+
+@scenario(dora=("1.1.0",))
+def forged_sibling(t):
+    """A process that plays a node of the dataflow hands itself a Stop while a real node is stuck and
+    could not read its own: whatever is said, nobody but the forger is signalled."""
+    flow = t.flow(sender(size=SMALL), receiver(plan=[{"at": 0.2, "do": "sleep", "for": 40}],
+                                               inputs=TIMER))
+    t.may_lose = True
+    first = t.probe("--duration", "4s", record=False)
+    first.end(None, 10)
+    uuid = first.events("node", pid=flow.pid("recv"))[0]["dataflow"]
+    with forger(flow, uuid, "played") as proc:
+        probe = t.probe("--shutdown", "nudge", "--nudge-after", "200ms",
+                        pids=[*flow.pids().values(), proc.pid])
+        flow.go()
+        wait_until(lambda: now() > flow.go_ns + 2 * S, 10, "a full channel")
+        proc.stdin.write(b"\n")
+        proc.stdin.flush()
+        time.sleep(4)
+        t.expect(set(flow.alive()) == set(flow.pids().values()), "a real node was brought down")
+        probe.end(signal.SIGINT)
+    t.expect(probe.events("stop", pid=proc.pid), "the forged Stop was not seen: nothing was tried")
+    wrong = [o for o in probe.events("action") if o["pid"] != proc.pid]
+    t.expect(not wrong, f"acted on another process: {wrong}")
+    t.expect(not probe.events("stop", pid=flow.pid("send")),
+             "a node that would have heard was said to be told")
+    for o in probe.events("stop", pid=flow.pid("recv")):
+        t.facts["the stuck one"] = o["witness"]
+    for pid in flow.pids().values():
+        os.kill(pid, signal.SIGKILL)
+    flow.wait_gone(15)

@@ -231,6 +231,54 @@ def receiver_only(t):
     t.finish()
 
 
+# ---- away from next() -------------------------------------------------------------------------
+
+SMALL = 100  # bytes: no drop token
+TIMER = {"tick": "dora/timer/millis/10"}  # fills the channel of 1.x in no time
+AWAY = ("--polling-threshold", "800ms")
+
+
+def away(t, do, seconds=2.0, told="hold"):
+    """Small messages, and a handler that does not come back for a while."""
+    flow = t.flow(sender(period_ms=100, size=SMALL),
+                  receiver(plan=[step(do, seconds)], inputs=TIMER))
+    t.probe(*AWAY)
+    flow.go()
+    got = flow.wait_said("recv", told, 15)[0]
+    until(got["t1"] + 2500 * MS)
+    t.finish()
+
+
+@recording(line("warning", kind="not_polling", cause="blocked", resolved=False),
+           line("warning", kind="not_polling", resolved=True), replays=[TEXT])
+def not_polling_blocked(t):
+    """Asleep in the handler with the GIL free, small messages on 0.5.0: no drop token would tell."""
+    away(t, "sleep", told="blocked")
+
+
+@recording(line("warning", kind="not_polling", cause="gil_native"), dora="1.1.0")
+def not_polling_native(t):
+    """One native call with the GIL, on 1.1.0."""
+    away(t, "usleep")
+
+
+@recording(line("warning", kind="not_polling", resolved=False), dora="1.1.0")
+def not_polling_untaken(t):
+    """It lets go of the GIL all the time, and leaves its inputs: its channel is full (1.1.0)."""
+    away(t, "short", told="short")
+
+
+@recording(line("stop", witness="daemon"), line("exit", saved=True), dora="1.1.0", replays=[TEXT])
+def stop_unread(t):
+    """Ctrl-C of `dora run` while the receiver's channel is full: it never reads its Stop, and is helped."""
+    flow = t.flow(sender(period_ms=100, size=SMALL),
+                  receiver(plan=[step("sleep", 40, 0.2)], inputs=TIMER))
+    t.probe("--shutdown", "nudge", "--nudge-after", "1s")
+    flow.go()
+    until(flow.go_ns + 2 * S)
+    t.finish(timeout=15)
+
+
 # ---- stops -----------------------------------------------------------------------------------
 
 @recording(line("exit", grace_kill=False, code=0), line("stop", reason="stop"), replays=[TEXT])

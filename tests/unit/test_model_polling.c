@@ -227,6 +227,7 @@ static void test_untaken(void **state)
 		r.u.stack.asleep_since_ns = AT(u->ms - 50);
 		feed(u->t, &r);
 	}
+	/* A sleep of 50 ms is not what it is about, but most looks find it so. */
 	expect(u, 0, 510 + D_MS, DP_SEVERITY_NOTICE, DP_CAUSE_BLOCKED,
 	       1u << DP_EVIDENCE_ASLEEP | 1u << DP_EVIDENCE_INPUTS_UNTAKEN);
 	wire(u, DP_WIRE_NEXT_EVENT);
@@ -354,7 +355,8 @@ int main(void)
 		cmocka_unit_test(test_no_absence),   cmocka_unit_test(test_another_thread),
 		cmocka_unit_test(test_untaken),      cmocka_unit_test(test_untaken_or_not),
 		cmocka_unit_test(test_gil_wait),     cmocka_unit_test(test_gil_held),
-		cmocka_unit_test(test_no_gil_taken), cmocka_unit_test(test_off),
+		cmocka_unit_test(test_no_gil_taken), cmocka_unit_test(test_after_stop),
+		cmocka_unit_test(test_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -297,6 +297,26 @@ static void test_command(void **state)
 	}
 }
 
+/* The probe comes when the command has been running for a while: that says all. */
+static void test_command_found(void **state)
+{
+	struct run *u = begin();
+	struct dp_record r;
+
+	(void)state;
+	until(u, 4000);
+	r = record(DP_REC_DORA_COMMAND, u->ms, 900, 0);
+	r.u.command.started_ns = AT(1000);
+	r.u.command.uid = UID;
+	r.u.command.verb = DP_DORA_STOP;
+	snprintf(r.u.command.dataflow, sizeof(r.u.command.dataflow), "flow");
+	feed(u->t, &r);
+	until(u, 4100);
+	expect_stop(u, B, DP_WITNESS_COMMAND, 1000);
+	assert_true(signals_to(u, B) > 0);
+	finish(u);
+}
+
 /* The command says that it is true, the sibling when. */
 static void test_command_and_sibling(void **state)
 {
@@ -441,6 +461,7 @@ int main(void)
 		cmocka_unit_test(test_who_would_have_heard),
 		cmocka_unit_test(test_other_dataflow),
 		cmocka_unit_test(test_command),
+		cmocka_unit_test(test_command_found),
 		cmocka_unit_test(test_command_and_sibling),
 		cmocka_unit_test(test_daemon_sigint),
 		cmocka_unit_test(test_unread),

@@ -2,7 +2,8 @@
 """A hostile process: it says in its environment that it is another dataflow's node, plays both node
 and daemon on a socket of its own, hands itself a forged Stop, and then keeps its own GIL.
 
-    forger.py DATAFLOW_UUID NODE_ID PORT
+    forger.py DATAFLOW_UUID NODE_ID PORT [read]
+With "read" it lets go of its GIL, without which its thread never reads the whole of the Stop.
 Its environment (DORA_NODE_CONFIG) is set by the test. Writes "ready" and waits for a line of input.
 """
 
@@ -76,7 +77,10 @@ print("ready", flush=True)
 sys.stdin.readline()
 os.write(tell, b"x")
 try:
-    ctypes.PyDLL(None).usleep(20_000_000)
+    if sys.argv[4:] == ["read"]:
+        time.sleep(20)
+    else:
+        ctypes.PyDLL(None).usleep(20_000_000)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 finally:
