@@ -74,7 +74,7 @@ int dp_doracli_find(const char *given, const char *path, char *ret, size_t len)
 found:
 	if (strlen(candidate) >= len)
 		return -ENAMETOOLONG;
-	strcpy(ret, candidate);
+	memcpy(ret, candidate, strlen(candidate) + 1);
 	return 0;
 }
 

@@ -193,7 +193,7 @@ int hands_hold_thread(struct dp_hands *h, struct target *t, pid_t tid, struct th
 
 int dp_hands_aim(struct dp_hands *h, pid_t pid, uint64_t start_time, pid_t tid)
 {
-	struct target *t;
+	struct target *t = NULL;
 	struct thread *th;
 	int err = hands_hold_process(h, pid, start_time, &t);
 

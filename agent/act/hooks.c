@@ -153,6 +153,23 @@ static void fact_CAUSE(struct dp_hook_facts *f, const char *name, int cause)
 	fact_TEXT(f, name, cause < 0 ? NULL : dp_cause_name((unsigned int)cause));
 }
 
+static void fact_PROOF(struct dp_hook_facts *f, const char *name, unsigned int proof)
+{
+	fact_TEXT(f, name, proof == DP_PROOF_NONE ? NULL : dp_proof_name(proof));
+}
+
+/* The threads of the chain, in its order. */
+static void fact_CHAIN(struct dp_hook_facts *f, const char *name, const struct dp_rec_waits *w)
+{
+	char text[16 * DP_LINKS_MAX] = "";
+	size_t used = 0;
+
+	for (uint32_t i = 0; w && i < w->link_count && i < DP_LINKS_MAX; i++)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, used ? ",%u" : "%u",
+					 w->links[i].tid);
+	fact_TEXT(f, name, text);
+}
+
 /* The words, with a comma between them. */
 static void fact_EVIDENCE(struct dp_hook_facts *f, const char *name, uint32_t evidence)
 {

@@ -66,11 +66,20 @@ void dp_record_init(struct dp_record *r, enum dp_record_type type, uint64_t t_ns
 /* ---- check ---------------------------------------------------------------------------------- */
 
 static bool ok_frame(const struct dp_frame *s);
+static bool ok_link(const struct dp_link *s);
 
 static bool ok_frames(const struct dp_frame *frames, size_t max)
 {
 	for (size_t i = 0; i < max; i++)
 		if (!ok_frame(&frames[i]))
+			return false;
+	return true;
+}
+
+static bool ok_links(const struct dp_link *links, size_t max)
+{
+	for (size_t i = 0; i < max; i++)
+		if (!ok_link(&links[i]))
 			return false;
 	return true;
 }
@@ -87,6 +96,7 @@ static bool ok_frames(const struct dp_frame *frames, size_t max)
 		return true DP_FIELDS_##body(OK_N, OK_E, OK_T, OK_B, OK_S);                        \
 	}
 OK(frame, struct dp_frame)
+OK(link, struct dp_link)
 DP_RECORD_BODIES(OK)
 DP_KERNEL_BODIES(OK)
 
@@ -121,6 +131,7 @@ static void clear_tail(char *s, size_t size)
 }
 
 static void clear_frame(struct dp_frame *s);
+static void clear_link(struct dp_link *s);
 
 static void clear_frames(struct dp_frame *frames, size_t count, size_t max)
 {
@@ -128,6 +139,15 @@ static void clear_frames(struct dp_frame *frames, size_t count, size_t max)
 		if (i >= count)
 			memset(&frames[i], 0, sizeof(frames[i]));
 		clear_frame(&frames[i]);
+	}
+}
+
+static void clear_links(struct dp_link *links, size_t count, size_t max)
+{
+	for (size_t i = 0; i < max; i++) {
+		if (i >= count)
+			memset(&links[i], 0, sizeof(links[i]));
+		clear_link(&links[i]);
 	}
 }
 
@@ -143,6 +163,7 @@ static void clear_frames(struct dp_frame *frames, size_t count, size_t max)
 		DP_FIELDS_##body(CLEAR_N, CLEAR_E, CLEAR_T, CLEAR_B, CLEAR_S)                      \
 	}
 CLEAR(frame, struct dp_frame)
+CLEAR(link, struct dp_link)
 DP_RECORD_BODIES(CLEAR)
 DP_KERNEL_BODIES(CLEAR)
 

@@ -138,8 +138,8 @@ const struct dp_option dp_options_table[] = {
 		.name = "shutdown", .argument = "observe|nudge|terminate", .commands = MODEL, .group = DP_OPTIONS_STOP,
 		TO(model.shutdown), .read = dp_value_choice, .limits = {.max = DP_SHUTDOWN_COUNT - 1, .name = dp_shutdown_mode_name},
 		.standard = "observe",
-		.help = "observe only says what would be done (default); nudge signals the thread that holds the GIL; terminate also sends SIGTERM at the end",
-		.manual = "*observe* (default) only says what would be done. *nudge* sends a signal to the thread that holds the GIL, where that can help. *terminate* does the same and then sends SIGTERM to the process. SIGKILL is never sent.",
+		.help = "observe only says what would be done (default); nudge signals a node that has not moved since Stop, where that helps; terminate also sends SIGTERM at the end",
+		.manual = "*observe* (default) only says what would be done. *nudge* sends a signal to a node that has not moved since Stop, where that can help: to the thread that holds the GIL, or to main where the node sleeps or goes on in a loop as before Stop. It tries up to four times and leaves a clean-up alone. *terminate* does the same and then sends SIGTERM to the process. SIGKILL is never sent.",
 	}, {
 		.name = "grace", .argument = "D", .commands = MODEL, .group = DP_OPTIONS_STOP,
 		TO(model.grace_ns), .read = dp_value_duration, LIMITS(1, DURATION_MAX),

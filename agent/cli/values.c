@@ -157,9 +157,9 @@ static int parse_decimal(const char *s, uint64_t min, uint64_t max, double *ret)
 	memcpy(whole, s, len);
 	whole[len] = '\0';
 	if (s[len] == '.') {
-		if (strlen(s + len + 1) >= sizeof(fraction))
+		if (snprintf(fraction, sizeof(fraction), "%s", s + len + 1) >=
+		    (int)sizeof(fraction))
 			return -EINVAL;
-		strcpy(fraction, s + len + 1);
 	} else if (s[len]) {
 		return -EINVAL;
 	}

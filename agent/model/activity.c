@@ -78,12 +78,10 @@ static void note_state(struct activity *a, const struct dp_record *r, enum consu
 static void note_place(struct place *p, const struct dp_rec_stack *s)
 {
 	if (s->frame_count) {
-		memcpy(p->function, s->frames[0].function, sizeof(p->function));
-		memcpy(p->file, s->frames[0].file, sizeof(p->file));
-		p->line = s->frames[0].line;
+		place_note_frames(p, s);
 		p->known = true;
 	}
-	memcpy(p->thread, s->comm, sizeof(p->thread));
+	place_name_thread(p, s);
 	memcpy(p->library, s->library, sizeof(p->library));
 }
 

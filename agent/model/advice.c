@@ -3,6 +3,7 @@
 #include "model/advice.h"
 
 #include "model/token.h"
+#include "model/waits.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -68,16 +69,47 @@ static void inside_dora(const struct node *n, char ret[ADVICE_MAX])
 			"dora's own code holds the GIL (creating or dropping a node): nothing to do in the node");
 }
 
+/* What the native call waits for stands before what helps. */
+static void native_wait(const struct dp_rec_waits *w, const char *where, char ret[ADVICE_MAX])
+{
+	char words[WAITS_WORDS_MAX];
+	size_t used = 0;
+
+	waits_words(w, words);
+	if (words[0])
+		used = (size_t)snprintf(ret, ADVICE_MAX, "the call %s; ", words);
+	snprintf(ret + used, ADVICE_MAX - used, at_place[DP_CAUSE_GIL_NATIVE], where);
+}
+
+/* It runs where the count of objects happens to reach its threshold: that line is innocent. */
+static void collector(const struct place *p, char ret[ADVICE_MAX])
+{
+	const char *slash = strrchr(p->user_file, '/');
+	size_t used;
+
+	used = (size_t)snprintf(
+		ret, ADVICE_MAX,
+		"Python's garbage collector walks all objects: gc.freeze() once the node is set up, a higher gc.set_threshold(), or gc.collect() at a moment that suits");
+	if (p->user_function[0])
+		snprintf(ret + used, ADVICE_MAX - used, " (it ran within %s, %s:%d)",
+			 p->user_function, slash ? slash + 1 : p->user_file, (int)p->user_line);
+}
+
 void advice_for(int8_t cause, const struct node *n, const struct place *place, char ret[ADVICE_MAX])
 {
 	char where[DP_FUNCTION_MAX + DP_FILE_MAX + 32] = "its code";
 	const char *slash = strrchr(place->file, '/');
+	const struct dp_rec_waits *waits = waits_of(&n->waits, &n->timeline.gils[0].cur);
 
 	if (place->known && place->function[0])
 		snprintf(where, sizeof(where), "%s (%s:%d)", place->function,
 			 slash ? slash + 1 : place->file, (int)place->line);
-	if (cause == DP_CAUSE_DORA_INTERNAL)
+	if (place->collecting)
+		collector(place, ret);
+	else if (cause == DP_CAUSE_DORA_INTERNAL)
 		inside_dora(n, ret);
+	else if (cause == DP_CAUSE_GIL_NATIVE && waits)
+		native_wait(waits, where, ret);
 	else if (cause >= 0 && cause < DP_CAUSE_COUNT && at_place[cause])
 		snprintf(ret, ADVICE_MAX, at_place[cause], where);
 	else if (cause >= 0 && cause < DP_CAUSE_COUNT && anywhere[cause])

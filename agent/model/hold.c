@@ -11,7 +11,7 @@
  * widest bracket that a start has.
  */
 #define SLEEP_FIRST_NS (60 * MS)
-/* A wait for a lock with the GIL held is called a deadlock from this length on. */
+/* A chain of waits that ends at the GIL is called a deadlock from this length of the hold on. */
 #define DEADLOCK_NS (2 * SEC)
 
 void hold_begin(struct hold *h, uint32_t tid, uint64_t lo_ns, uint64_t seen_ns)
@@ -82,12 +82,6 @@ uint64_t sleep_end(const struct dp_rec_stack *s, uint64_t since_ns)
 	return s->sleep_ns && s->sleep_ns < UINT64_MAX - begin ? begin + s->sleep_ns : 0;
 }
 
-/* futex(2) on x86-64 and arm64. */
-static bool is_futex(int32_t nr)
-{
-	return nr == 202 || nr == 98;
-}
-
 static uint8_t sched_state_of(const struct dp_rec_stack *s)
 {
 	if (s->state == 'D')
@@ -121,7 +115,7 @@ void hold_stack(struct hold *h, const struct dp_rec_stack *s)
 	h->stack_state = STACK_HAD;
 	if (s->status != 0 && !s->frame_count) {
 		if (!h->place.thread[0])
-			memcpy(h->place.thread, s->comm, sizeof(h->place.thread));
+			place_name_thread(&h->place, s);
 		return;
 	}
 	place_from_stack(&h->place, s);
@@ -134,7 +128,6 @@ void hold_stack(struct hold *h, const struct dp_rec_stack *s)
 	h->syscall_nr = s->syscall_nr;
 	h->sched_state = sched_state_of(s);
 	h->sleep_end_ns = sleep_end(s, hold_start(h));
-	h->lock_wait = is_futex(s->syscall_nr) && !s->has_gil_wait && s->wait_forever;
 }
 
 void hold_asleep(struct hold *h, const struct dp_rec_stack *s, uint64_t t_ns)
@@ -151,7 +144,7 @@ void hold_late_stack(struct hold *h, const struct dp_rec_stack *s)
 {
 	if (h->stack_state != STACK_ASKED)
 		return;
-	memcpy(h->place.thread, s->comm, sizeof(h->place.thread));
+	place_name_thread(&h->place, s);
 	h->stack_state = STACK_HAD;
 }
 
@@ -172,7 +165,7 @@ int8_t hold_cause(const struct hold *h, uint32_t consumer)
 {
 	if (!hold_proven(h))
 		return DP_CAUSE_UNKNOWN;
-	if (h->lock_wait && h->waiter_count && hold_until(h) - hold_start(h) >= DEADLOCK_NS)
+	if (h->deadlock && hold_until(h) - hold_start(h) >= DEADLOCK_NS)
 		return DP_CAUSE_DEADLOCK;
 	if (hold_in_dora(h))
 		return DP_CAUSE_DORA_INTERNAL;

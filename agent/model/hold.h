@@ -44,7 +44,8 @@ struct hold {
 	/* from its stacks */
 	uint8_t stack_state; /* enum stack_state */
 	uint8_t sched_state; /* enum dp_sched_state, at the last stack */
-	bool lock_wait;      /* asleep in a futex that is no GIL's, without time limit */
+	bool waits_known;    /* whom it waits for was read, see waits.h */
+	bool deadlock;       /* … and is proven to end at this GIL */
 	int32_t syscall_nr;
 	uint16_t stacks, dora_stacks; /* with native code; of these, in dora's own */
 	uint64_t sleep_end_ns;        /* it is one sleep, up to then; 0 it is none, unknown */

@@ -315,6 +315,8 @@ static void gil_record(struct dp_model *m, struct node *n, const struct dp_recor
 
 static void stack(struct node *n, const struct dp_record *r)
 {
+	if (waits_record(&n->waits, &n->timeline.gils[0].cur, r))
+		return;
 	polling_found(n, r);
 	timeline_stack(&n->timeline, r);
 	progress_stack(&n->progress, &n->stop, node_consumer(n), n->account.took_ns, r);
@@ -382,6 +384,7 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		gil_record(m, n, r);
 		break;
 	case DP_REC_STACK:
+	case DP_REC_WAITS:
 		stack(n, r);
 		break;
 	case DP_REC_SHARED_MEMORY:

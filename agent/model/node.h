@@ -17,6 +17,7 @@
 #include "model/signals.h"
 #include "model/stock.h"
 #include "model/streams.h"
+#include "model/waits.h"
 #include "model/warning.h"
 #include "model/watchdog.h"
 
@@ -87,6 +88,7 @@ struct node {
 	struct stop stop;
 	struct watchdog watchdog;
 	struct signals signals;
+	struct waits waits;
 	struct warning warn[DP_WARN_COUNT];
 	struct outlook outlook;
 	struct guard guard;

@@ -3,12 +3,50 @@
 #include "model/place.h"
 
 #include "base/hash.h"
+#include "base/pyfile.h"
 
 #include <string.h>
+
+/* The function of a place in the collector: it is no Python function, and no line is to blame. */
+#define COLLECTOR "<garbage collection>"
 
 bool place_library_is_dora(const char *library)
 {
 	return strncmp(library, "dora", 4) == 0;
+}
+
+void place_name_thread(struct place *p, const struct dp_rec_stack *s)
+{
+	memset(p->thread, 0, sizeof(p->thread));
+	if (s->thread[0])
+		memcpy(p->thread, s->thread, sizeof(s->thread));
+	else
+		memcpy(p->thread, s->comm, sizeof(s->comm));
+}
+
+void place_note_frames(struct place *p, const struct dp_rec_stack *s)
+{
+	uint32_t user = 0;
+
+	p->user_function[0] = p->user_file[0] = '\0';
+	p->user_line = 0;
+	p->collecting = s->collecting;
+	if (s->collecting) {
+		memcpy(p->function, COLLECTOR, sizeof(COLLECTOR));
+		p->file[0] = '\0';
+		p->line = 0;
+	} else if (s->frame_count) {
+		memcpy(p->function, s->frames[0].function, sizeof(p->function));
+		memcpy(p->file, s->frames[0].file, sizeof(p->file));
+		p->line = s->frames[0].line;
+	}
+	while (user < s->frame_count && dp_pyfile_is_library(s->frames[user].file))
+		user++;
+	if (user == s->frame_count)
+		return;
+	memcpy(p->user_function, s->frames[user].function, sizeof(p->user_function));
+	memcpy(p->user_file, s->frames[user].file, sizeof(p->user_file));
+	p->user_line = s->frames[user].line;
 }
 
 bool place_file_ends(const char *file, const char *end)
@@ -34,14 +72,10 @@ void place_from_stack(struct place *p, const struct dp_rec_stack *s)
 
 	memset(p, 0, sizeof(*p));
 	p->known = true;
-	memcpy(p->thread, s->comm, sizeof(p->thread));
+	place_name_thread(p, s);
 	memcpy(p->library, s->library, sizeof(p->library));
 	p->dora = place_library_is_dora(s->library);
-	if (s->frame_count) {
-		memcpy(p->function, s->frames[0].function, sizeof(p->function));
-		memcpy(p->file, s->frames[0].file, sizeof(p->file));
-		p->line = s->frames[0].line;
-	}
+	place_note_frames(p, s);
 	if (was.known && was.library[0] && was.line == p->line &&
 	    strcmp(was.function, p->function) == 0 &&
 	    (!p->library[0] || (was.dora && strncmp(p->library, "lib", 3) == 0))) {
@@ -73,5 +107,9 @@ struct dp_place place_view(const struct place *p)
 		.file = p->file[0] ? p->file : NULL,
 		.library = p->library[0] ? p->library : NULL,
 		.line = p->line,
+		.user_function = p->user_function[0] ? p->user_function : NULL,
+		.user_file = p->user_file[0] ? p->user_file : NULL,
+		.user_line = p->user_line,
+		.collecting = p->collecting,
 	};
 }

@@ -9,12 +9,17 @@
 
 struct place {
 	bool known;
-	bool dora; /* native code of dora's own library */
+	bool collecting; /* Python's garbage collector runs: the line has nothing to do with it */
+	bool dora;       /* native code of dora's own library */
 	int32_t line;
-	char thread[DP_COMM_MAX];
+	char thread[DP_THREAD_MAX];
 	char function[DP_FUNCTION_MAX];
 	char file[DP_FILE_MAX];
 	char library[DP_LIBRARY_MAX];
+	/* the first frame that is of no library */
+	int32_t user_line;
+	char user_function[DP_FUNCTION_MAX];
+	char user_file[DP_FILE_MAX];
 };
 
 /* Is a library of this name dora's own? */
@@ -33,6 +38,11 @@ bool place_is_idle_loop(const struct dp_rec_stack *s);
  * once its code runs) is kept.
  */
 void place_from_stack(struct place *p, const struct dp_rec_stack *s);
+
+/* Function, file and line of the innermost frame, and of the first that is of no library. */
+void place_note_frames(struct place *p, const struct dp_rec_stack *s);
+/* The thread's name: Python's, else what the system has. Nothing else is changed. */
+void place_name_thread(struct place *p, const struct dp_rec_stack *s);
 
 /* Function, file and line are the same. */
 bool place_same(const struct place *a, const struct place *b);

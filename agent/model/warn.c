@@ -39,6 +39,18 @@ static void fill_pending(const struct env *e, const struct node *n, struct dp_wa
 	k->oldest_pending_ns = d ? e->now - d->delivered_ns : 0;
 }
 
+/* Whom the holder that the warning names waits for, while it holds. */
+static void fill_chain(const struct node *n, struct dp_warning_finding *k)
+{
+	const struct hold *h = &n->timeline.gils[0].cur;
+
+	if (k->resolved || k->holder_tid == 0 || k->holder_tid != h->tid)
+		return;
+	k->chain = waits_of(&n->waits, h);
+	if (k->chain && h->deadlock)
+		k->chain_proof = waits_proof(k->chain);
+}
+
 /* Of the Stop that is under way, else of a watchdog of dora's. */
 static void fill_deadline(const struct env *e, const struct node *n, struct dp_warning_finding *k)
 {
@@ -81,6 +93,7 @@ static void say(const struct env *e, struct node *n, enum dp_warning_kind kind, 
 	k->place = place_view(&w->place);
 	k->held_ns = w->holder_tid ? w->held_ns : DP_NULL;
 	fill_pending(e, n, k);
+	fill_chain(n, k);
 	fill_deadline(e, n, k);
 	k->advice = text;
 	k->not_polling_ns = DP_NULL;
@@ -391,6 +404,8 @@ static void warn_polling(const struct env *e, struct node *n)
 
 void warn_tick(const struct env *e, struct node *n)
 {
+	/* What a warning will name. */
+	waits_ask(&n->waits, e, &n->id, &n->timeline.gils[0].cur);
 	warn_hold(e, n);
 	warn_polling(e, n);
 	warn_pending(e, n);

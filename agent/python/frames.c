@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/pyfile.h"
 #include "base/utf8.h"
 #include "python/internal.h"
 
@@ -121,7 +122,7 @@ static bool string_state(uint32_t state, uint32_t *ret_kind, bool *ret_ascii)
 }
 
 /* The end of a str: the last component names the function, the last directories the file. */
-static int read_string(const struct dp_py *py, uint64_t addr, char *dst, size_t cap)
+int dp_frames_string(const struct dp_py *py, uint64_t addr, char *dst, size_t cap)
 {
 	const struct dp_layout *l = &py->layout;
 	uint8_t first[STRING_FIRST], rest[4 * DP_FILE_MAX];
@@ -238,9 +239,9 @@ static int read_code(const struct dp_py *py, const struct raw_frame *f, struct d
 	if (py->loc.code_type != 0 && u64_at(b, l->ob_type) != py->loc.code_type)
 		return -EFAULT;
 	name = u64_at(b, l->co_qualname != DP_NO_OFFSET ? l->co_qualname : l->co_name);
-	rc = read_string(py, name, out.function, sizeof(out.function));
+	rc = dp_frames_string(py, name, out.function, sizeof(out.function));
 	if (rc == 0)
-		rc = read_string(py, u64_at(b, l->co_filename), out.file, sizeof(out.file));
+		rc = dp_frames_string(py, u64_at(b, l->co_filename), out.file, sizeof(out.file));
 	if (rc < 0)
 		return rc;
 	first = (int32_t)u32_at(b, l->co_firstlineno);
@@ -259,6 +260,29 @@ static int read_code(const struct dp_py *py, const struct raw_frame *f, struct d
 		out.line = read_line(py, u64_at(b, l->co_lines), first, (int32_t)offset);
 	*ret = out;
 	return 0;
+}
+
+/*
+ * Where every frame that has room is of a library, the last one gives way to the first below that is
+ * not: somebody's own code called them.
+ */
+static void find_user(const struct dp_py *py, uint64_t from, struct dp_rec_stack *ret)
+{
+	struct raw_frame raw;
+	struct dp_frame f;
+
+	for (uint32_t i = 0; i < DP_FRAMES_MAX; i++)
+		if (!dp_pyfile_is_library(ret->frames[i].file))
+			return;
+	for (int step = 0; from != 0 && step < DP_FRAME_STEPS_MAX; step++, from = raw.back) {
+		if (read_raw(py, from, &raw) < 0)
+			return;
+		if (raw.of_c_stack || raw.code == 0 || read_code(py, &raw, &f) < 0 ||
+		    dp_pyfile_is_library(f.file))
+			continue;
+		ret->frames[DP_FRAMES_MAX - 1] = f;
+		return;
+	}
 }
 
 int dp_frames_read(const struct dp_py *py, uint64_t tstate, struct dp_rec_stack *ret)
@@ -303,6 +327,8 @@ int dp_frames_read(const struct dp_py *py, uint64_t tstate, struct dp_rec_stack 
 		}
 		shown++;
 	}
+	if (shown == DP_FRAMES_MAX && rc == 0)
+		find_user(py, raw[count - 1].back, ret);
 	ret->frame_count = shown;
 	return shown > 0 && rc == -EFAULT ? 0 : rc;
 }

@@ -64,7 +64,7 @@ struct dp_map {
 	uint64_t head;   /* address of the same file's offset 0, 0 unknown */
 	uint32_t dev_major;
 	uint32_t dev_minor;
-	bool readable, writable, executable;
+	bool readable, writable, executable, shared;
 	char path[DP_PATH_KEPT_MAX]; /* as the kernel shows it, "" when longer or anonymous */
 	char base[DP_LIBRARY_MAX];   /* printable last component without " (deleted)" */
 };
@@ -155,6 +155,8 @@ struct dp_layout {
 	uint32_t rt_drop_request, rt_main_tstate;
 	/* PyInterpreterState */
 	uint32_t is_next, is_threads_head, is_gil, is_own_gil, is_drop_request;
+	uint32_t is_modules;                   /* of the dict sys.modules */
+	uint32_t rt_collecting, is_collecting; /* gc.collecting: of the runtime in 3.8 */
 	/* PyThreadState */
 	uint32_t ts_prev, ts_next, ts_interp, ts_frame, ts_cframe, cframe_frame, ts_native_id,
 		ts_thread_id;
@@ -166,6 +168,7 @@ struct dp_layout {
 	/* objects */
 	uint32_t ob_type, bytes_size, bytes_data, str_length, str_state, str_ascii_data;
 	uint32_t str_compact_data;
+	uint32_t type_cached_keys; /* PyHeapTypeObject.ht_cached_keys */
 };
 
 /* What the table alone knows of a release: from 3.13 on without all that _Py_DebugOffsets tells. 0 or -ENOTSUP. */
@@ -285,6 +288,7 @@ struct dp_py {
 	uint32_t off_pthread_tid; /* up to 3.10: of the tid in struct pthread, DP_NO_OFFSET unknown
 				   */
 	struct dp_tids tids;
+	uint64_t active_threads, active_tried_ns; /* thread_names.c: the dict, 0 not found yet */
 };
 
 /* ---- refusals.c: why a process is not taken ------------------------------------------------ */
@@ -315,11 +319,44 @@ int dp_py_validate(struct dp_py *py, char *why, size_t len);
 /* Addresses of the interpreters, main first; their number or -errno. */
 int dp_py_interpreters(const struct dp_py *py, uint64_t *ret, unsigned int cap);
 
+/* frames.c: the end of a str that fits, printable. 0 or -errno. */
+int dp_frames_string(const struct dp_py *py, uint64_t addr, char *dst, size_t cap);
+
+/* thread_names.c: what threading calls the thread of this ident (pthread_self). */
+bool dp_thread_name(struct dp_py *py, uint64_t ident, char *ret, size_t cap);
+
 /* frames.c: fills frame, ip, frame_count and frames of `ret`. 0 or -errno with what is known. */
 int dp_frames_read(const struct dp_py *py, uint64_t tstate, struct dp_rec_stack *ret);
 
 /* The innermost frame of a thread state and the instruction pointer in it. 0 or -errno. */
 int dp_frames_top(const struct dp_py *py, uint64_t tstate, uint64_t *ret_frame, uint64_t *ret_ip);
+
+/* ---- waiting.c: what one thread waits for --------------------------------------------------- */
+
+struct dp_waiting {
+	pid_t tid;
+	uint8_t waits;    /* enum dp_wait */
+	bool forever;     /* without a time limit */
+	uint32_t for_tid; /* who has it, a thread of the process; 0 nobody is known */
+	uint64_t word;    /* of the futex, 0 none */
+	struct dp_task_syscall call;
+};
+
+/* Reads the system call of a thread. What cannot be read is DP_WAIT_UNKNOWN. */
+void dp_waiting_read(struct dp_py *py, pid_t tid, struct dp_waiting *ret);
+
+/* Is that a wait that nobody but a thread of the process can end, and of whom is not known? */
+bool dp_waiting_is_ownerless(const struct dp_waiting *w);
+
+/* native.c: does the address lie in one of its GILs? */
+bool dp_native_in_a_gil(const struct dp_py *py, uint64_t addr);
+/*
+ * native.c: the file whose code has called into the system's libraries, at this system call; NULL
+ * when it is Python itself or cannot be told. Valid until the maps are read anew.
+ */
+const struct dp_map *dp_native_caller(struct dp_py *py, const struct dp_task_syscall *s);
+/* native.c: is this what a call instruction has left on a stack? By the bytes before it. */
+bool dp_native_after_call(pid_t pid, uint64_t addr);
 
 /* native.c: state, comm, system call, library and symbol. `py` may be NULL. */
 int dp_native_fill(pid_t pid, pid_t tid, struct dp_maps *maps, const struct dp_py *py,

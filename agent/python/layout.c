@@ -41,7 +41,8 @@ static void gil_layout(struct dp_layout *l, bool musl, uint32_t shift)
 #define COMMON                                                                                     \
 	.rt_gil = NO, .rt_interp_head = NO, .rt_interp_main = NO, .rt_main_thread = NO,            \
 	.rt_signals_pending = NO, .rt_drop_request = NO, .rt_main_tstate = NO, .is_gil = NO,       \
-	.is_own_gil = NO, .is_drop_request = NO, .ts_prev = 0, .ts_next = 8, .ts_interp = 16,      \
+	.is_own_gil = NO, .is_drop_request = NO, .is_modules = NO, .type_cached_keys = NO,         \
+	.rt_collecting = NO, .is_collecting = NO, .ts_prev = 0, .ts_next = 8, .ts_interp = 16,     \
 	.ts_frame = NO, .ts_cframe = NO, .cframe_frame = NO, .ts_native_id = NO,                   \
 	.ts_eval_breaker = NO, .fr_lasti = NO, .fr_ip = NO, .fr_owner = NO, .fr_tlbc = NO,         \
 	.co_qualname = NO, .co_bytecode = NO, .co_tlbc = NO, .ob_type = 8, .bytes_size = 16,       \
@@ -55,6 +56,9 @@ static void gil_layout(struct dp_layout *l, bool musl, uint32_t shift)
 static const struct dp_layout by_minor[] = {
 	{COMMON,
 	 .minor = 8,
+	 .rt_collecting = 544,
+	 .is_modules = 56,
+	 .type_cached_keys = 872,
 	 .line_format = DP_LINES_LNOTAB,
 	 .rt_gil = 1152,
 	 .rt_interp_head = 32,
@@ -77,6 +81,9 @@ static const struct dp_layout by_minor[] = {
 	 .str_compact_data = 72},
 	{COMMON,
 	 .minor = 9,
+	 .is_collecting = 816,
+	 .is_modules = 856,
+	 .type_cached_keys = 864,
 	 .line_format = DP_LINES_LNOTAB,
 	 .rt_gil = 352,
 	 .rt_interp_head = 32,
@@ -99,6 +106,9 @@ static const struct dp_layout by_minor[] = {
 	 .str_compact_data = 72},
 	{COMMON,
 	 .minor = 10,
+	 .is_collecting = 816,
+	 .is_modules = 856,
+	 .type_cached_keys = 872,
 	 .line_format = DP_LINES_310,
 	 .rt_gil = 352,
 	 .rt_interp_head = 32,
@@ -121,6 +131,9 @@ static const struct dp_layout by_minor[] = {
 	 .str_compact_data = 72},
 	{COMMON,
 	 .minor = 11,
+	 .is_collecting = 848,
+	 .is_modules = 888,
+	 .type_cached_keys = 872,
 	 .line_format = DP_LINES_LOCATIONS,
 	 .rt_gil = 360,
 	 .rt_interp_head = 40,
@@ -148,6 +161,9 @@ static const struct dp_layout by_minor[] = {
 	 .str_compact_data = 72},
 	{COMMON,
 	 .minor = 12,
+	 .is_collecting = 312,
+	 .is_modules = 944,
+	 .type_cached_keys = 880,
 	 .line_format = DP_LINES_LOCATIONS,
 	 .rt_interp_head = 40,
 	 .rt_interp_main = 48,
@@ -176,7 +192,7 @@ static const struct dp_layout by_minor[] = {
 	 .str_compact_data = 56},
 	/* From here on only what _Py_DebugOffsets does not tell; the rest is read from it. */
 	{COMMON, .minor = 13, .line_format = DP_LINES_LOCATIONS, .rt_main_thread = 656,
-	 .rt_main_tstate = 664, .ts_eval_breaker = 24},
+	 .rt_main_tstate = 664, .ts_eval_breaker = 24, .type_cached_keys = 880},
 	{COMMON, .minor = 14, .line_format = DP_LINES_LOCATIONS, .rt_main_thread = 832,
 	 .rt_main_tstate = 840, .ts_eval_breaker = 24},
 	{COMMON, .minor = 15, .line_format = DP_LINES_LOCATIONS, .rt_main_thread = 960,
@@ -245,7 +261,7 @@ static const struct debug_field debug_fields[] = {
 	F(360, 408, 472, ob_type, TINY),       F(520, 600, 696, bytes_size, TINY),
 	F(528, 608, 704, bytes_data, TINY),    F(544, 624, 720, str_state, TINY),
 	F(552, 632, 728, str_length, TINY),    F(560, 640, 736, str_ascii_data, TINY),
-	F(0, 712, 840, ts_eval_breaker, TINY),
+	F(0, 712, 840, ts_eval_breaker, TINY), F(88, 96, 96, is_modules, IS),
 };
 /* clang-format on */
 
@@ -253,6 +269,9 @@ static const struct debug_field debug_fields[] = {
 static const uint16_t gil_inline[DEBUG_COUNT] = {120, 128, 128};
 static const uint16_t gil_inline_locked[DEBUG_COUNT] = {136, 144, 144};
 static const uint16_t gil_inline_holder[DEBUG_COUNT] = {144, 152, 152};
+/* interpreter_state.gc, and gc.collecting counted from there. */
+static const uint16_t gc_state[DEBUG_COUNT] = {80, 88, 88};
+static const uint16_t gc_collecting[DEBUG_COUNT] = {576, 656, 760};
 
 static uint64_t word(const uint8_t *buf, size_t at)
 {
@@ -294,6 +313,8 @@ int dp_layout_from_debug_offsets(const uint8_t *buf, bool musl, struct dp_layout
 	/* interpreters.main follows interpreters.head, ceval.own_gil follows ceval.gil. */
 	l.rt_interp_main = l.rt_interp_head + 8;
 	l.is_own_gil = l.is_gil + 8;
+	if (word(buf, gc_state[k]) < IS && word(buf, gc_collecting[k]) < IS)
+		l.is_collecting = (uint32_t)(word(buf, gc_state[k]) + word(buf, gc_collecting[k]));
 	/* PyCompactUnicodeObject adds utf8_length and utf8 to PyASCIIObject. */
 	l.str_compact_data = l.str_ascii_data + 16;
 	if (!free_threaded) {

@@ -40,6 +40,7 @@ static bool parse_line(char *line, struct dp_map *m, struct dp_map *head)
 	m->readable = prot[0] == 'r';
 	m->writable = prot[1] == 'w';
 	m->executable = prot[2] == 'x';
+	m->shared = prot[3] == 's';
 
 	name = line + at;
 	len = strlen(name);

@@ -81,7 +81,7 @@ static void find_sleep(pid_t pid, const struct dp_task_syscall *s, struct dp_rec
 		ret->sleep_until_ns = dp_clock_ns(CLOCK_MONOTONIC) + (until - now);
 }
 
-static bool in_a_gil(const struct dp_py *py, uint64_t addr)
+bool dp_native_in_a_gil(const struct dp_py *py, uint64_t addr)
 {
 	for (unsigned int i = 0; i < py->gil_count; i++) {
 		const struct dp_gil_site *g = &py->gil[i].site;
@@ -191,6 +191,31 @@ static const struct dp_map *find_caller(pid_t pid, const struct dp_maps *maps,
 	return NULL;
 }
 
+bool dp_native_after_call(pid_t pid, uint64_t addr)
+{
+#ifdef __x86_64__
+	uint8_t b;
+
+	if (addr >= 8 && dp_remote_read(pid, addr - 5, &b, 1) == 0 && b == 0xe8)
+		return true;
+#endif
+	return after_indirect_call(pid, addr);
+}
+
+const struct dp_map *dp_native_caller(struct dp_py *py, const struct dp_task_syscall *s)
+{
+	const struct dp_map *map;
+	uint64_t addr;
+
+	if (s->pc == 0 ||
+	    (dp_now() - py->maps.read_ns >= MAPS_FRESH_NS && dp_maps_read(py->pid, &py->maps) < 0))
+		return NULL;
+	map = dp_maps_find(&py->maps, s->pc);
+	if (map && dp_map_is_plumbing(map))
+		map = find_caller(py->pid, &py->maps, py, s->sp, &addr);
+	return map && is_python(py, map) ? NULL : map;
+}
+
 static void name_code(pid_t pid, const struct dp_map *map, uint64_t addr, struct dp_rec_stack *ret)
 {
 	struct dp_elf elf;
@@ -251,7 +276,7 @@ int dp_native_fill(pid_t pid, pid_t tid, struct dp_maps *maps, const struct dp_p
 		find_sleep(pid, &s, ret);
 	/* The time limit is the fourth argument of both waits. */
 	ret->wait_forever = waits_on_futex(&s) && s.arg[3] == 0;
-	ret->has_gil_wait = py && waits_on_futex(&s) && in_a_gil(py, s.arg[0]);
+	ret->has_gil_wait = py && waits_on_futex(&s) && dp_native_in_a_gil(py, s.arg[0]);
 	if (s.pc != 0)
 		find_library(pid, maps, py, &s, ret);
 	return 0;

@@ -62,7 +62,14 @@ int dp_py_look(struct dp_py *py, unsigned int index, struct dp_rec_look *ret, ui
  */
 int dp_py_stack(struct dp_py *py, pid_t tid, struct dp_rec_stack *ret);
 
-/* The same for a process that is no CPython: system call, state, library; no frames. */
+/*
+ * Whom thread `tid` waits for, whom that one waits for, and so on: see dp_rec_waits. All threads of
+ * the process are looked at, some 15 us each, 1,024 at most. Fills the whole record body; 0 or
+ * -errno in ret->status as well as returned.
+ */
+int dp_py_waits(struct dp_py *py, pid_t tid, struct dp_rec_waits *ret);
+
+/* As dp_py_stack() for a process that is no CPython: system call, state, library; no frames. */
 int dp_native_stack(pid_t pid, pid_t tid, struct dp_rec_stack *ret);
 
 /*

@@ -46,7 +46,7 @@ int dp_remote_read(pid_t pid, uint64_t addr, void *buf, size_t len)
 
 int dp_remote_u64(pid_t pid, uint64_t addr, uint64_t *ret)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int rc = dp_remote_read(pid, addr, &v, sizeof(v));
 
 	if (rc == 0)
@@ -56,7 +56,7 @@ int dp_remote_u64(pid_t pid, uint64_t addr, uint64_t *ret)
 
 int dp_remote_u32(pid_t pid, uint64_t addr, uint32_t *ret)
 {
-	uint32_t v;
+	uint32_t v = 0;
 	int rc = dp_remote_read(pid, addr, &v, sizeof(v));
 
 	if (rc == 0)

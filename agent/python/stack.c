@@ -6,7 +6,8 @@
 #include "base/array.h"
 #include "python/internal.h"
 
-#define WALKS 8
+#define WALKS       8
+#define MAIN_THREAD "MainThread" /* threading's own name for it, imported or not */
 
 /* tid of a thread state, as the target has it; 0 unknown. */
 static uint32_t inner_tid(const struct dp_py *py, const uint8_t *tstate)
@@ -108,8 +109,9 @@ static int walk_list(const struct dp_py *py, uint64_t interp, uint32_t inner, un
 	return 1;
 }
 
-/* 0 and *ret, which is 0 when no thread state has that tid; -errno. */
-static int find_tstate(const struct dp_py *py, uint32_t inner, uint64_t *ret, uint8_t *ret_is_main)
+/* 0 and *ret, which is 0 when no thread state has that tid, and its pthread_self(); -errno. */
+static int find_tstate(const struct dp_py *py, uint32_t inner, uint64_t *ret, uint8_t *ret_is_main,
+		       uint64_t *ret_ident)
 {
 	const struct dp_layout *l = &py->layout;
 	uint64_t interp[DP_INTERPRETERS_MAX], tstate = 0, main_thread = 0;
@@ -138,6 +140,7 @@ static int find_tstate(const struct dp_py *py, uint32_t inner, uint64_t *ret, ui
 					   &main_thread);
 		if (rc < 0)
 			return rc;
+		*ret_ident = word(block, l->ts_thread_id);
 		*ret_is_main = word(block, l->ts_interp) == interp[0] &&
 			       word(block, l->ts_thread_id) == main_thread;
 	}
@@ -145,20 +148,45 @@ static int find_tstate(const struct dp_py *py, uint32_t inner, uint64_t *ret, ui
 	return 0;
 }
 
+/* The collector runs in the thread that holds the GIL, and only there while its flag is set. */
+static bool is_collecting(const struct dp_py *py, uint64_t tstate)
+{
+	const struct dp_layout *l = &py->layout;
+	uint64_t interp, holder = 0, at;
+	uint32_t locked = 0, flag = 0;
+
+	if (py->info.free_threaded || py->gil_count == 0 ||
+	    dp_remote_u64(py->pid, tstate + l->ts_interp, &interp) < 0)
+		return false;
+	at = l->rt_collecting != DP_NO_OFFSET ? py->loc.runtime + l->rt_collecting
+					      : interp + l->is_collecting;
+	if (l->rt_collecting == DP_NO_OFFSET && l->is_collecting == DP_NO_OFFSET)
+		return false;
+	return dp_remote_u32(py->pid, at, &flag) == 0 && flag == 1 &&
+	       dp_remote_u64(py->pid, py->gil[0].site.addr + l->gil_last_holder, &holder) == 0 &&
+	       dp_remote_u32(py->pid, py->gil[0].site.addr + l->gil_locked, &locked) == 0 &&
+	       locked == 1 && holder == tstate;
+}
+
 int dp_py_stack(struct dp_py *py, pid_t tid, struct dp_rec_stack *ret)
 {
 	struct dp_rec_stack out = {.syscall_nr = -2};
 	unsigned int levels;
-	uint64_t tstate = 0;
+	uint64_t tstate = 0, ident = 0;
 	uint32_t inner;
 	int rc, native;
 
 	native = dp_native_fill(py->pid, tid, &py->maps, py, &out);
 	rc = dp_task_inner_tid(py->pid, tid, &inner, &levels);
 	if (rc == 0)
-		rc = find_tstate(py, inner, &tstate, &out.is_main);
+		rc = find_tstate(py, inner, &tstate, &out.is_main, &ident);
 	if (rc == 0 && tstate != 0)
 		rc = dp_frames_read(py, tstate, &out);
+	/* A thread that Python's threading does not know has its process' name alone. */
+	if (tstate != 0 && !dp_thread_name(py, ident, out.thread, sizeof(out.thread)) &&
+	    out.is_main)
+		memcpy(out.thread, MAIN_THREAD, sizeof(MAIN_THREAD));
+	out.collecting = tstate != 0 && is_collecting(py, tstate);
 	/* A system call that cannot be read leaves syscall_nr at -2: the frames still count. */
 	if (rc == 0 && (native == -ESRCH || (native < 0 && out.frame_count == 0)))
 		rc = native;

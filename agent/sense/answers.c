@@ -102,6 +102,18 @@ static void read_stack(struct dp_targets *t, struct target *x, pid_t tid)
 	target_emit(t, &r);
 }
 
+static void read_waits(struct dp_targets *t, struct target *x, pid_t tid)
+{
+	struct dp_record r;
+
+	if (!x->py)
+		return;
+	dp_record_init(&r, DP_REC_WAITS, 0, (uint32_t)x->pid, (uint32_t)tid);
+	dp_py_waits(x->py, tid, &r.u.waits);
+	r.h.t_ns = dp_now();
+	target_emit(t, &r);
+}
+
 /* Threads that are looked through for the one that polls. */
 #define POLLERS_MAX 64
 
@@ -221,6 +233,9 @@ void dp_targets_request(struct dp_targets *t, const struct dp_request *q)
 	switch ((enum dp_request_type)q->type) {
 	case DP_REQ_READ_STACK:
 		read_stack(t, x, (pid_t)q->tid);
+		break;
+	case DP_REQ_READ_WAITS:
+		read_waits(t, x, (pid_t)q->tid);
 		break;
 	case DP_REQ_FIND_CONSUMER:
 		find_consumer(t, x);

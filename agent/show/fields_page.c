@@ -142,6 +142,17 @@ struct kind {
 		.type = "objects", .shown = "array of objects"                                     \
 	}
 
+#define KIND_WAIT WORD(dp_wait_name, DP_WAIT_COUNT)
+#define KIND_PROOF                                                                                 \
+	{                                                                                          \
+		.type = "word", .shown = "string", .word = dp_proof_name,                          \
+		.first = DP_PROOF_NONE + 1, .end = DP_PROOF_COUNT                                  \
+	}
+#define KIND_CHAIN                                                                                 \
+	{                                                                                          \
+		.type = "objects", .shown = "array of objects"                                     \
+	}
+
 struct field {
 	const char *name;
 	struct kind kind;
@@ -162,6 +173,7 @@ FIELDS(summary)
 FIELDS(summary_end)
 FIELDS(summary_node)
 FIELDS(blame)
+FIELDS(link)
 
 /* One object of the output; the summary's line comes from two lists. */
 static const struct section {
@@ -173,7 +185,7 @@ static const struct section {
 #define SECTION_OF_EVENT(e, list, event) SECTION(list, event)
 	SECTION(line, "line") DP_FINDING_EVENTS(SECTION_OF_EVENT) SECTION(summary, "summary")
 		SECTION(summary_end, "summary") SECTION(summary_node, "summary.nodes")
-			SECTION(blame, "summary.nodes.blame")};
+			SECTION(blame, "summary.nodes.blame") SECTION(link, "warning.chain")};
 #define SECTIONS (DP_COUNT_OF(sections))
 
 static bool goes_on(size_t i)

@@ -160,6 +160,7 @@ PUT_WORD(ACTION, dp_action_name)
 PUT_WORD(RESULT, dp_action_result_name)
 PUT_WORD(EXIT, dp_exit_reason_name)
 PUT_WORD(LOSS, dp_loss_name)
+PUT_WORD(WAIT, dp_wait_name)
 
 static void put_CAUSE(struct dp_line *l, const char *name, int cause)
 {
@@ -291,6 +292,29 @@ static void put_BLAMES(struct dp_line *l, const char *name, const struct dp_summ
 	dp_line_str(l, "]");
 }
 
+static void json_link(struct dp_line *l, const struct dp_finding *f, const struct dp_link *d);
+
+static void put_CHAIN(struct dp_line *l, const char *name, const struct dp_rec_waits *w)
+{
+	if (!w) {
+		put_null(l, name);
+		return;
+	}
+	key(l, name);
+	dp_line_str(l, "[");
+	for (unsigned int i = 0; i < w->link_count && i < DP_LINKS_MAX; i++) {
+		dp_line_str(l, i ? ",{" : "{");
+		json_link(l, NULL, &w->links[i]);
+		dp_line_str(l, "}");
+	}
+	dp_line_str(l, "]");
+}
+
+static void put_PROOF(struct dp_line *l, const char *name, unsigned int proof)
+{
+	put_TEXT(l, name, proof == DP_PROOF_NONE ? NULL : dp_proof_name(proof));
+}
+
 /* ---- values that are no member of a finding -------------------------------------------------- */
 
 static int64_t wall_ns(const struct dp_finding *f)
@@ -328,6 +352,7 @@ static uint64_t known_wait_duration(const struct dp_wait_finding *w)
 #define JSON_EVENT(e, list, event) JSON(list, struct dp_##list##_finding)
 JSON(line, struct dp_finding)
 JSON(blame, struct dp_blame)
+JSON(link, struct dp_link)
 JSON(summary, struct dp_summary_finding)
 JSON(summary_node, struct dp_summary_node_finding)
 DP_FINDING_EVENTS(JSON_EVENT)

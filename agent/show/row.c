@@ -71,9 +71,14 @@ size_t row_indent(const struct dp_text_state *s)
 	return TIME_WIDTH + 2 + s->name_width + 2 + KIND_WIDTH + 2;
 }
 
-void row_below(struct dp_line *l, const struct dp_text_state *s, const char *text)
+void row_below_begin(struct dp_line *l, const struct dp_text_state *s)
 {
 	dp_line_fill(l, ' ', row_indent(s));
+}
+
+void row_below(struct dp_line *l, const struct dp_text_state *s, const char *text)
+{
+	row_below_begin(l, s);
 	dp_line_text(l, text);
 	dp_line_str(l, "\n");
 }

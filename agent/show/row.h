@@ -24,6 +24,7 @@ void row_begin(struct dp_line *l, struct dp_text_state *s, const struct dp_show_
 /* Columns before the sentence of a row, as wide as the names so far make them. */
 size_t row_indent(const struct dp_text_state *s);
 /* A whole line under a row, below its sentence. */
+void row_below_begin(struct dp_line *l, const struct dp_text_state *s);
 void row_below(struct dp_line *l, const struct dp_text_state *s, const char *text);
 /* True when this advice was not given lately about this process; from now on it was. */
 int row_is_new_advice(struct dp_text_state *s, uint32_t pid, const char *advice);

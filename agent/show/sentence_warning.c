@@ -151,6 +151,50 @@ static void put_resolved(struct dp_line *l, const struct dp_warning_finding *w)
 	dp_line_str(l, w->kind < DP_WARN_COUNT ? over[w->kind] : "a warning is over");
 }
 
+static const char *wait_words(const struct dp_link *k)
+{
+	static const char *const words[] = {
+		[DP_WAIT_UNKNOWN] = "it could not be read what it waits for",
+		[DP_WAIT_NOTHING] = "runs",
+		[DP_WAIT_GIL] = "waits for the GIL",
+		[DP_WAIT_THREAD] = "waits for the end of",
+		[DP_WAIT_MUTEX] = "waits for a mutex of",
+		[DP_WAIT_LOCK] = "waits for a lock",
+		[DP_WAIT_STATIC] = "waits until a static initialiser is through",
+		[DP_WAIT_FUTEX] = "waits for an event",
+		[DP_WAIT_SHARED] = "waits for something that another process may give it",
+		[DP_WAIT_SLEEP] = "sleeps for a time",
+		[DP_WAIT_IO] = "waits for input or output",
+		[DP_WAIT_CHILD] = "waits for a child process",
+		[DP_WAIT_SYSCALL] = "is in a system call",
+	};
+
+	_Static_assert(DP_COUNT_OF(words) == DP_WAIT_COUNT, "words for each");
+	return words[k->waits < DP_WAIT_COUNT ? k->waits : DP_WAIT_UNKNOWN];
+}
+
+/* The chain, a line a thread. */
+static void put_chain(struct dp_line *l, const struct dp_text_state *s,
+		      const struct dp_rec_waits *w)
+{
+	for (uint32_t i = 0; i < w->link_count && i < DP_LINKS_MAX; i++) {
+		const struct dp_link *k = &w->links[i];
+		struct dp_place p = {.thread = k->thread,
+				     .function = k->function,
+				     .file = k->file,
+				     .library = k->library,
+				     .line = k->line};
+
+		row_below_begin(l, s);
+		put_thread(l, &p, k->tid);
+		put_place(l, &p, 0);
+		dp_line_fmt(l, ": %s", wait_words(k));
+		if (k->for_tid)
+			dp_line_fmt(l, " thread %u", k->for_tid);
+		dp_line_str(l, "\n");
+	}
+}
+
 void text_warning(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
 		  const struct dp_finding *f)
 {
@@ -163,6 +207,7 @@ void text_warning(struct dp_line *l, struct dp_text_state *s, const struct dp_sh
 		[DP_SEVERITY_CRITICAL] = {"CRITICAL", RED},
 	};
 	const struct dp_warning_finding *w = &f->u.warning;
+	bool is_new;
 	unsigned int i = w->severity < DP_SEVERITY_COUNT ? w->severity : DP_SEVERITY_NOTICE;
 
 	_Static_assert(DP_COUNT_OF(severities) == DP_SEVERITY_COUNT, "a word for each severity");
@@ -175,6 +220,9 @@ void text_warning(struct dp_line *l, struct dp_text_state *s, const struct dp_sh
 	row_begin(l, s, o, f, severities[i].word, severities[i].paint);
 	put_warning(l, f);
 	dp_line_str(l, "\n");
-	if (has(w->advice) && row_is_new_advice(s, f->pid, w->advice))
+	is_new = has(w->advice) && row_is_new_advice(s, f->pid, w->advice);
+	if (is_new)
 		row_below(l, s, w->advice);
+	if (w->chain && (is_new || w->kind == DP_WARN_DEADLOCK))
+		put_chain(l, s, w->chain);
 }

@@ -67,21 +67,38 @@ static void put_file(struct dp_line *l, const char *file)
 	dp_line_text(l, file);
 }
 
+/* "f (x.py:12)", with what is known of it. */
+static void put_frame(struct dp_line *l, const char *function, const char *file, int32_t line)
+{
+	if (has(function))
+		dp_line_text(l, function);
+	if (!has(file))
+		return;
+	dp_line_str(l, has(function) ? " (" : "");
+	put_file(l, file);
+	if (line > 0)
+		dp_line_fmt(l, ":%d", line);
+	dp_line_str(l, has(function) ? ")" : "");
+}
+
+static bool is_users_own(const struct dp_place *p)
+{
+	return p->line == p->user_line && has(p->function) && has(p->file) && has(p->user_file) &&
+	       strcmp(p->function, p->user_function) == 0 && strcmp(p->file, p->user_file) == 0;
+}
+
 void put_place(struct dp_line *l, const struct dp_place *p, int native)
 {
 	const char *sep = "";
 
 	if (has(p->function) || has(p->file)) {
 		dp_line_str(l, has(p->function) ? " in " : " at ");
-		if (has(p->function))
-			dp_line_text(l, p->function);
-		if (has(p->file)) {
-			dp_line_str(l, has(p->function) ? " (" : "");
-			put_file(l, p->file);
-			if (p->line > 0)
-				dp_line_fmt(l, ":%d", p->line);
-			dp_line_str(l, has(p->function) ? ")" : "");
-		}
+		put_frame(l, p->function, p->file, p->line);
+		sep = ",";
+	}
+	if (has(p->user_function) && !is_users_own(p)) {
+		dp_line_str(l, has(p->function) ? ", called from " : " called from ");
+		put_frame(l, p->user_function, p->user_file, p->user_line);
 		sep = ",";
 	}
 	if (native)

@@ -43,6 +43,7 @@
 	X(none, struct dp_rec_none)                                                                \
 	X(share, struct dp_rec_share)                                                              \
 	X(memory, struct dp_rec_memory)                                                            \
+	X(waits, struct dp_rec_waits)                                                              \
 	X(stock, struct dp_rec_stock)                                                              \
 	X(stock_region, struct dp_rec_stock_region)
 /* The same for bodies that a kernel program fills; capture.h has their structs. */
@@ -161,7 +162,43 @@
 	T(symbol, DP_FUNCTION_MAX) /* nearest exported symbol at the native pc, "" unknown */      \
 	S(frame, frames, frame_count, DP_FRAMES_MAX)                                               \
 	N(uint64_t, took_gil_ns)   /* its last take that the edge source saw; 0 none */            \
-	N(uint64_t, edge_armed_ns) /* the edge source has been armed since; 0: is not */
+	N(uint64_t, edge_armed_ns) /* the edge source has been armed since; 0: is not */           \
+	T(thread, DP_THREAD_MAX)   /* what Python's threading calls it, "" unknown */              \
+	N(uint8_t, collecting)     /* it holds the GIL, and gc.collecting is set */                \
+	B(pad, 7)
+
+#define DP_FIELDS_link(N, E, T, B, S)                                                              \
+	N(uint32_t, tid)                                                                           \
+	N(uint32_t, for_tid)                 /* who has what it waits for; 0: nobody is known */   \
+	E(uint8_t, waits, DP_WAIT_COUNT - 1) /* enum dp_wait */                                    \
+	N(uint8_t, forever)                  /* without a time limit */                            \
+	N(char, state)                       /* as in dp_rec_stack */                              \
+	B(pad, 1)                                                                                  \
+	N(int32_t, syscall_nr) /* as in dp_rec_stack */                                            \
+	N(int32_t, line)       /* 0 unknown */                                                     \
+	T(thread, DP_THREAD_MAX)                                                                   \
+	T(function, DP_FUNCTION_MAX) /* innermost Python frame, "" none */                         \
+	T(file, DP_FILE_MAX)                                                                       \
+	T(library, DP_LIBRARY_MAX) /* whose code waits, "" unknown */
+
+/*
+ * The holder of the GIL, whom it waits for, whom that one waits for …; where an end has no owner (a
+ * condition, a semaphore, a lock of Rust's), those of its threads that wait for the GIL follow. The
+ * counts are of the other threads at such an end: a reference to what is waited for on their stack,
+ * or else code of the library that waits.
+ */
+#define DP_FIELDS_waits(N, E, T, B, S)                                                             \
+	N(int32_t, status)                                                                         \
+	E(uint32_t, link_count, DP_LINKS_MAX)                                                      \
+	N(uint32_t, owned)   /* of the links: joined by owners, the last one included */           \
+	N(uint32_t, threads) /* of the process */                                                  \
+	N(uint32_t, looked_at)                                                                     \
+	N(uint32_t, refer_gil)   /* have a reference, wait for the GIL */                          \
+	N(uint32_t, refer_able)  /* … run, sleep for a time, or cannot be told */                \
+	N(uint32_t, library_gil) /* have code of that library on their stack: the same */          \
+	N(uint32_t, library_able)                                                                  \
+	N(uint32_t, library_io) /* … wait for something outside of the process */                \
+	S(link, links, link_count, DP_LINKS_MAX)
 
 #define DP_FIELDS_source(N, E, T, B, S)                                                            \
 	E(uint8_t, source, DP_SOURCE_COUNT - 1) /* enum dp_source */                               \
@@ -345,8 +382,8 @@
  *   SLACK   signed; DP_SNULL                 SIGNAL    unsigned; 0: also the field NAME_name
  *   TOKEN   bytes of a drop token; zeros     WALL      ns of the wall clock; DP_SNULL
  *   CAUSE, TRANSPORT and DEADLINE can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, WITNESS, ACTION, RESULT, EXIT,
- *   DORA and LOSS cannot: words of names.h. TARGETS, SOURCES, SPOILS, READINESS, WAITERS, EVIDENCE, NODES and BLAMES are
- *   arrays and objects with a writer each in show/json.c.
+ *   DORA, WAIT and LOSS cannot: words of names.h; PROOF is one, `none` stands for null. TARGETS, SOURCES, SPOILS,
+ *   READINESS, WAITERS, CHAIN, EVIDENCE, NODES and BLAMES are arrays and objects with a writer each in show/json.c.
  */
 
 /* X(NAME of DP_FIND_*, list and member of struct dp_finding.u, event): one JSON line each. */
@@ -384,6 +421,14 @@
 	V(LINE, line, d->place.line, maybe, "", "the line there")                                  \
 	V(TEXT, library, d->place.library, maybe, "",                                              \
 	  "file of the native code that the thread is in")
+
+/* Whom the place is to be laid at: the innermost frame may be a library's. */
+#define DP_FINDING_user_place(F, V, M)                                                                \
+	V(TEXT, user_function, d->place.user_function, maybe, "",                                     \
+	  "the first function, from the innermost on, that is of no library (standard or installed)") \
+	V(TEXT, user_file, d->place.user_file, maybe, "", "its source file")                          \
+	V(LINE, user_line, d->place.user_line, maybe, "", "the line there")                           \
+	V(BOOL, collecting, d->place.collecting, never, "", "Python's garbage collector runs there")
 
 #define DP_FINDING_start(F, V, M)                                                                  \
 	M(const struct dp_rec_session *, session)                                                  \
@@ -469,7 +514,9 @@
 									F(BOOL, uint8_t,                       \
 									  dora_internal, never,                \
 									  "",                                  \
-									  "within dora's own code")
+									  "within dora's own code")            \
+										DP_FINDING_user_place(         \
+											F, V, M)
 
 #define DP_FINDING_wait(F, V, M)                                                                   \
 	DP_FINDING_who(F, V, M, never)                                                             \
@@ -513,6 +560,15 @@
 	F(ID, uint32_t, receiver_pid, maybe, "", "process of the receiver, where it is watched")   \
 	M(uint8_t, print) /* passes --token-threshold: a line is to be printed */
 
+/* Whom the holder that a warning names waits for. */
+#define DP_FINDING_chain(F, V, M)                                                                  \
+	M(const struct dp_rec_waits *, chain)                                                      \
+	M(uint8_t, chain_proof) /* enum dp_proof */                                                \
+	V(CHAIN, chain, d->chain, maybe, "",                                                       \
+	  "whom the holder waits for, whom that thread waits for, and so on, as objects")          \
+	V(PROOF, chain_proof, d->chain_proof, maybe, "",                                           \
+	  "of a deadlock: what shows that the chain ends at the GIL")
+
 #define DP_FINDING_warning(F, V, M)                                                                                 \
 	F(KIND, uint8_t, kind, never, "", "what it warns of")                                                       \
 	F(SEVERITY, uint8_t, severity, never, "", "how bad it is")                                                  \
@@ -545,7 +601,10 @@
 							  "what proves it, as an array of words")                   \
 								F(DEADLINE, uint8_t,                                \
 								  deadline_source, maybe, "",                       \
-								  "where the deadline comes from")
+								  "where the deadline comes from")                  \
+									DP_FINDING_chain(F, V, M)                   \
+										DP_FINDING_user_place(              \
+											F, V, M)
 
 #define DP_FINDING_signal(F, V, M)                                                                 \
 	DP_FINDING_who(F, V, M, never)                                                             \
@@ -701,6 +760,17 @@
 					"all of this counts from then on")                         \
 		F(BOOL, uint8_t, since_attach, never, "",                                          \
 		  "the process ran before: what happened before the probe came is not counted")
+
+/* One object of `warning.chain`. */
+#define DP_FINDING_link(F, V, M)                                                                   \
+	V(ID, tid, d->tid, never, "", "a thread")                                                  \
+	V(TEXT, thread, d->thread, maybe, "", "its name")                                          \
+	V(WAIT, waits, d->waits, never, "", "what it waits for")                                   \
+	V(ID, for_tid, d->for_tid, maybe, "", "the thread that has it, which is the next object")  \
+	V(TEXT, function, d->function, maybe, "", "Python function that the thread is in")         \
+	V(TEXT, file, d->file, maybe, "", "its source file")                                       \
+	V(LINE, line, d->line, maybe, "", "the line there")                                        \
+	V(TEXT, library, d->library, maybe, "", "file of the native code that waits")
 
 #define DP_FINDING_blame(F, V, M)                                                                  \
 	F(COUNT, uint64_t, token_ns, maybe, "ns", "token time that its holds cost")                \

@@ -9,6 +9,8 @@
 
 #include "dora_probe/record.h"
 
+#include <stdbool.h>
+
 #define DP_NULL        UINT64_MAX
 #define DP_SNULL       INT64_MIN
 #define DP_WAITERS_MAX 8
@@ -29,7 +31,11 @@ struct dp_place {
 	const char *function; /* NULL unknown */
 	const char *file;
 	const char *library;
-	int32_t line; /* 0 unknown */
+	const char *user_function; /* the first frame that is of no library; NULL unknown */
+	const char *user_file;
+	int32_t user_line;
+	bool collecting; /* the garbage collector runs there */
+	int32_t line;    /* 0 unknown */
 };
 
 /* An estimated share of some time, with its standard error. */

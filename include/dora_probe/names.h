@@ -47,6 +47,7 @@
 	X(SHARE, share)                                                                            \
 	X(SHARED_MEMORY, memory)                                                                   \
 	X(NODE_LIMITS, limits)                                                                     \
+	X(WAITS, waits)                                                                            \
 	X(STOCK, stock)                                                                            \
 	X(STOCK_REGION, stock_region)
 
@@ -171,6 +172,29 @@
 	X(NODE_REMOVE, "node remove")                                                              \
 	X(NODE_REPLACE, "node replace")
 
+/* X(ENUM, "name"): what a thread waits for, as far as it can be read from outside. */
+#define DP_WAITS(X)                                                                                \
+	X(UNKNOWN, "unknown")                                                                      \
+	X(NOTHING, "nothing")                                                                      \
+	X(GIL, "gil")                                                                              \
+	X(THREAD, "thread")                                                                        \
+	X(MUTEX, "mutex")                                                                          \
+	X(LOCK, "lock")                                                                            \
+	X(STATIC, "static_initialiser")                                                            \
+	X(FUTEX, "futex")                                                                          \
+	X(SHARED, "shared_futex")                                                                  \
+	X(SLEEP, "sleep")                                                                          \
+	X(IO, "io")                                                                                \
+	X(CHILD, "child")                                                                          \
+	X(SYSCALL, "syscall")
+
+/* X(ENUM, "name"): what proves that a chain of waits ends at the GIL that its first thread holds. */
+#define DP_PROOFS(X)                                                                               \
+	X(NONE, "none")                                                                            \
+	X(OWNERS, "owners")                                                                        \
+	X(REFERENCE, "reference")                                                                  \
+	X(LIBRARY, "library")
+
 #define DP_SHUTDOWN_MODES(X)                                                                       \
 	X(OBSERVE, "observe")                                                                      \
 	X(NUDGE, "nudge")                                                                          \
@@ -240,6 +264,8 @@
 #define DP_X_DORA_SOURCE(e, s)  DP_DORA_FROM_##e,
 #define DP_X_DORA_COMMAND(e, s) DP_DORA_##e,
 #define DP_X_SHUTDOWN(e, s)     DP_SHUTDOWN_##e,
+#define DP_X_WAIT(e, s)         DP_WAIT_##e,
+#define DP_X_PROOF(e, s)        DP_PROOF_##e,
 #define DP_X_SOURCE(e, s)       DP_SOURCE_##e,
 #define DP_X_LOSS(e, s)         DP_LOSS_##e,
 #define DP_X_SPOILS(e, s)       DP_SPOILS_##e,
@@ -257,6 +283,8 @@ enum dp_witness { DP_WITNESSES(DP_X_WITNESS) DP_WITNESS_COUNT };
 enum dp_action { DP_ACTIONS(DP_X_ACTION) DP_ACTION_COUNT };
 enum dp_action_result { DP_ACTION_RESULTS(DP_X_RESULT) DP_RESULT_COUNT };
 enum dp_exit_reason { DP_EXIT_REASONS(DP_X_EXIT) DP_EXIT_COUNT };
+enum dp_wait { DP_WAITS(DP_X_WAIT) DP_WAIT_COUNT };
+enum dp_proof { DP_PROOFS(DP_X_PROOF) DP_PROOF_COUNT };
 enum dp_deadline_source { DP_DEADLINE_SOURCES(DP_X_DEADLINE) DP_DEADLINE_COUNT };
 enum dp_dora_source { DP_DORA_SOURCES(DP_X_DORA_SOURCE) DP_DORA_FROM_COUNT };
 enum dp_dora_command { DP_DORA_COMMANDS(DP_X_DORA_COMMAND) DP_DORA_COUNT };
@@ -284,6 +312,8 @@ const char *dp_deadline_source_name(unsigned int v);
 const char *dp_dora_command_name(unsigned int v);
 const char *dp_dora_source_name(unsigned int v);
 const char *dp_shutdown_mode_name(unsigned int v);
+const char *dp_wait_name(unsigned int v);
+const char *dp_proof_name(unsigned int v);
 const char *dp_source_name(unsigned int v);
 const char *dp_loss_name(unsigned int v);
 const char *dp_spoils_name(unsigned int v);

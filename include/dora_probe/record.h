@@ -27,6 +27,8 @@
 #define DP_LIBRARY_MAX  96
 #define DP_COMM_MAX     16
 #define DP_FRAMES_MAX   8
+#define DP_LINKS_MAX    8
+#define DP_THREAD_MAX   32 /* name of a thread */
 #define DP_REASON_MAX   192
 #define DP_TOKEN_LEN    16
 
@@ -88,6 +90,16 @@ struct dp_frame {
 /* Answer to DP_REQ_READ_STACK: the thread of the header. status 0, or -errno with what is known. */
 struct dp_rec_stack {
 	DP_BODY(stack)
+};
+
+/* A thread, and what it waits for. */
+struct dp_link {
+	DP_BODY(link)
+};
+
+/* Answer to DP_REQ_READ_WAITS: from the thread of the header on. status 0, or -errno. */
+struct dp_rec_waits {
+	DP_BODY(waits)
 };
 
 /* A source went on, off, or failed; also the governor's decisions and the edge's arming (pid). */

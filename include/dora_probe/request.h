@@ -17,6 +17,7 @@ enum dp_request_type {
 	DP_REQ_DISARM_EDGE,   /* pid                 -> SOURCE_STATE (edge, off) */
 	DP_REQ_FIND_CONSUMER, /* pid               -> STACK of each Python thread in dora's code */
 	DP_REQ_PEEK_STOP,     /* pid                 -> STOP_WITNESS (unread) */
+	DP_REQ_READ_WAITS,    /* pid, tid            -> WAITS */
 	DP_REQ_ACT,           /* pid, tid, action …  -> ACTION_RESULT */
 	DP_REQ_COUNT
 };

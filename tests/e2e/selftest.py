@@ -58,7 +58,7 @@ def right():
                           end_ns=end, end_hi_ns=h["t1"] + MS, duration_ns=end - start,
                           precision="bounded", off_cpu_ns=int((end - start) * 0.99), native=True,
                           function=h["function"], file=h["file"], line=h["line"],
-                          library="libc.so.6", waiters=[13], dora_internal=False))
+                          library="libc.so.6", waiters=[13], dora_internal=False, collecting=False))
         lines.append(line("gil_wait", h["t1"], pid=11, node="recv", tid=13, start_ns=start,
                           end_ns=h["t1"], duration_ns=h["t1"] - start, holder_tid=h["tid"], gil=0))
     for n, s in enumerate(sent):
@@ -80,7 +80,7 @@ def right():
     warn = dict(kind="gil_hold", severity="notice", pid=11, node="recv", cause="gil_native",
                 holder_tid=h["tid"], function=h["function"], file=h["file"], line=h["line"],
                 held_ns=500 * MS, advice="release the GIL in that call",
-                evidence=[])
+                evidence=[], collecting=False)
     lines.append(line("warning", h["t0"] + 560 * MS, resolved=False, **warn))
     lines.append(line("warning", h["t1"] + 2 * S, resolved=True, **warn))
     lines.append(line("stop", BASE + 5 * S + MS, pid=11, node="recv", reason="stop",

@@ -200,3 +200,105 @@ def cause_deadlock_recv_async(t):
         finish(t, flow, probe)
         raise Skip("recv_async did not deadlock this time")
     deadlocked(t, flow, probe, None)
+
+
+WAITS_END = ("join_sleep", "join_compute", "mutex_sleep", "pool_work", "cond_timed",
+             "sem_beside_gil")
+
+
+@scenario(dora=("0.5.0", "1.1.0"), limit=90)
+def waits_that_end(t):
+    """Native calls that wait for their own workers, with the GIL held: none is a deadlock."""
+    # A warning that is still active is not said again of the same place: 2 s and more between.
+    plan = [{"at": 0.3 + 6.2 * i, "do": "wait", "for": t.rng.uniform(3.2, 3.6), "args": [name]}
+            for i, name in enumerate(WAITS_END)]
+    flow = t.flow(sender(period_ms=200), receiver(plan=plan, companion=0.05))
+    probe = t.probe()
+    flow.go()
+    waited = flow.wait_said("recv", "waited", 60, count=len(WAITS_END))
+    settle(flow, waited[-1]["t1"] + 500 * MS)
+    finish(t, flow, probe)
+    lines = checks.lines_of(probe.events(), "warning", pid=flow.pid("recv"))
+    for w in waited:
+        within = [o for o in lines if w["t0"] < o["t_ns"] < w["t1"] and not o["resolved"]]
+        t.expect(not [o for o in within if "deadlock" in (o["kind"], o["cause"])],
+                 f"{w['name']} is called a deadlock")
+        held = [o for o in within if o["kind"] == "gil_hold"]
+        t.expect(any(o["cause"] == "gil_native" and o["function"] == "act_wait" for o in held),
+                 f"{w['name']}: {[(o['cause'], o['function']) for o in held]}")
+    chains = {w["name"]: [[k["waits"] for k in o["chain"]] for o in lines if o["chain"]
+                          and w["t0"] < o["t_ns"] < w["t1"]] for w in waited}
+    for name, want in (("join_sleep", ["thread", "sleep"]), ("join_compute", ["thread", "nothing"]),
+                       ("mutex_sleep", ["mutex", "sleep"]), ("cond_timed", ["futex"])):
+        t.expect(want in chains[name], f"{name}: chains {chains[name]}, not {want}")
+
+
+def true_deadlock(t, name, threads, proofs):
+    """A call that never ends: named within 3 s, with every thread on the way to the GIL."""
+    flow = t.flow(sender(), receiver(plan=[{"at": 0.3, "do": "wait", "args": [name]}]))
+    probe = t.probe()
+    flow.go()
+    begun = flow.wait_said("recv", "wait_begin", 10)[0]
+    got = deadlocked(t, flow, probe, name)
+    took = got["t_ns"] - begun["t0"]
+    t.facts["said after"] = f"{took / 1e9:.2f} s"
+    t.expect(took < 3.3 * S, f"said after {took / 1e9:.2f} s")
+    t.expect(got["holder_tid"] == begun["tid"], f"holder {got['holder_tid']}")
+    t.expect(got["function"] == begun["function"], f"function {got['function']!r}")
+    chain = got["chain"] or []
+    t.expect(got["chain_proof"] in proofs, f"proof {got['chain_proof']!r}")
+    t.expect([k["waits"] for k in chain] == threads, f"chain {chain}")
+    t.expect(chain and chain[0]["tid"] == begun["tid"] and chain[0]["line"], f"chain {chain}")
+    t.expect(all(k["library"] for k in chain), f"a library is missing: {chain}")
+
+
+@scenario(dora=("0.5.0",))
+def deadlock_join(t):
+    true_deadlock(t, "join_gil", ["thread", "gil"], ("owners",))
+
+
+@scenario(dora=("0.5.0",))
+def deadlock_join_of_a_join(t):
+    true_deadlock(t, "join_join_gil", ["thread", "thread", "gil"], ("owners",))
+
+
+@scenario(dora=("0.5.0",))
+def deadlock_mutex(t):
+    true_deadlock(t, "mutex_gil", ["mutex", "gil"], ("owners",))
+
+
+@scenario(dora=("0.5.0",))
+def deadlock_pool(t):
+    true_deadlock(t, "pool_gil", ["futex", "gil"], ("reference", "library"))
+
+
+@scenario(dora=("0.5.0",))
+def deadlock_static(t):
+    true_deadlock(t, "static_gil", ["static_initialiser", "gil"], ("reference", "library"))
+
+
+@scenario(dora=("0.5.0",))
+def deadlock_once(t):
+    true_deadlock(t, "once_gil", ["futex", "gil"], ("reference", "library"))
+
+
+@scenario(dora=("0.5.0",))
+def collector(t):
+    """The garbage collector keeps the GIL: it is named, not the line that it hit."""
+    flow = t.flow(sender(), receiver(plan=[{"at": 0.3, "do": "collect", "for": 0.9}]))
+    probe = t.probe()
+    flow.go()
+    told = flow.wait_said("recv", "collected", 40)[0]
+    settle(flow, told["t1"] + 500 * MS)
+    finish(t, flow, probe)
+    lines = [o for o in checks.lines_of(probe.events(), "gil_hold", pid=flow.pid("recv"))
+             if o["end_ns"] > told["t0"] and o["start_ns"] < told["t1"]
+             and o["duration_ns"] > 500 * MS]
+    t.expect(lines, "no hold")
+    t.expect(all(o["collecting"] and o["function"] == "<garbage collection>" and o["file"] is None
+                 for o in lines), f"{[(o['function'], o['line']) for o in lines]}")
+    t.expect(all(o["user_function"] == "act_collect" for o in lines),
+             f"{[o['user_function'] for o in lines]}")
+    said = [o for o in checks.lines_of(probe.events(), "warning", kind="gil_hold")
+            if not o["resolved"]]
+    t.expect(any("gc.freeze()" in (o["advice"] or "") for o in said), "no advice about it")

@@ -96,3 +96,127 @@ def control_signals(t):
                 t.expect(count == k.ends, f"{n}: left after {count} SIGINTs, not {k.ends}")
                 t.expect(seconds <= k.within, f"{n}: {seconds:.2f} s after the last one")
         t.flows[-1].cleanup()
+
+
+# ---- with the probe ------------------------------------------------------------------------------
+
+NUDGE = ("--shutdown", "nudge", "--nudge-after", "800ms")
+
+
+def stopped(t, batch, grace, *args):
+    """The same nodes with the probe, stopped, until all have left. Gives the probe's lines."""
+    flow = started(t, batch)
+    probe = t.probe("--token-threshold", "30s", *args)
+    flow.go()
+    wait_bodies(flow, batch)
+    begin = now()
+    wait_until(lambda: now() > begin + 1200 * MS, 5, "the time before Stop")
+    flow.stop(f"{grace}s")
+    flow.wait_gone(grace + 8)
+    probe.end(None, 10)
+    return flow, probe.events()
+
+
+def helped(t, lines, pid, name, kind):
+    """Ended by as many nudges as without the probe, and nothing untrue said of it."""
+    sent = checks.lines_of(lines, "action", pid=pid, action="nudge", result="sent")
+    said = [o["reason"] or "" for o in checks.lines_of(lines, "action", pid=pid)]
+    exits = checks.lines_of(lines, "exit", pid=pid)
+    t.expect(exits and exits[0]["saved"] and not exits[0]["grace_kill"],
+             f"{name}: {kind.ends} SIGINTs end it, but it was not saved: {said} {exits}")
+    t.expect(len(sent) == kind.ends, f"{name}: {len(sent)} nudges, {kind.ends} end it: {said}")
+    for text in ("does not poll", "no signal", "bare except"):
+        t.expect(not [s for s in said if text in s], f"{name}: untrue: {said}")
+
+
+WHY = {"bare_sleep": "swallowed", "bare_spin": "swallowed", "one_sum": "does not poll signals",
+       "one_unlocked": "does not poll signals", "worker_sum": "no signal helps"}
+
+
+def not_helped(t, lines, pid, name):
+    said = [o["reason"] or "" for o in checks.lines_of(lines, "action", pid=pid, result="refused")]
+    exits = checks.lines_of(lines, "exit", pid=pid)
+    t.expect(exits and exits[0]["grace_kill"] and not exits[0]["saved"], f"{name}: {exits}")
+    t.expect([s for s in said if WHY[name] in s], f"{name}: not said why: {said}")
+
+
+def kinds_end_as_measured(t, names, grace):
+    batch = [(n, KINDS[n]) for n in names]
+    flow, lines = stopped(t, batch, grace, *NUDGE)
+    for n, k in batch:
+        pid = flow.pid(n.replace("_", "-"))
+        if k.ends:
+            helped(t, lines, pid, n, k)
+        else:
+            not_helped(t, lines, pid, n)
+
+
+@scenario(limit=90)
+def nudge_loops_asleep(t):
+    """Loops of sleeps, waits and retries: one SIGINT ends each, as measured without the probe."""
+    kinds_end_as_measured(t, ("nap_loop", "select_loop", "queue_get", "join_daemon", "send_loop",
+                              "retry_loop", "bare_sleep"), 8)
+
+
+@scenario(limit=90)
+def nudge_loops_late(t):
+    """asyncio, threads that stay: as many SIGINTs as measured, some only when time runs out."""
+    kinds_end_as_measured(t, ("asyncio_sleep", "asyncio_nap_loop", "async_naps", "async_deaf",
+                              "consumer_nap_loop", "stays", "stays_kept"), 14)
+
+
+@scenario(limit=90)
+def nudge_loops_next(t):
+    """next() called again and again after the end of the stream."""
+    kinds_end_as_measured(t, ("next_loop", "next_timeout_loop"), 8)
+
+
+@scenario(limit=90)
+def nudge_loops_python(t):
+    """Pure Python, and a bare except around it."""
+    kinds_end_as_measured(t, ("spin", "bare_spin"), 8)
+
+
+@scenario(limit=90)
+def nudge_loops_calls(t):
+    """C calls one after the other: short ones, and ones that poll no signals."""
+    kinds_end_as_measured(t, ("json_loop", "short_calls"), 8)
+
+
+@scenario(limit=90)
+def nudge_loops_long_calls(t):
+    """C calls of 0.2 s that poll no signals, and ones that let the GIL go."""
+    kinds_end_as_measured(t, ("sort_loop", "unlocked_loop"), 8)
+
+
+@scenario(limit=90)
+def nudge_loops_never(t):
+    """One call that never looks at signals, with the GIL and without it, main's or another's."""
+    kinds_end_as_measured(t, ("one_sum", "one_unlocked"), 4)
+
+
+@scenario(limit=90)
+def nudge_none_is_made_worse(t):
+    """Clean-ups of all kinds, a call that ends, a thread that finishes: no signal, no kill."""
+    clean = {"call": {"how": "call_ends", "for": 1.9},
+             "clean-sleep": {"how": "nothing", "cleanup": "sleep", "clean": 3.3},
+             "clean-naps": {"how": "nothing", "cleanup": "naps", "clean": 3.3},
+             "clean-spin": {"how": "nothing", "cleanup": "spin", "clean": 2.6},
+             "finishes": {"how": "stays", "for": 3.0},
+             "clean-call": {"how": "call_ends", "for": 1.7, "cleanup": "naps", "clean": 2.5}}
+    flow = t.flow(sender(period_ms=100), *(loops(n, **o) for n, o in clean.items()),
+                  mode="coordinator")
+    probe = t.probe("--token-threshold", "30s", "--shutdown", "nudge", "--nudge-after", "1500ms")
+    flow.go()
+    wait_until(lambda: now() > flow.go_ns + 1200 * MS, 5, "the middle of the calls")
+    flow.stop("9s")
+    flow.wait_gone(15)
+    probe.end(None, 10)
+    lines = probe.events()
+    for n in clean:
+        pid = flow.pid(n)
+        sent = checks.lines_of(lines, "action", pid=pid, result="sent")
+        t.expect(not sent, f"{n}: signalled: {[o['reason'] for o in sent]}")
+        t.check(checks.check_exit(lines, pid, grace_kill=False, saved=False, code=0))
+        t.expect(flow.said(n, "bye"), f"{n} did not end by itself")
+        t.expect(not flow.said(n, "interrupted"), f"{n} was interrupted")

@@ -58,6 +58,8 @@ static void objects(struct dp_layout l)
 	AT(str_state, PyASCIIObject, state);
 	same("str_ascii_data", l.str_ascii_data, sizeof(PyASCIIObject));
 	same("str_compact_data", l.str_compact_data, sizeof(PyCompactUnicodeObject));
+	if (l.type_cached_keys != DP_NO_OFFSET)
+		AT(type_cached_keys, PyHeapTypeObject, ht_cached_keys);
 	AT(co_filename, PyCodeObject, co_filename);
 	AT(co_name, PyCodeObject, co_name);
 	AT(co_firstlineno, PyCodeObject, co_firstlineno);
@@ -74,6 +76,12 @@ static void threads(struct dp_layout l)
 	AT(ts_interp, PyThreadState, interp);
 	AT(ts_thread_id, PyThreadState, thread_id);
 	AT(is_next, PyInterpreterState, next);
+	AT(is_collecting, PyInterpreterState, gc.collecting);
+#if PY_MINOR_VERSION >= 12
+	AT(is_modules, PyInterpreterState, imports.modules);
+#else
+	AT(is_modules, PyInterpreterState, modules);
+#endif
 	AT(rt_interp_head, _PyRuntimeState, interpreters.head);
 	AT(rt_interp_main, _PyRuntimeState, interpreters.main);
 	AT(rt_main_thread, _PyRuntimeState, main_thread);

@@ -48,8 +48,8 @@ def until(ns):
     wait_until(lambda: now() > ns, 15, "the time after it")
 
 
-def step(do, seconds=0.0, at=0.3, on="main"):
-    return {"at": at, "do": do, "for": seconds, "on": on}
+def step(do, seconds=0.0, at=0.3, on="main", args=()):
+    return {"at": at, "do": do, "for": seconds, "on": on, "args": list(args)}
 
 
 def misbehaves(t, plan, told, *args, after=400 * MS, period_ms=100, **opts):
@@ -179,7 +179,8 @@ def end_deadlock(t, flow):
     t.finish()
 
 
-@recording(line("warning", kind="deadlock"), line("token", cause="deadlock"), replays=[TEXT])
+@recording(line("warning", kind="deadlock", chain_proof="owners"), line("token", cause="deadlock"),
+           replays=[TEXT])
 def deadlock(t):
     """The GIL's holder waits for a mutex whose owner waits for the GIL; then killed from outside."""
     flow = t.flow(sender(period_ms=100), receiver(plan=[step("deadlock")]))
@@ -189,7 +190,7 @@ def deadlock(t):
     end_deadlock(t, flow)
 
 
-@recording(line("warning", kind="deadlock"), name="deadlock_recv_async")
+@recording(line("warning", kind="deadlock", chain_proof="reference"), name="deadlock_recv_async")
 def deadlock_recv_async(t):
     """dora's own recv_async runs into a deadlock at the first event."""
     flow = t.flow(sender(wait_go=True, period_ms=100), receiver(script="receiver_async.py"))
@@ -197,6 +198,37 @@ def deadlock_recv_async(t):
     flow.go()
     flow.wait_said("send", "sent", 10, count=10)
     end_deadlock(t, flow)
+
+
+def never_ends(t, name):
+    flow = t.flow(sender(period_ms=100), receiver(plan=[step("wait", 0, args=[name])]))
+    t.probe(*PENDING)
+    flow.go()
+    flow.wait_said("recv", "wait_begin", 10)
+    end_deadlock(t, flow)
+
+
+@recording(line("warning", kind="deadlock", chain_proof="owners"), replays=[TEXT])
+def deadlock_join(t):
+    """A thread joins one that joins one that wants the GIL, which the first one holds."""
+    never_ends(t, "join_join_gil")
+
+
+@recording(line("warning", kind="deadlock", chain_proof="library"))
+def deadlock_static(t):
+    """The initialiser of a function's static variable wants the GIL."""
+    never_ends(t, "static_gil")
+
+
+@recording(line("warning", kind="gil_hold", cause="gil_native"), replays=[TEXT])
+def native_wait(t):
+    """Two calls that wait with the GIL held, for a thread that sleeps and for a pool that works."""
+    plan = [step("wait", 3.2, args=["join_sleep"]), step("wait", 3.2, 6.5, args=["pool_work"])]
+    flow = t.flow(sender(period_ms=100), receiver(plan=plan, companion=0.05))
+    t.probe(*PENDING)
+    flow.go()
+    until(flow.wait_said("recv", "waited", 25, count=2)[-1]["t1"] + 400 * MS)
+    t.finish()
 
 
 @recording(line("token", cause="unknown"))
@@ -440,28 +472,28 @@ def loops(t, how, *args, grace=3, pause=1.2, **opts):
 SOON = ("--shutdown", "nudge", "--nudge-after", "500ms")
 
 
-@recording(action("nudge", "sent", "nap_loop (/opt/robot/nodes/loops.py:*as before Stop*"),
+@recording(action("nudge", "sent", "the node goes on in nap_loop"),
            line("exit", saved=True), replays=[TEXT])
 def nudge_loop(t):
     """A loop of short sleeps: no hold and no sleep of before Stop, and one SIGINT ends it."""
     loops(t, "nap_loop", *SOON)
 
 
-@recording(action("nudge", "sent", "nudge 1 was handled and swallowed (asyncio's*"),
+@recording(action("nudge", "sent", "nudge 1 was handled and swallowed (asyncio's"),
            line("exit", saved=True))
 def nudge_asyncio(t):
     """asyncio's first SIGINT only cancels the main task; the second ends it."""
     loops(t, "asyncio_sleep", *SOON, grace=4)
 
 
-@recording(action("nudge", "refused", "main has ended*"), action("nudge", "sent", "main has ended*"),
+@recording(action("nudge", "refused", "main has ended"), action("nudge", "sent", "main has ended"),
            line("exit", saved=True))
 def nudge_finalising(t):
     """Main has returned, and a thread that is no daemon keeps the process."""
     loops(t, "stays", *SOON, keep_node=True)
 
 
-@recording(action("nudge", "refused", "swallowed in bare_sleep*"), line("exit", grace_kill=True),
+@recording(action("nudge", "refused", "swallowed in bare_sleep"), line("exit", grace_kill=True),
            replays=[TEXT])
 def nudge_swallowed(t):
     """A bare except takes every KeyboardInterrupt."""

@@ -104,7 +104,7 @@ def robot(version):
     os.makedirs(nodes, exist_ok=True)
     for folder in (os.path.join(TOP, "tests", "e2e", "nodes"), os.path.join(HERE, "nodes")):
         for f in os.listdir(folder):
-            if f.endswith(".py"):
+            if f.endswith((".py", ".c")):
                 shutil.copy(os.path.join(folder, f), nodes)
     env = os.path.join(ROOT, "env", version)
     if not os.path.exists(os.path.join(env, ".complete")):

@@ -34,11 +34,27 @@ static const struct dp_rec_node full_facts = {
 	.reason = "the sockets were opened before",
 };
 static const struct dp_rec_node empty_facts;
+static const struct dp_rec_waits full_chain = {
+	.link_count = 2,
+	.owned = 2,
+	.links = {{.tid = 1240,
+		   .for_tid = 1241,
+		   .waits = DP_WAIT_MUTEX,
+		   .line = 12,
+		   .thread = "MainThread",
+		   .function = "process",
+		   .file = "vision.py",
+		   .library = "libvision.so"},
+		  {.tid = 1241, .waits = DP_WAIT_GIL, .thread = "worker"}},
+};
 static const struct dp_place full_place = {.thread = "MainThread",
 					   .function = "process",
 					   .file = "vision.py",
 					   .library = "libvision.so",
-					   .line = 42};
+					   .line = 42,
+					   .user_function = "process",
+					   .user_file = "vision.py",
+					   .user_line = 42};
 
 static inline struct dp_finding finding_full(enum dp_finding_type type)
 {
@@ -116,7 +132,9 @@ static inline struct dp_finding finding_full(enum dp_finding_type type)
 			.not_polling_ns = 4 * SEC,
 			.asleep_since_ns = T0 - 4 * SEC,
 			.evidence = 1u << DP_EVIDENCE_ASLEEP | 1u << DP_EVIDENCE_INPUTS_UNTAKEN,
-			.advice = "release the GIL in that call, or split it"};
+			.advice = "release the GIL in that call, or split it",
+			.chain = &full_chain,
+			.chain_proof = DP_PROOF_OWNERS};
 		break;
 	case DP_FIND_SIGNAL:
 		f.u.signal = (struct dp_signal_finding){.signal = 2,

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/pyfile.h"
 #include "base/array.h"
 #include "base/duration.h"
 #include "base/hash.h"
@@ -174,9 +175,41 @@ static void test_signals(void **state)
 	}
 }
 
+static void whose_python_files_are(void **state)
+{
+	static const char *const libraries[] = {
+		"/usr/lib/python3.11/threading.py",
+		"/opt/x/lib64/python3.9/json/encoder.py",
+		"/opt/x/lib/python3.13t/json/encoder.py",
+		"/home/a/.venv/lib/python3.11/site-packages/torch/nn/functional.py",
+		"/usr/lib/python3/dist-packages/yaml/__init__.py",
+		"C:/python311.zip/os.py",
+		"<frozen importlib._bootstrap>",
+	};
+	static const char *const own[] = {
+		"/robot/nodes/vision.py",
+		"vision.py",
+		"<string>",
+		"<stdin>",
+		"",
+		"/robot/python3.11/nodes/vision.py",
+		"/robot/lib/vision.py",
+		"/lib/python3.x/a.py",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < DP_COUNT_OF(libraries); i++)
+		if (!dp_pyfile_is_library(libraries[i]))
+			fail_msg("%s is taken for the user's", libraries[i]);
+	for (size_t i = 0; i < DP_COUNT_OF(own); i++)
+		if (dp_pyfile_is_library(own[i]))
+			fail_msg("%s is taken for a library's", own[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(whose_python_files_are),
 		cmocka_unit_test(test_units_and_arrays),
 		cmocka_unit_test(test_hash),
 		cmocka_unit_test(test_one_printer_of_durations),

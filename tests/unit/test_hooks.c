@@ -206,6 +206,8 @@ static void facts_are_bounded(void **state)
 
 static void facts_of_findings(void **state)
 {
+	static const struct dp_rec_waits chain = {.link_count = 2,
+						  .links = {{.tid = 100}, {.tid = 101}}};
 	struct state *s = *state;
 	struct dp_finding f = {
 		.type = DP_FIND_WARNING,
@@ -226,7 +228,9 @@ static void facts_of_findings(void **state)
 			      .not_polling_ns = 7,
 			      .asleep_since_ns = 10,
 			      .evidence = 1u << DP_EVIDENCE_ASLEEP | 1u << DP_EVIDENCE_GIL_WAIT,
-			      .advice = "split it"},
+			      .advice = "split it",
+			      .chain = &chain,
+			      .chain_proof = DP_PROOF_OWNERS},
 	};
 
 	assert_int_equal(dp_hook_facts_from(&s->facts, &f), 0);
@@ -241,6 +245,8 @@ static void facts_of_findings(void **state)
 	assert_string_equal(contents(s->out),
 			    "DORA_PROBE_ADVICE=split it\nDORA_PROBE_ASLEEP_SINCE_NS=10\n"
 			    "DORA_PROBE_CAUSE=gil_native\n"
+			    "DORA_PROBE_CHAIN=100,101\nDORA_PROBE_CHAIN_PROOF=owners\n"
+			    "DORA_PROBE_COLLECTING=false\n"
 			    "DORA_PROBE_DATAFLOW=" UUID "\nDORA_PROBE_DEADLINE_NS=1000\n"
 			    "DORA_PROBE_EVENT=warning\nDORA_PROBE_EVIDENCE=asleep,gil_wait\n"
 			    "DORA_PROBE_FILE=x.py\n"

@@ -137,6 +137,174 @@ static void test_a_sleep_with_the_gil_beyond_the_deadline_is_ended(void **state)
 	table_free(t);
 }
 
+/* ---- where the consumer is: loops and clean-ups ---- */
+
+/* The main thread is found in function:line, called from line 40 of the script. */
+static struct dp_record found(double ms, const char *function, int line)
+{
+	struct dp_record r = record(DP_REC_STACK, ms, PID, PID);
+
+	r.u.stack.is_main = 1;
+	r.u.stack.state = 'R';
+	r.u.stack.syscall_nr = -1;
+	r.u.stack.frame_count = 2;
+	snprintf(r.u.stack.frames[0].function, DP_FUNCTION_MAX, "%s", function);
+	snprintf(r.u.stack.frames[0].file, DP_FILE_MAX, "/node/n.py");
+	r.u.stack.frames[0].line = line;
+	snprintf(r.u.stack.frames[1].function, DP_FUNCTION_MAX, "<module>");
+	snprintf(r.u.stack.frames[1].file, DP_FILE_MAX, "/node/n.py");
+	r.u.stack.frames[1].line = 40;
+	return r;
+}
+
+struct stretch {
+	double from, to; /* ms; a Stop comes at 1 s */
+	const char *function;
+	int lines[3]; /* found there in turn; 0 ends them; negative: it waits for the GIL there */
+};
+
+/* Stacks every 100 ms along the stretches, ticks between them; when a nudge was asked for, ms. */
+static double first_nudge(struct table *t, const struct stretch *s, size_t n)
+{
+	int turn = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		for (double ms = s[i].from; ms < s[i].to; ms += 100) {
+			struct dp_record r;
+			int count = s[i].lines[2] ? 3 : s[i].lines[1] ? 2 : 1;
+
+			if (ms == STOP)
+				stop(t, ms);
+			r = found(ms + 5, s[i].function, abs(s[i].lines[turn % count]));
+			r.u.stack.has_gil_wait = s[i].lines[turn++ % count] < 0;
+			feed(t, &r);
+			t->ticked_ms = ms;
+			ticks_until(t, ms + 90);
+			if (count_asked(t, DP_REQ_ACT))
+				return ms;
+		}
+	}
+	return 0;
+}
+
+static void test_where_it_is_says_whether_it_has_moved(void **state)
+{
+	static const struct {
+		struct stretch s[4];
+		double nudged; /* 0: never */
+	} rows[] = {
+		/* A loop at one line, and at three of which one alone was seen before. */
+		{{{0, 6000, "work", {20}}}, 2000},
+		{{{0, 1000, "work", {20}}, {1000, 6000, "work", {21, 20, 22}}}, 2000},
+		/* A clean-up: another function, or the same one called at another line of it. */
+		{{{0, 1100, "work", {20}}, {1100, 10900, "save", {60}}}, 0},
+		{{{0, 1100, "work", {20}}, {1100, 10900, "work", {25}}}, 0},
+		/* Back in the loop after something else. */
+		{{{0, 1000, "work", {20}}, {1000, 3000, "look", {70}}, {3000, 6000, "work", {20}}},
+		 3000},
+		/* It waits for the GIL: it could not have moved, and then gets its chance. */
+		{{{0, 1000, "work", {20}}, {1000, 10900, "work", {-20}}}, 0},
+		{{{0, 1000, "work", {20}}, {1000, 3000, "work", {-20}}, {3000, 6000, "work", {20}}},
+		 3000},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct table *t = guarded();
+		double at = first_nudge(t, rows[i].s, 4);
+
+		if (at != rows[i].nudged)
+			fail_msg("row %zu: nudged at %.0f ms", i, at);
+		if (at > 0) {
+			assert_true(t->asked[t->asked_count - 1].anywhere);
+			assert_int_equal(t->asked[t->asked_count - 1].tid, PID);
+		}
+		table_free(t);
+	}
+}
+
+/* Another thread keeps the GIL over Stop: what main is found at proves nothing, nor 300 ms on. */
+static void test_who_is_held_up_gets_a_chance(void **state)
+{
+	struct table *t = guarded();
+	double asked = 0;
+
+	(void)state;
+	for (double ms = 500; ms < 4000 && asked == 0; ms += 10) {
+		struct dp_record r = look(ms, PID, ms < 2500 ? PID + 1 : 0, 490);
+
+		if (ms < 2500)
+			r.u.look.off_since_ns = AT(495);
+		feed(t, &r);
+		if (ms == STOP)
+			stop(t, ms);
+		if ((int)ms % 100 == 0) {
+			r = found(ms + 1, "work", 20);
+			feed(t, &r);
+		}
+		tick(t, ms + 2);
+		for (unsigned int i = 0; i < t->asked_count; i++)
+			if (t->asked[i].type == DP_REQ_ACT && t->asked[i].tid == PID)
+				asked = ms;
+	}
+	assert_true(asked >= 2800 && asked < 3100);
+	table_free(t);
+}
+
+/* When a nudge is asked for with these stacks, ms; 0 never. */
+static double nudged_when(struct dp_record (*make)(double ms), double to)
+{
+	struct table *t = guarded();
+	double at = 0;
+
+	for (double ms = 0; ms < to && at == 0; ms += 100) {
+		struct dp_record r;
+
+		if (ms == STOP)
+			stop(t, ms);
+		r = make(ms + 5);
+		feed(t, &r);
+		t->ticked_ms = ms;
+		ticks_until(t, ms + 90);
+		if (count_asked(t, DP_REQ_ACT))
+			at = ms;
+	}
+	table_free(t);
+	return at;
+}
+
+static struct dp_record finalising(double ms)
+{
+	struct dp_record r = found(ms, "join", 10);
+
+	if (ms > STOP) {
+		snprintf(r.u.stack.frames[1].function, DP_FUNCTION_MAX, "_shutdown");
+		snprintf(r.u.stack.frames[1].file, DP_FILE_MAX, "/usr/lib/python3.11/threading.py");
+	}
+	return r;
+}
+
+static struct dp_record idle_loop(double ms)
+{
+	struct dp_record r = found(ms, "select", 468);
+
+	snprintf(r.u.stack.frames[0].file, DP_FILE_MAX, "/usr/lib/python3.11/selectors.py");
+	snprintf(r.u.stack.frames[1].file, DP_FILE_MAX,
+		 "/usr/lib/python3.11/asyncio/base_events.py");
+	return r;
+}
+
+/* Both may end by themselves, or may not: three quarters of the 10 s are theirs. */
+static void test_what_may_end_by_itself_is_nudged_late(void **state)
+{
+	double at = nudged_when(finalising, 10900);
+
+	(void)state;
+	assert_true(at >= 8500 && at < 8700);
+	at = nudged_when(idle_loop, 10900);
+	assert_true(at >= 8500 && at < 8700);
+}
+
 /* What the node's line says of its signals is what the policy decides by. */
 static void test_readiness_is_the_policys(void **state)
 {
@@ -182,6 +350,9 @@ int main(void)
 		cmocka_unit_test(test_a_sleep_beyond_the_deadline_is_ended),
 		cmocka_unit_test(test_a_sleep_with_the_gil_that_ends_in_time_is_left_alone),
 		cmocka_unit_test(test_a_sleep_with_the_gil_beyond_the_deadline_is_ended),
+		cmocka_unit_test(test_where_it_is_says_whether_it_has_moved),
+		cmocka_unit_test(test_who_is_held_up_gets_a_chance),
+		cmocka_unit_test(test_what_may_end_by_itself_is_nudged_late),
 		cmocka_unit_test(test_readiness_is_the_policys),
 	};
 

@@ -21,7 +21,7 @@ struct field {
 	uint64_t most;
 };
 
-#define FIELDS_MAX 40
+#define FIELDS_MAX 128
 
 struct body {
 	const char *name;
@@ -60,6 +60,7 @@ static void keep(const char *name, const void *at, size_t size, bool is_string, 
 		DP_FIELDS_##body(KEEP_N, KEEP_E, KEEP_T, KEEP_B, KEEP_S)                           \
 	}
 KEEP(frame, struct dp_frame)
+KEEP(link, struct dp_link)
 DP_RECORD_BODIES(KEEP)
 DP_KERNEL_BODIES(KEEP)
 

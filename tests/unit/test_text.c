@@ -83,7 +83,10 @@ static void test_each_event(void **state)
 		 "WARNING   3 drop tokens pending, the oldest for 1.50 s, deadline in 8.00 s: one "
 		 "native call keeps the GIL; GIL held for at least 2.00 s by thread MainThread "
 		 "(tid 1240) in process (vision.py:42), inside libvision.so\n" UNDER
-		 "release the GIL in that call, or split it\n"},
+		 "release the GIL in that call, or split it\n" UNDER
+		 "thread MainThread (tid 1240) in process (vision.py:12), inside libvision.so: "
+		 "waits for a mutex of thread 1241\n" UNDER
+		 "thread worker (tid 1241): waits for the GIL\n"},
 		{DP_FIND_SIGNAL, 0,
 		 "signal    SIGINT from pid 99 was handled after 1.20 s, thread 1234\n"},
 		{DP_FIND_STOP, 0, "stop      told to stop by its daemon; SIGTERM in 10.0 s\n"},
@@ -340,6 +343,19 @@ static void test_warnings(void **state)
 	       "CRITICAL  the GIL has been held for at least 2.00 s by thread MainThread (tid "
 	       "1240) "
 	       "in process (vision.py:42)\n");
+	w->place.file = "/usr/lib/python3.11/json/encoder.py";
+	w->place.function = "encode";
+	w->place.line = 200;
+	expect(&f, 0,
+	       "CRITICAL  the GIL has been held for at least 2.00 s by thread MainThread (tid "
+	       "1240) in encode (/usr/lib/python3.11/json/encoder.py:200), called from process "
+	       "(vision.py:42)\n");
+	w->place.function = "<garbage collection>";
+	w->place.file = NULL;
+	w->place.line = 0;
+	expect(&f, 0,
+	       "CRITICAL  the GIL has been held for at least 2.00 s by thread MainThread (tid "
+	       "1240) in <garbage collection>, called from process (vision.py:42)\n");
 	w->kind = DP_WARN_DEADLINE;
 	w->cause = DP_CAUSE_UNKNOWN;
 	w->holder_tid = 0;
@@ -360,9 +376,20 @@ static void test_warnings(void **state)
 	expect(&f, 0, "notice    told to stop and still running\n");
 	w->kind = DP_WARN_DEADLOCK;
 	w->cause = DP_CAUSE_DEADLOCK;
+	w->chain = NULL;
 	expect(&f, 0,
 	       "notice    threads wait for each other: the holder of the GIL waits for a thread "
 	       "that waits for the GIL\n");
+	w->advice = "break the cycle";
+	w->chain = &full_chain;
+	expect(&f, 0,
+	       "notice    threads wait for each other: the holder of the GIL waits for a thread "
+	       "that waits for the GIL\n"
+	       "                                  break the cycle\n"
+	       "                                  thread MainThread (tid 1240) in process "
+	       "(vision.py:12), inside libvision.so: waits for a mutex of thread 1241\n"
+	       "                                  thread worker (tid 1241): waits for the GIL\n");
+	w->advice = NULL;
 	w->kind = DP_WARN_TOKEN_PENDING;
 	w->cause = DP_CAUSE_REFERENCE_KEPT;
 	w->pending_tokens = 1;

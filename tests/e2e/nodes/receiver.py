@@ -43,6 +43,7 @@ with phase("import"):
     from dora import Node
 
     import holds
+    import waits
 
 say("start")
 
@@ -221,6 +222,34 @@ def act_deadlock(_):
     locked.wait()
     say("deadlock", t0=now(), tid=threading.get_native_id(), function="act_deadlock")
     lib.pthread_mutex_lock(mutex)
+
+
+def act_collect(seconds):
+    """The garbage collector, over so many objects that it takes that long."""
+    import gc
+    n, took = 200000, 0.0
+    while took < seconds:
+        n = int(n * min(8, 1.2 * seconds / took)) if took else n
+        keep.clear()
+        keep.extend([] for _ in range(n))
+        t0 = now()
+        gc.collect()
+        t1 = now()
+        took = (t1 - t0) / 1e9
+    say("collected", t0=t0, t1=t1, objects=n)
+    keep.clear()
+
+
+keep = []
+
+
+def act_wait(seconds, name):
+    """A native call of waits.c, with the GIL held."""
+    call = getattr(waits.library(), name)
+    t0 = now()
+    say("wait_begin", name=name, t0=t0, tid=threading.get_native_id(), function="act_wait")
+    call(seconds)
+    say("waited", name=name, t0=t0, t1=now())
 
 
 ACTS = {name[4:]: f for name, f in list(globals().items()) if name.startswith("act_")}
