@@ -369,6 +369,15 @@ static void connection(struct dp_model *m, struct node *n, const struct dp_recor
 		tokens_stream_closed(&m->ledger, n, r->h.t_ns);
 }
 
+/* What it uses: of its time, of the shared memory. */
+static void usage(struct dp_model *m, struct node *n, const struct dp_record *r)
+{
+	if (r->h.type == DP_REC_SHARE)
+		usage_stretch(&m->env, n, r);
+	else
+		memory_record(&m->env, n, r);
+}
+
 /* A record about a process that is watched. */
 static void node_record(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
@@ -388,10 +397,8 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		stack(n, r);
 		break;
 	case DP_REC_SHARED_MEMORY:
-		memory_record(&m->env, n, r);
-		break;
 	case DP_REC_SHARE:
-		usage_stretch(&m->env, n, r);
+		usage(m, n, r);
 		break;
 	case DP_REC_TOKEN_SENT:
 	case DP_REC_TOKEN_DELIVERED:
