@@ -43,8 +43,9 @@ int BPF_PROG(dp_exec, struct task_struct *p)
 		thread_end(tgid, p->pid, now);
 	}
 	c = capture_reserve(DP_CAP_EXEC, sizeof(*c), now, tgid, p->pid);
+	/* Who it is stands in its environment, which is gone with it: some live for a millisecond. */
 	if (c)
-		capture_submit(c);
+		capture_submit_now(c);
 	return 0;
 }
 

@@ -2,7 +2,12 @@
 /* UTF-8 from outside (utf8.h). */
 #include "base/utf8.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include "base/hash.h"
+
+#define NAME_HASH 9 /* bytes of "~12345678" */
 
 #define IS_CONTINUATION(byte) (((unsigned char)(byte)&0xc0) == 0x80)
 
@@ -107,6 +112,20 @@ void dp_utf8_copy(char *dst, size_t cap, const void *src, size_t len)
 		len -= n;
 	}
 	dst[at] = '\0';
+}
+
+void dp_utf8_name(char *dst, size_t cap, const void *src, size_t len)
+{
+	size_t room = cap - 1 - NAME_HASH;
+
+	if (len < cap) {
+		dp_utf8_copy(dst, cap, src, len);
+		return;
+	}
+	dp_utf8_copy(dst, room + 1, src, len);
+	room = strlen(dst);
+	snprintf(dst + room, cap - room, "~%08x",
+		 dp_hash_fold(dp_hash_bytes(DP_HASH_START, src, len)));
 }
 
 void dp_utf8_tail(char *dst, size_t cap, const char *src, size_t len, bool cut_before)

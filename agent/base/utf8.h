@@ -41,6 +41,12 @@ size_t dp_utf8_cut(const char *s, size_t len);
 void dp_utf8_copy(char *dst, size_t cap, const void *src, size_t len);
 
 /*
+ * The same for a name by which things are told apart: one that does not fit in dst of `cap` bytes (at
+ * least 16) ends in '~' and eight digits of its hash, so that two long names that begin alike differ.
+ */
+void dp_utf8_name(char *dst, size_t cap, const void *src, size_t len);
+
+/*
  * Copies valid UTF-8 of `len` bytes to dst of `cap` bytes (at least 8), shortened to its end with
  * "..." before it where it does not fit or `cut_before` says so; a '/' nearby becomes the cut.
  */

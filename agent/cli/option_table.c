@@ -32,12 +32,12 @@ const struct dp_option dp_options_table[] = {
 		.manual = "These processes. May be given more than once.",
 	}, {
 		.name = "node", .argument = "NAME", .commands = WATCH, .group = DP_OPTIONS_TARGETS,
-		TO(wanted.nodes), .read = dp_value_name, LIMITS(1, DP_ID_MAX - 1),
+		TO(wanted.nodes), .read = dp_value_name, LIMITS(1, DP_NAME_LENGTH),
 		.help = "The dora nodes of this name, now and later",
 		.manual = "The dora nodes of this name, those that start later included. May be given more than once.",
 	}, {
 		.name = "dataflow", .argument = "UUID|NAME", .commands = WATCH, .group = DP_OPTIONS_TARGETS,
-		TO(wanted.dataflows), .read = dp_value_name, LIMITS(1, DP_ID_MAX - 1),
+		TO(wanted.dataflows), .read = dp_value_name, LIMITS(1, DP_NAME_LENGTH),
 		.help = "The nodes of this dataflow, now and later",
 		.manual = "The nodes of this dataflow, those that start later included. May be given more than once.",
 	}, {

@@ -14,6 +14,7 @@
 #include "base/duration.h"
 #include "base/signals.h"
 #include "base/units.h"
+#include "base/utf8.h"
 
 /* ---- what a value is ------------------------------------------------------------------------ */
 
@@ -329,7 +330,7 @@ int dp_value_name(const char *s, const struct dp_value_limits *limits, void *ret
 		snprintf(why, why_len, "must not be empty");
 		return -ERANGE;
 	}
-	if (len > limits->max || len >= sizeof(list->name[0])) {
+	if (len > limits->max) {
 		snprintf(why, why_len, "longer than %llu bytes", (unsigned long long)limits->max);
 		return -ERANGE;
 	}
@@ -337,6 +338,7 @@ int dp_value_name(const char *s, const struct dp_value_limits *limits, void *ret
 		snprintf(why, why_len, "given more than %d times", DP_NAMES_MAX);
 		return -ERANGE;
 	}
-	memcpy(list->name[list->count++], s, len + 1);
+	/* As a node's own configuration is read. */
+	dp_utf8_name(list->name[list->count++], sizeof(list->name[0]), s, len);
 	return 0;
 }

@@ -193,7 +193,7 @@ static void value(struct parse *p, const struct level *l, const char *s, size_t 
 			if (!dp_uuid_is(p->out.dataflow))
 				p->bad = 1;
 		} else if (key_is(l, "node_id")) {
-			dp_utf8_copy(p->out.node, sizeof(p->out.node), s, len);
+			dp_utf8_name(p->out.node, sizeof(p->out.node), s, len);
 			p->out.is_runtime = l->place == IN_NODE;
 		} else if (key_is(l, "dynamic")) {
 			p->out.dynamic = len == 4 && memcmp(s, "true", 4) == 0;
@@ -204,7 +204,7 @@ static void value(struct parse *p, const struct level *l, const char *s, size_t 
 			p->out.restarts = 1;
 	} else if (l->place == IN_DESCRIPTOR) {
 		if (key_is(l, "name"))
-			dp_utf8_copy(p->out.dataflow_name, sizeof(p->out.dataflow_name), s, len);
+			dp_utf8_name(p->out.dataflow_name, sizeof(p->out.dataflow_name), s, len);
 	} else if (l->place == IN_DESCRIBED) {
 		described_value(&p->described, l, s, len);
 	} else if (l->place == IN_COMM) {

@@ -204,7 +204,8 @@ static void measure(const struct stop *s, bool grace_kill, uint32_t by, uint64_t
 	}
 }
 
-void exit_record(const struct env *e, struct node *n, uint64_t abandoned, const struct dp_record *r)
+uint8_t exit_record(const struct env *e, struct node *n, uint64_t abandoned,
+		    const struct dp_record *r)
 {
 	int status = r->u.exit.status, code = (status >> 8) & 0xff;
 	uint32_t by = (uint32_t)(status & 0x7f);
@@ -229,4 +230,5 @@ void exit_record(const struct env *e, struct node *n, uint64_t abandoned, const 
 		x->explanation = explanation;
 	}
 	say_finding(e, &n->id, t, &f);
+	return x->reason;
 }

@@ -11,8 +11,9 @@
 /*
  * Says the exit and keeps what was measured in n->ending. Signals, holds and tokens must have been
  * ended before; `abandoned` is the number of tokens abandoned here, DP_NULL when not observable.
+ * Returns its reason, enum dp_exit_reason.
  */
-void exit_record(const struct env *e, struct node *n, uint64_t abandoned,
-		 const struct dp_record *r);
+uint8_t exit_record(const struct env *e, struct node *n, uint64_t abandoned,
+		    const struct dp_record *r);
 
 #endif

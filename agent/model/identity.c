@@ -19,16 +19,6 @@ bool identity_tokens_countable(const struct identity *id)
 	       dp_version_at_least(id->facts.dora, 1, 0, 0);
 }
 
-bool identity_is_vague(const struct identity *id, uint64_t now)
-{
-	uint64_t known_ns = now - id->first_ns;
-
-	if (id->facts.unheard && known_ns < UNHEARD_NS)
-		return true;
-	return id->facts.is_dora && id->facts.is_python && !id->facts.dora[0] &&
-	       known_ns < INTRODUCE_NS;
-}
-
 bool identity_differs(const struct identity *id, const struct dp_rec_node *b)
 {
 	const struct dp_rec_node *a = &id->facts;

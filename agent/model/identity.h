@@ -9,6 +9,8 @@
 
 #include <stdbool.h>
 
+struct entry;
+
 /* A node that has just started has not imported dora yet: its line waits for it this long, ns. */
 #define INTRODUCE_NS (2 * SEC)
 /* Whether its tokens can be seen shows with the first frame: its line waits for that as long, ns. */
@@ -20,6 +22,12 @@ struct identity {
 	bool exited;    /* the process has ended */
 	bool announced; /* its `node` line is out */
 	uint64_t first_ns, gone_ns;
+	struct entry *entry;   /* what it is a life of (lives.h); NULL nothing */
+	uint32_t life;         /* its number there, from 1 */
+	int8_t role;           /* enum dp_member_role; -1 it is no dora node */
+	bool unproven;         /* taken for the node, but not connected yet */
+	bool life_void;        /* was not the node after all */
+	bool exit_held;        /* its exit waits to be said */
 	bool late;             /* it ran before the probe: what is counted is since then */
 	uint32_t consumer_tid; /* takes events and frees arrays; 0 not known yet */
 	struct dp_rec_node facts;
@@ -51,8 +59,5 @@ void identity_judge(struct identity *id);
 bool identity_tokens_countable(const struct identity *id);
 /* Is what these facts have new worth a line? Signal masks are not: they change with every handler. */
 bool identity_differs(const struct identity *id, const struct dp_rec_node *facts);
-
-/* Is there something worth waiting for before its line is said? */
-bool identity_is_vague(const struct identity *id, uint64_t now);
 
 #endif

@@ -6,12 +6,13 @@
 #include "model/model.h"
 
 #include "model/daemon.h"
-#include "model/exit.h"
 #include "model/guard.h"
 #include "model/habits.h"
+#include "model/introduce.h"
 #include "model/losses.h"
 #include "model/memory.h"
 #include "model/outlook.h"
+#include "model/parting.h"
 #include "model/polling.h"
 #include "model/stop.h"
 #include "model/summary.h"
@@ -36,6 +37,7 @@ struct dp_model {
 	bool started, ended;
 	bool stock_said; /* of some process */
 	struct table table;
+	struct lives lives;
 	struct ledger ledger;
 	struct habits habits;
 };
@@ -135,19 +137,20 @@ static void start(struct dp_model *m)
 }
 
 /* A node for a process that is watched from now on; NULL when there is no room, which is a loss. */
-static struct node *node_add(struct dp_model *m, uint32_t pid, uint64_t t_ns)
+static struct node *node_add(struct dp_model *m, uint32_t pid, const struct entry *of,
+			     uint64_t t_ns)
 {
 	bool reused;
-	struct node *n = table_slot(&m->table, m->env.now, &reused);
+	struct node *n = table_slot(&m->table, of, m->env.now, &reused);
 
 	if (!n) {
 		lose(m, pid, DP_LOSS_NODE_LIMIT, 1, t_ns);
 		return NULL;
 	}
-	/* The tokens of who was there ended when it left, so nothing points at the slot but
-	 * deliveries that have ended and wait to be said. */
-	if (reused)
+	if (reused) { /* deliveries that have ended and wait to be said may point at the slot */
 		tokens_forget(&m->ledger, &m->env, n);
+		parting_fold(n);
+	}
 	node_clear(n, pid, t_ns);
 	return n;
 }
@@ -156,10 +159,11 @@ static struct node *node_add(struct dp_model *m, uint32_t pid, uint64_t t_ns)
 static struct node *node_told(struct dp_model *m, const struct dp_record *r)
 {
 	struct node *n = table_find(&m->table, r->h.pid);
+	const struct member *of = lives_find(&m->lives, r->h.pid);
 
 	if (n || table_is_of_the_dead(&m->table, r))
 		return n;
-	return node_add(m, r->h.pid, r->h.t_ns);
+	return node_add(m, r->h.pid, of ? of->entry : NULL, r->h.t_ns);
 }
 
 static void node_facts(struct dp_model *m, struct node *n, const struct dp_record *r)
@@ -168,12 +172,10 @@ static void node_facts(struct dp_model *m, struct node *n, const struct dp_recor
 	bool changed = identity_differs(&n->id, facts);
 
 	n->id.facts = *facts;
+	parting_join(&m->lives, &m->table, n, r->h.t_ns);
 	habits_judge(&m->habits, &n->id);
 	n->edge.refused = !facts->edge_possible;
-	if (!n->id.announced && identity_is_vague(&n->id, r->h.t_ns))
-		return;
-	if (!n->id.announced || changed)
-		say_node(&m->env, &n->id, r->h.t_ns);
+	introduce_facts(&m->env, &n->id, changed, r->h.t_ns);
 }
 
 /* Limits come before the first facts, so that the node's line has them. */
@@ -198,6 +200,7 @@ static void node_gone(struct dp_model *m, struct node *n, uint64_t t_ns)
 	usage_end(&m->env, n, t_ns);
 	warn_node_gone(&m->env, n, t_ns);
 	tokens_node_gone(&m->ledger, &m->env, n, t_ns);
+	n->id.life_void = n->id.unproven && !n->id.exited;
 	n->id.gone = true;
 	n->id.gone_ns = t_ns;
 }
@@ -218,8 +221,8 @@ static void process_exit(struct dp_model *m, struct node *n, const struct dp_rec
 	tokens_stream_closed(&m->ledger, n, t);
 	witness_look_back(&m->env, n, false, t);
 	usage_end(&m->env, n, t);
-	exit_record(&m->env, n, node_tokens_known(n) ? tokens_abandoned(&m->ledger, n) : DP_NULL,
-		    r);
+	parting_exit(&m->env, &m->lives, n,
+		     node_tokens_known(n) ? tokens_abandoned(&m->ledger, n) : DP_NULL, r);
 	node_gone(m, n, t);
 }
 
@@ -253,8 +256,7 @@ static void tick(struct dp_model *m)
 
 		if (n->id.gone)
 			continue;
-		if (!n->id.announced && !identity_is_vague(&n->id, m->env.now))
-			say_node(&m->env, &n->id, m->env.now);
+		introduce_tick(&m->env, &n->id);
 		m->stock_said |= stock_say(&n->stock, &m->env, &n->id, !m->stock_said);
 		tick_timeline(m, n);
 		outlook_look(&m->env, n);
@@ -264,6 +266,7 @@ static void tick(struct dp_model *m)
 		usage_tick(&m->env, n);
 		tick_guard(m, n);
 	}
+	parting_tick(&m->env, &m->lives, &m->table);
 	for (uint32_t i = 0; m->losses.records && i < m->table.count; i++)
 		tokens_end_doubts(&m->ledger, &m->table.nodes[i], m->env.now);
 	say_losses(m, false);
@@ -450,6 +453,7 @@ static void process_record(struct dp_model *m, const struct dp_record *r)
 		node_record(m, n, r);
 	else
 		daemon_record(&m->table, r);
+	parting_record(&m->env, &m->lives, &m->table, r, n != NULL);
 }
 
 /* What `start` says is all in before anything else. */
@@ -520,5 +524,6 @@ int dp_model_node_view(const struct dp_model *m, unsigned int i, struct dp_node_
 	if (i >= m->table.count)
 		return -ENOENT;
 	node_view(&m->env, &m->table.nodes[i], ret);
+	ret->superseded = table_is_superseded(&m->table, &m->table.nodes[i]);
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include "base/sentence.h"
 #include "decide/recommend.h"
 #include "model/cause.h"
+#include "model/lives.h"
 #include "model/warn.h"
 
 #include <string.h>
@@ -21,7 +22,8 @@ uint64_t outlook_hold_end(const struct node *n, const struct hold *h)
 /* The clean-up that a node of this name needed before, in this run; DP_NULL not measured. */
 static uint64_t measured_need(const struct table *t, const struct node *n)
 {
-	uint64_t need = DP_NULL;
+	const struct entry *of = n->id.entry;
+	uint64_t need = of && of->past.cleanup_ns ? of->past.cleanup_ns : DP_NULL;
 
 	for (uint32_t i = 0; i < t->count; i++) {
 		const struct node *o = &t->nodes[i];

@@ -43,6 +43,8 @@ void say_node(const struct env *e, struct identity *id, uint64_t t_ns)
 		.health_check_timeout_ns = or_null(id->limits.health_ns),
 		.startup_timeout_ns = or_null(id->limits.startup_ns),
 		.finish_grace_ns = or_null(id->limits.finish_ns),
+		.role = id->role < 0 ? NULL : dp_member_name((unsigned int)id->role),
+		.life = id->life,
 		.nudge_signal = signal,
 		.nudge_disposition = (uint8_t)dp_policy_disposition(facts->signals_caught,
 								    facts->signals_ignored, signal),
@@ -52,8 +54,19 @@ void say_node(const struct env *e, struct identity *id, uint64_t t_ns)
 	emit(e, id, t_ns, &f);
 }
 
+/*
+ * What a process does in its first moments, while nobody knows whether it is the node or but starts
+ * it, is no line about the node: it is counted, and told if a warning introduces the process.
+ */
+static bool is_too_early(const struct env *e, const struct identity *id)
+{
+	return id->unproven && !id->announced && e->now - id->first_ns < INTRODUCE_NS;
+}
+
 void say_finding(const struct env *e, struct identity *id, uint64_t t_ns, struct dp_finding *f)
 {
+	if (id && f->type == DP_FIND_GIL_HOLD && is_too_early(e, id))
+		return;
 	/* A wait is no line, and the summary comes when everything has been said. */
 	if (id && !id->announced && f->type != DP_FIND_SUMMARY_NODE && f->type != DP_FIND_GIL_WAIT)
 		say_node(e, id, e->now);

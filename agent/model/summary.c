@@ -4,6 +4,39 @@
 
 #include "decide/recommend.h"
 #include "model/outlook.h"
+#include "model/parting.h"
+
+#include <string.h>
+
+/* Of two processes of an entry, which is rather the node? */
+static uint64_t rank(const struct node *n)
+{
+	return (uint64_t)(n->id.announced && !n->id.life_void) << 32 | n->id.life;
+}
+
+/* Is this process the one that stands for its entry: the newest life, or the only one? */
+static bool stands_for(const struct table *t, const struct node *n)
+{
+	for (uint32_t i = 0; n->id.entry && i < t->count; i++) {
+		const struct node *o = &t->nodes[i];
+
+		if (o->id.entry != n->id.entry || o == n)
+			continue;
+		if (rank(o) > rank(n) || (rank(o) == rank(n) && o > n))
+			return false;
+	}
+	/* What started a node that never came, and was no Python, is no node. */
+	return !n->id.entry || n->id.announced || !n->id.unproven || n->id.facts.is_python;
+}
+
+static uint32_t count_rows(const struct table *t)
+{
+	uint32_t rows = 0;
+
+	for (uint32_t i = 0; i < t->count; i++)
+		rows += stands_for(t, &t->nodes[i]);
+	return rows;
+}
 
 static void say_totals(const struct env *e, const struct table *t, uint64_t records, uint64_t lost)
 {
@@ -13,34 +46,56 @@ static void say_totals(const struct env *e, const struct table *t, uint64_t reco
 	f.u.summary = (struct dp_summary_finding){
 		.records = records,
 		.records_lost = lost,
-		.nodes = t->count,
+		.nodes = count_rows(t),
 		.recommended_grace_ns = outlook_recommend_all(t, why, sizeof(why)),
 	};
 	f.u.summary.recommendation = why[0] ? why : NULL;
 	say_finding(e, NULL, e->now, &f);
 }
 
-static void say_node_totals(const struct env *e, struct node *n)
+/* All lives of the node's entry together. */
+static void add_up(const struct table *t, const struct node *n, struct life_totals *ret)
+{
+	struct life_totals one;
+
+	if (!n->id.entry) {
+		parting_totals(n, ret);
+		return;
+	}
+	*ret = n->id.entry->past;
+	for (uint32_t i = 0; i < t->count; i++) {
+		if (t->nodes[i].id.entry != n->id.entry)
+			continue;
+		parting_totals(&t->nodes[i], &one);
+		lives_add(ret, &one);
+	}
+}
+
+static void say_node_totals(const struct env *e, const struct table *t, struct node *n)
 {
 	struct dp_finding f = {.type = DP_FIND_SUMMARY_NODE};
 	struct dp_summary_node_finding *s = &f.u.summary_node;
-	const struct timeline *t = &n->timeline;
-	const struct account *a = &n->account;
-	bool known = node_tokens_known(n);
+	struct life_totals a;
 
+	add_up(t, n, &a);
+	/* What is not known of the last life is not known because of an earlier one. */
+	if (n->timeline.hold_unfinished || n->ending.killed_after_ns)
+		a.recommended_ns = n->outlook.recommended_ns;
 	*s = (struct dp_summary_node_finding){
 		.dataflow = n->id.facts.dataflow[0] ? n->id.facts.dataflow : NULL,
 		.node = n->id.facts.node[0] ? n->id.facts.node : NULL,
-		.holds = t->holds,
-		.max_hold_ns = t->max_hold_ns,
-		.max_hold_function = t->max_hold_function[0] ? t->max_hold_function : NULL,
-		.gil_held_ns = t->held_ns,
-		.tokens = known ? a->tokens : DP_NULL,
-		.tokens_abandoned = known ? a->abandoned : DP_NULL,
-		.tokens_open = known ? a->open : DP_NULL,
-		.tokens_lost = known ? a->lost : DP_NULL,
-		.max_pending_ns = known ? a->max_pending_ns : DP_NULL,
-		.recommended_grace_ns = n->outlook.recommended_ns,
+		.holds = a.holds,
+		.max_hold_ns = a.max_hold_ns,
+		.max_hold_function = a.max_hold_function[0] ? a.max_hold_function : NULL,
+		.gil_held_ns = a.held_ns,
+		.tokens = a.tokens_known ? a.tokens : DP_NULL,
+		.tokens_abandoned = a.tokens_known ? a.abandoned : DP_NULL,
+		.tokens_open = a.tokens_known ? a.open : DP_NULL,
+		.tokens_lost = a.tokens_known ? a.lost : DP_NULL,
+		.max_pending_ns = a.tokens_known ? a.max_pending_ns : DP_NULL,
+		.recommended_grace_ns = a.recommended_ns,
+		.lives = n->id.life,
+		.blame_count = a.blame_count,
 		.gil_held = share_estimate(&n->shares.total, SHARE_HELD),
 		.gil_wait = share_estimate(&n->shares.total, SHARE_WAIT),
 		.running_without_gil = share_estimate(&n->shares.total, SHARE_WITHOUT),
@@ -48,7 +103,7 @@ static void say_node_totals(const struct env *e, struct node *n)
 		.since_ns = n->id.first_ns,
 		.since_attach = n->id.late,
 	};
-	s->blame_count = functions_dearest(&t->functions, s->blame);
+	memcpy(s->blame, a.blame, sizeof(s->blame));
 	say_finding(e, &n->id, e->now, &f);
 }
 
@@ -65,6 +120,7 @@ void summary_say(const struct env *e, struct table *t, uint64_t records, uint64_
 		outlook_recommend(&t->nodes[i]);
 	say_totals(e, t, records, lost);
 	for (uint32_t i = 0; i < t->count; i++)
-		say_node_totals(e, &t->nodes[i]);
+		if (stands_for(t, &t->nodes[i]))
+			say_node_totals(e, t, &t->nodes[i]);
 	say_end(e);
 }

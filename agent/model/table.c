@@ -41,21 +41,52 @@ bool table_is_of_the_dead(struct table *t, const struct dp_record *r)
 	return n->id.limits_known && n->id.limits.started_ns == r->u.limits.started_ns;
 }
 
-struct node *table_slot(struct table *t, uint64_t now, bool *ret_reused)
+/* The longest gone of those that may give up their slot, of one entry or (NULL) of all. */
+static struct node *longest_gone(struct table *t, const struct entry *of, uint64_t now,
+				 uint32_t *ret_count)
 {
 	struct node *n = NULL;
 
-	*ret_reused = t->count == NODES_MAX;
-	if (t->count < NODES_MAX)
-		return &t->nodes[t->count++];
-	for (uint32_t i = 0; i < NODES_MAX; i++) {
+	*ret_count = 0;
+	for (uint32_t i = 0; i < t->count; i++) {
 		struct node *o = &t->nodes[i];
 
-		if (o->id.gone && now - o->id.gone_ns > KEEP_GONE_NS &&
-		    (!n || o->id.gone_ns < n->id.gone_ns))
+		if (!o->id.gone || o->id.exit_held || now - o->id.gone_ns <= KEEP_GONE_NS ||
+		    (of && o->id.entry != of))
+			continue;
+		++*ret_count;
+		if (!n || o->id.gone_ns < n->id.gone_ns)
 			n = o;
 	}
 	return n;
+}
+
+struct node *table_slot(struct table *t, const struct entry *of, uint64_t now, bool *ret_reused)
+{
+	struct node *n = NULL;
+	uint32_t count = 0;
+
+	if (of)
+		n = longest_gone(t, of, now, &count);
+	*ret_reused = true;
+	if (count > LIVES_KEPT)
+		return n;
+	*ret_reused = t->count == NODES_MAX;
+	if (t->count < NODES_MAX)
+		return &t->nodes[t->count++];
+	return longest_gone(t, NULL, now, &count);
+}
+
+bool table_is_superseded(const struct table *t, const struct node *n)
+{
+	for (uint32_t i = 0; n->id.gone && n->id.entry && i < t->count; i++) {
+		const struct identity *o = &t->nodes[i].id;
+
+		if (o->entry == n->id.entry && o != &n->id &&
+		    (!o->gone || o->gone_ns > n->id.gone_ns))
+			return true;
+	}
+	return false;
 }
 
 void node_clear(struct node *n, uint32_t pid, uint64_t t_ns)
@@ -64,6 +95,7 @@ void node_clear(struct node *n, uint32_t pid, uint64_t t_ns)
 	timeline_clear(&n->timeline, t_ns);
 	n->id.pid = pid;
 	n->id.first_ns = t_ns;
+	n->id.role = -1;
 	n->outlook.slack_ns = DP_SNULL;
 	n->outlook.need_ns = DP_NULL;
 	n->outlook.forecast_ns = DP_NULL;

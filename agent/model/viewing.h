@@ -14,7 +14,8 @@ struct node;
 /* A snapshot of one node for metrics and the live view. Strings live as long as the node. */
 struct dp_node_view {
 	uint32_t pid;
-	bool gone; /* not watched any more; kept until its series expire */
+	bool gone;       /* not watched any more; kept until its series expire */
+	bool superseded; /* gone, and its node has another process since: only its totals count */
 	uint64_t gone_ns;
 	const struct dp_rec_node *facts;
 	/* now */
@@ -41,6 +42,7 @@ struct dp_node_view {
 	const char *max_hold_function; /* NULL unknown */
 };
 
+/* `superseded` is left false: it takes the table. */
 void node_view(const struct env *e, const struct node *n, struct dp_node_view *ret);
 
 #endif

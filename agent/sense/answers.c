@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/task.h"
 #include "sense/asleep.h"
 #include "sense/procfs.h"
 
@@ -180,11 +181,16 @@ static void refuse_edge(struct dp_targets *t, struct target *x, int err)
 static void arm(struct dp_targets *t, struct target *x)
 {
 	char path[256];
+	struct dp_task_stat stat;
 	uint64_t offset;
 	int err = -ENOENT;
 
 	if (x->py)
 		err = dp_py_cond_signal_site(x->py, path, sizeof(path), &offset);
+	/* A process that is ending has no memory map any more. */
+	if (err == -ENOENT &&
+	    (dp_task_stat("/proc", x->pid, 0, &stat) || dp_task_state_is_dead(stat.state)))
+		err = -ESRCH;
 	if (!err)
 		err = dp_bpf_arm(t->bpf, x->pid, path, offset);
 	if (err == 0 || err == -EALREADY)

@@ -130,6 +130,12 @@ void dp_captures_take(const struct dp_captures *c, const struct dp_capture *h, s
 		if (HAS(len, struct dp_signal_op))
 			caught_signal(c, h);
 		break;
+	case DP_CAP_FORK:
+		if (HAS(len, struct dp_fork_op))
+			dp_targets_fork(c->targets, (pid_t)h->pid,
+					(pid_t)((const struct dp_fork_op *)body)->child_pid,
+					h->t_ns);
+		break;
 	case DP_CAP_EXEC:
 		stop_command(c, h);
 		dp_targets_exec(c->targets, (pid_t)h->pid, h->t_ns);

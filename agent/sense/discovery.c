@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: MIT
-/* Who is wanted, and taking them up; see watched.h. */
+/* Who is wanted, and taking them up: by `watch` and by `list`; see watched.h. */
 #include "sense/watched.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/number.h"
+#include "base/procfile.h"
 #include "base/task.h"
 #include "dora/stop_command.h"
 #include "sense/procfs.h"
+
+/* When a process that has just begun is looked at first: an interpreter needs 5 to 15 ms. */
+#define FIRST_TRY_NS (5 * MS)
 
 static int is_named(const struct dp_wanted *w, pid_t pid)
 {
@@ -79,57 +84,151 @@ static struct target *add(struct dp_targets *t, pid_t pid, const struct dp_node_
 		x->config = *config;
 		x->is_dora = 1;
 		t->restarts |= config->restarts;
-		if (config->transport != DP_TRANSPORT_SHMEM)
-			x->heir_of = dp_proc_node_ancestor("/proc", pid, config);
 	}
 	t->alive++;
 	return x;
 }
 
-int target_take(struct dp_targets *t, pid_t pid, int running)
+/* A process that is wanted gets a slot: 0 and *ret; 1 not wanted, or watched already; -errno. */
+static int select_one(struct dp_targets *t, pid_t pid, struct target **ret)
 {
 	struct dp_node_config config;
 	struct dp_task_stat stat;
-	struct target *x;
 	int err;
 
-	if (target_find(t, pid))
-		return 0;
-	if (!is_named(&t->wanted, pid) && !wanted_others(&t->wanted))
+	if (target_find(t, pid) || (!is_named(&t->wanted, pid) && !wanted_others(&t->wanted)))
 		return 1;
 	err = dp_node_config_read("/proc", pid, &config);
+	if (err == -EPERM)
+		t->unreadable++;
 	if (!is_selected(t, pid, err ? NULL : &config))
 		return 1;
 	if (err && err != -ENOENT && err != -EBADMSG)
 		return refused(t, pid, err);
-	if (dp_task_stat("/proc", pid, 0, &stat) < 0)
+	if (dp_task_stat("/proc", pid, 0, &stat) < 0 || dp_task_state_is_dead(stat.state))
 		return refused(t, pid, -ESRCH);
-	x = add(t, pid, err ? NULL : &config, stat.start_time);
-	if (!x)
-		return -ENOSPC;
-	if (running) {
-		/* Facts first, so that the records of its connections find the node. */
-		target_refresh_facts(x);
-		target_tell_kernel(t, x);
-		if (x->is_dora)
-			target_mark_open(t, x);
-		err = target_settle(t, x, x->since_ns);
-		if (err > 0)
-			target_tell_open(t, x);
-		if (err == 1 && x->announced)
-			target_take_stock(t, x, x->since_ns);
-		return err < 0 ? err : 0;
-	}
+	*ret = add(t, pid, err ? NULL : &config, stat.start_time);
+	return *ret ? 0 : -ENOSPC;
+}
+
+/* It has just begun, at t_ns: its first record has that time, so that all others come after it. */
+static void begin(struct dp_targets *t, struct target *x, uint64_t t_ns)
+{
+	x->from_start = 1;
+	x->next_try_ns = x->since_ns + FIRST_TRY_NS;
 	target_tell_kernel(t, x); /* in time for its connect */
-	x->next_try_ns = x->since_ns + RETRY_NS;
+	if (!x->is_dora)
+		return;
+	member_link(t, x);
+	members_decide(t, &x->config, t_ns);
+}
+
+/* How a process has ended that nobody has waited for yet: the last field of its stat (proc(5)). */
+static int zombie_status(pid_t pid, int *ret)
+{
+	char text[1024];
+	const char *last;
+	uint64_t status;
+
+	if (dp_procfile_read_pid("/proc", pid, "stat", text, sizeof(text)) < 0)
+		return -ESRCH;
+	text[strcspn(text, "\n")] = '\0';
+	last = strrchr(text, ' ');
+	if (!last || !dp_number(last + 1, 10, INT32_MAX, &status))
+		return -EBADMSG;
+	*ret = (int)status;
 	return 0;
+}
+
+/*
+ * It ended before the kernel was told of it, which then told nothing of its end. Without this the
+ * process would be watched for ever.
+ */
+static void check_alive(struct dp_targets *t, struct target *x)
+{
+	struct dp_task_stat stat;
+	struct dp_record r;
+	int err = dp_task_stat("/proc", x->pid, 0, &stat), status;
+
+	if (!err && stat.start_time == x->start_time && !dp_task_state_is_dead(stat.state))
+		return;
+	/* How, nobody knows any more: it is forgotten as one that runs another program. */
+	dp_record_init(&r, DP_REC_PROC_EXEC, dp_now(), (uint32_t)x->pid, (uint32_t)x->pid);
+	if (!err && stat.start_time == x->start_time && zombie_status(x->pid, &status) == 0) {
+		dp_record_init(&r, DP_REC_PROC_EXIT, dp_now(), (uint32_t)x->pid, (uint32_t)x->pid);
+		memset(&r.u.exit, 0, sizeof(r.u.exit));
+		r.u.exit.status = status;
+		r.u.exit.is_process = 1;
+	}
+	if (x->announced || x->member_told)
+		target_emit(t, &r);
+	dp_targets_exit(t, x->pid, r.h.t_ns);
+}
+
+bool target_take(struct dp_targets *t, pid_t pid, uint64_t t_ns)
+{
+	struct target *x;
+
+	if (select_one(t, pid, &x))
+		return false;
+	begin(t, x, t_ns);
+	check_alive(t, x);
+	return true;
+}
+
+void dp_targets_fork(struct dp_targets *t, pid_t parent, pid_t pid, uint64_t t_ns)
+{
+	const struct target *from = target_find(t, parent);
+	struct dp_task_stat stat;
+	struct target *x;
+
+	/* What a node forks is its helper; what a launcher forks may become the node. */
+	if (!from || !from->is_dora || from->connected || pid == parent || target_find(t, pid) ||
+	    dp_task_stat("/proc", pid, 0, &stat) < 0)
+		return;
+	x = add(t, pid, &from->config, stat.start_time);
+	if (!x)
+		return;
+	begin(t, x, t_ns);
+	check_alive(t, x);
 }
 
 static void scan_one(void *ctx, pid_t pid)
 {
 	struct dp_targets *t = ctx;
+	struct target *x;
 
-	target_take(t, pid, 1);
+	select_one(t, pid, &x);
+}
+
+/* Those that run already: told to the kernel all at once, and looked at more closely only then. */
+static int take_running(struct dp_targets *t, uint64_t t_ns)
+{
+	int first = 0;
+
+	for (int i = 0; i < DP_MAX_TARGETS; i++)
+		if (t->at[i].pid && t->at[i].is_dora)
+			member_link(t, &t->at[i]);
+	for (int i = 0; i < DP_MAX_TARGETS; i++)
+		if (t->at[i].pid)
+			target_mark_open(t, &t->at[i]);
+	for (int i = 0; i < DP_MAX_TARGETS; i++)
+		if (t->at[i].pid && t->at[i].is_dora && !t->at[i].member_told)
+			members_decide(t, &t->at[i].config, t_ns);
+	for (int i = 0; i < DP_MAX_TARGETS; i++) {
+		struct target *x = &t->at[i];
+		int err;
+
+		if (!x->pid)
+			continue;
+		target_follow_open(t, x);
+		err = target_settle(t, x, x->since_ns);
+		if (err == 1 && x->announced)
+			target_take_stock(t, x, x->since_ns);
+		if (err < 0 && !first)
+			first = err;
+	}
+	return first;
 }
 
 /* A `dora stop` that began before we came is still there while it waits for the nodes. */
@@ -149,16 +248,20 @@ static void stop_under_way(void *ctx, pid_t pid)
 
 int dp_targets_scan(struct dp_targets *t)
 {
-	int first = 0;
+	uint64_t t_ns = dp_now();
+	int first = 0, err;
+	struct target *x;
 
 	for (unsigned int i = 0; i < t->wanted.pids.count; i++) {
-		int err = target_take(t, t->wanted.pids.pid[i], 1);
-
+		err = select_one(t, t->wanted.pids.pid[i], &x);
 		if (err < 0 && !first)
 			first = err;
 	}
 	if (wanted_others(&t->wanted))
 		dp_proc_each("/proc", scan_one, t);
+	err = take_running(t, t_ns);
+	if (!first)
+		first = err;
 	if (t->alive)
 		dp_proc_each("/proc", stop_under_way, t);
 	/* A Python that cannot be read is no target, which is not the kernel's fault. */
@@ -167,4 +270,43 @@ int dp_targets_scan(struct dp_targets *t)
 	if (t->alive == 0 && t->wanted.pids.count)
 		return first ? first : -ESRCH;
 	return (int)t->alive;
+}
+
+static void no_record(void *ctx, const struct dp_record *r)
+{
+	(void)ctx;
+	(void)r;
+}
+
+static void no_sentence(void *ctx, const char *sentence)
+{
+	(void)ctx;
+	(void)sentence;
+}
+
+int dp_targets_discover(void (*fn)(void *ctx, const struct dp_discovered *d), void *ctx,
+			unsigned int *ret_unreadable)
+{
+	struct dp_targets_sink sink = {.record = no_record, .say = no_sentence};
+	struct dp_wanted *wanted = calloc(1, sizeof(*wanted));
+	struct dp_targets *t = wanted ? dp_targets_new(wanted, NULL, NULL, &sink) : NULL;
+
+	free(wanted);
+	if (!t)
+		return -ENOMEM;
+	t->wanted.all = true;
+	dp_targets_scan(t);
+	for (int i = 0; i < DP_MAX_TARGETS; i++) {
+		struct target *x = &t->at[i];
+		struct dp_discovered d = {.pid = x->pid,
+					  .role = (enum dp_member_role)x->role,
+					  .connected = x->connected,
+					  .facts = &x->facts};
+
+		if (x->pid && x->is_dora)
+			fn(ctx, &d);
+	}
+	*ret_unreadable = t->unreadable;
+	dp_targets_free(t);
+	return 0;
 }

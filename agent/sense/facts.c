@@ -33,10 +33,11 @@ static void refresh_reason(struct target *x)
 	if (!x->is_dora)
 		say(f->reason, sizeof(f->reason),
 		    "no dora node (no DORA_NODE_CONFIG): watched for its GIL only");
-	else if (x->heir_of)
+	else if (member_is_aside(x))
 		say(f->reason, sizeof(f->reason),
-		    "started by a dora node, without a connection to the daemon of its own: watched "
-		    "for its GIL only");
+		    x->role == DP_MEMBER_HELPER
+			    ? "started by a dora node, without a connection to the daemon of its own: watched for its GIL only"
+			    : "started a dora node, without a connection to the daemon of its own: watched for its GIL only");
 	else if (f->transport == DP_TRANSPORT_SHMEM)
 		say(f->reason, sizeof(f->reason),
 		    "shared-memory transport to the daemon: frames pass through no system call; "
@@ -88,7 +89,7 @@ void target_refresh_facts(struct target *x)
 		f->signals_ignored = status.signals_ignored;
 		f->uid = status.uid;
 	}
-	f->is_dora = x->is_dora && !x->heir_of;
+	f->is_dora = x->is_dora && !member_is_aside(x);
 	if (f->is_dora) {
 		memcpy(f->dataflow, x->config.dataflow, sizeof(f->dataflow));
 		memcpy(f->dataflow_name, x->config.dataflow_name, sizeof(f->dataflow_name));

@@ -21,12 +21,12 @@ static uint64_t started(const struct target *x)
 	return since > suspended ? since - suspended : 0;
 }
 
-void target_emit_limits(struct dp_targets *t, struct target *x)
+void target_emit_limits(struct dp_targets *t, struct target *x, uint64_t t_ns)
 {
 	struct dp_rec_limits l;
 	struct dp_record r;
 
-	if (!x->is_dora || x->heir_of)
+	if (!x->is_dora || member_is_aside(x))
 		return;
 	memset(&l, 0, sizeof(l));
 	l.started_ns = x->limits.started_ns ? x->limits.started_ns : started(x);
@@ -41,7 +41,7 @@ void target_emit_limits(struct dp_targets *t, struct target *x)
 	if (memcmp(&l, &x->limits, sizeof(l)) == 0)
 		return;
 	memcpy(&x->limits, &l, sizeof(l));
-	dp_record_init(&r, DP_REC_NODE_LIMITS, dp_now(), (uint32_t)x->pid, 0);
+	dp_record_init(&r, DP_REC_NODE_LIMITS, t_ns, (uint32_t)x->pid, 0);
 	r.u.limits = l;
 	target_emit(t, &r);
 }

@@ -86,6 +86,13 @@ static void rescan(struct dp_targets *t, struct target *x, uint64_t now)
 	memcpy(&was, &x->facts, sizeof(was));
 	x->next_rescan_ns = now + RESCAN_NS;
 	target_memory(t, x);
+	if (x->is_dora && !x->proven)
+		members_decide(t, &x->config, now);
+	if (member_is_aside(x) && !x->named) {
+		if (x->untold)
+			target_tell_kernel(t, x);
+		return;
+	}
 	if (x->py && dp_py_fill_target(x->py, &x->kernel) < 0)
 		x->kernel = kernel;
 	target_refresh_facts(x);

@@ -66,7 +66,7 @@ void target_take_stock(struct dp_targets *t, struct target *x, uint64_t since_ns
 	s.sockets_incomplete = x->sockets_incomplete;
 	look_at_daemon(&s, (pid_t)x->facts.daemon_pid);
 	/* dora 1.x has no regions of this kind; those of its shared-memory transport are its own. */
-	if (x->is_dora && !x->heir_of)
+	if (x->is_dora && !member_is_aside(x))
 		dp_proc_regions("/proc", x->pid, count_region, &c);
 	s.took_us = (uint32_t)((dp_now() - since_ns) / 1000);
 	/* What a limit has cut off is lost: the tokens of those regions are never seen. */

@@ -73,21 +73,28 @@ void target_say(struct dp_targets *t, pid_t pid, const char *sentence)
 	t->sink.say(t->sink.ctx, line);
 }
 
-void target_emit_facts(struct dp_targets *t, struct target *x)
+void target_emit_facts_at(struct dp_targets *t, struct target *x, uint64_t t_ns)
 {
 	struct dp_record r;
 
-	target_emit_limits(t, x);
+	target_emit_limits(t, x, t_ns);
 	target_mark_daemon(t, x);
-	dp_record_init(&r, DP_REC_NODE_FACTS, dp_now(), (uint32_t)x->pid, 0);
+	dp_record_init(&r, DP_REC_NODE_FACTS, t_ns, (uint32_t)x->pid, 0);
 	r.u.node = x->facts;
 	x->announced = 1;
 	target_emit(t, &r);
 }
 
+void target_emit_facts(struct dp_targets *t, struct target *x)
+{
+	target_emit_facts_at(t, x, dp_now());
+}
+
 void dp_targets_exec(struct dp_targets *t, pid_t pid, uint64_t t_ns)
 {
 	struct target *x = target_find(t, pid);
+	struct dp_node_config config;
+	bool is_dora = false;
 	struct dp_record r;
 
 	if (x) {
@@ -95,25 +102,36 @@ void dp_targets_exec(struct dp_targets *t, pid_t pid, uint64_t t_ns)
 		for (unsigned int i = 0; i < x->conn_count; i++)
 			dp_wire_close(t->wire, x->conns[i], t_ns, (uint32_t)pid, 0);
 		dp_bpf_unwatch(t->bpf, pid);
-		if (x->announced) {
+		if (x->announced || x->member_told) {
 			dp_record_init(&r, DP_REC_PROC_EXEC, t_ns, (uint32_t)pid, (uint32_t)pid);
 			target_emit(t, &r);
 		}
+		is_dora = x->is_dora;
+		config = x->config;
 		target_drop(t, x);
 	}
-	target_take(t, pid, 0);
+	/* What is below it stays there if the new program is of the same node. */
+	if (!target_take(t, pid, t_ns) && is_dora)
+		members_decide(t, &config, t_ns);
 }
 
 void dp_targets_exit(struct dp_targets *t, pid_t pid, uint64_t t_ns)
 {
 	struct target *x = target_find(t, pid);
+	struct dp_node_config config;
+	bool decide;
 
 	if (!x)
 		return;
 	for (unsigned int i = 0; i < x->conn_count; i++)
 		dp_wire_close(t->wire, x->conns[i], t_ns, (uint32_t)pid, 0);
 	dp_bpf_unwatch(t->bpf, pid);
+	member_left(t, x);
+	config = x->config;
+	decide = x->is_dora && !x->proven;
 	target_drop(t, x);
+	if (decide)
+		members_decide(t, &config, t_ns);
 }
 
 void dp_targets_connected(struct dp_targets *t, pid_t pid, uint64_t conn, uint64_t t_ns)
@@ -123,8 +141,11 @@ void dp_targets_connected(struct dp_targets *t, pid_t pid, uint64_t conn, uint64
 
 	if (!x)
 		return;
-	target_is_the_node(t, x);
 	target_add_conn(x, conn);
+	if (!x->connected) {
+		x->connected = 1;
+		members_decide(t, &x->config, t_ns);
+	}
 	/* By now it has imported dora: the version is in its mappings. */
 	memcpy(&was, &x->facts, sizeof(was)); /* an assignment may leave the padding out */
 	target_refresh_facts(x);
@@ -132,7 +153,7 @@ void dp_targets_connected(struct dp_targets *t, pid_t pid, uint64_t conn, uint64
 	if (!x->announced || memcmp(&was, &x->facts, sizeof(was)) != 0)
 		target_emit_facts(t, x);
 	else
-		target_emit_limits(t, x);
+		target_emit_limits(t, x, dp_now());
 	dp_wire_open(t->wire, conn, (uint32_t)pid, t_ns, x->facts.dora, 0);
 }
 

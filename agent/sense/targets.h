@@ -7,6 +7,8 @@
 #ifndef DORA_PROBE_TARGETS_H
 #define DORA_PROBE_TARGETS_H
 
+#include <stdbool.h>
+
 #include "dora/wire.h"
 #include "dora_probe/request.h"
 #include "sense/bpf_source.h"
@@ -20,7 +22,10 @@ struct dp_targets_sink {
 	void *ctx;
 };
 
-/* NULL without memory. *wanted and *sink are copied; `b` and `w` must outlive the object. */
+/*
+ * NULL without memory. *wanted and *sink are copied; `b` and `w` must outlive the object. Without `b`
+ * nothing is told to the kernel.
+ */
 struct dp_targets *dp_targets_new(const struct dp_wanted *wanted, struct dp_bpf *b,
 				  struct dp_wire *w, const struct dp_targets_sink *sink);
 void dp_targets_free(struct dp_targets *t);
@@ -34,8 +39,24 @@ void dp_targets_share_every(struct dp_targets *t, uint64_t ns);
  */
 int dp_targets_scan(struct dp_targets *t);
 
+/* One process with a node configuration, as dp_targets_discover() tells it: valid in the callback. */
+struct dp_discovered {
+	pid_t pid;
+	enum dp_member_role role;
+	bool connected; /* to its daemon */
+	const struct dp_rec_node *facts;
+};
+
+/*
+ * The same facts without a kernel side: what `watch --all` would take up now, each process with its
+ * role. *ret_unreadable counts those of other users that may not be read. 0, or -ENOMEM.
+ */
+int dp_targets_discover(void (*fn)(void *ctx, const struct dp_discovered *d), void *ctx,
+			unsigned int *ret_unreadable);
+
 /* A process has execed, forked or exited; `t_ns` of the event. */
 void dp_targets_exec(struct dp_targets *t, pid_t pid, uint64_t t_ns);
+void dp_targets_fork(struct dp_targets *t, pid_t parent, pid_t pid, uint64_t t_ns);
 /* SIGBUS has ended the process at t_ns: tells how full its shared memory is. Before the exit itself. */
 void dp_targets_no_memory(struct dp_targets *t, pid_t pid, uint64_t t_ns);
 void dp_targets_exit(struct dp_targets *t, pid_t pid, uint64_t t_ns);

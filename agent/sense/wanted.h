@@ -9,7 +9,8 @@
 #include "dora_probe/capture.h"
 #include "dora_probe/record.h"
 
-#define DP_NAMES_MAX 32
+#define DP_NAMES_MAX   32
+#define DP_NAME_LENGTH 127 /* of a node or dataflow as the user may give it, bytes */
 
 struct dp_pid_list {
 	unsigned int count;

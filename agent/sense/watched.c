@@ -11,12 +11,6 @@
 
 #define STARTING_NS (10000 * MS) /* after which it is taken as what it is */
 
-/* A helper of a node is nothing that was asked for, but it may turn out to be the node. */
-static int is_helper(const struct target *x)
-{
-	return x->heir_of && !x->named;
-}
-
 /*
  * An entry that the kernel's maps did not take: something of the process is not seen, and that is
  * a loss of its own. What is there already (its connect was seen) is none.
@@ -36,8 +30,10 @@ void target_tell_kernel(struct dp_targets *t, struct target *x)
 	x->kernel.watch_sockets = x->is_dora && x->config.transport != DP_TRANSPORT_SHMEM;
 	x->kernel.daemon_family = x->config.family;
 	x->kernel.daemon_port = x->config.port;
+	if (!t->bpf)
+		return;
 	kernel = x->kernel;
-	if (is_helper(x))
+	if (member_is_aside(x) && !x->named)
 		kernel.gil_count = 0;
 	err = dp_bpf_watch(t->bpf, x->pid, &kernel);
 	if (!x->untold)
@@ -49,21 +45,6 @@ void target_add_conn(struct target *x, uint64_t conn)
 {
 	if (x->conn_count < CONNS_MAX)
 		x->conns[x->conn_count++] = conn;
-}
-
-static void let_go(struct dp_targets *t, struct target *x, const char *why);
-
-/* It talks to the daemon itself. An ancestor that never did was but its wrapper. */
-void target_is_the_node(struct dp_targets *t, struct target *x)
-{
-	struct target *above = target_find(t, x->heir_of);
-
-	if (!x->heir_of)
-		return;
-	x->heir_of = 0;
-	target_tell_kernel(t, x);
-	if (above && !above->conn_count && !above->named)
-		let_go(t, above, "the process that started the node");
 }
 
 struct region_ctx {
@@ -78,44 +59,44 @@ static void mark_region(void *ctx, const struct dp_proc_region *r)
 	count_unmapped(c->t, c->x, dp_bpf_mark_region(c->t->bpf, c->x->pid, r->addr, r->name));
 }
 
-/* A process that ran before us: its connections and mapped regions are found in /proc. */
 void target_mark_open(struct dp_targets *t, struct target *x)
 {
-	struct region_ctx c = {.t = t, .x = x};
-	int fds[CONNS_MAX];
+	int fds[CONNS_MAX], n;
 	bool incomplete = false;
-	int n = dp_proc_daemon_sockets("/proc", x->pid, &x->config, fds, CONNS_MAX, &incomplete);
-	uint64_t now = dp_now();
 
+	target_tell_kernel(t, x);
+	if (!x->is_dora)
+		return;
+	n = dp_proc_daemon_sockets("/proc", x->pid, &x->config, fds, CONNS_MAX, &incomplete);
 	/* What a limit has cut off is lost, and nothing of it will be seen. */
 	if (n >= 0 && incomplete) {
 		x->sockets_incomplete = 1;
 		target_emit_loss(t, x->pid, DP_LOSS_SOCKET_LIMIT, 1);
 	}
-
 	for (int i = 0; i < n; i++) {
-		uint64_t conn = dp_bpf_new_conn(t->bpf);
+		uint64_t conn = t->bpf ? dp_bpf_new_conn(t->bpf) : 1;
+		int err;
 
-		if (x->heir_of && dp_proc_shares_socket("/proc", x->pid, fds[i], x->heir_of))
+		if (x->above && dp_proc_shares_socket("/proc", x->pid, fds[i], x->above))
 			continue;
-		target_is_the_node(t, x);
-		dp_wire_open(t->wire, conn, (uint32_t)x->pid, now, x->facts.dora, 1);
-		target_add_conn(x, conn);
-		count_unmapped(t, x, dp_bpf_mark_socket(t->bpf, x->pid, fds[i], conn));
+		x->connected = 1;
+		err = t->bpf ? dp_bpf_mark_socket(t->bpf, x->pid, fds[i], conn) : 0;
+		/* Its connect was seen since the kernel was told: that tells of it. */
+		if (err != -EEXIST)
+			target_add_conn(x, conn);
+		count_unmapped(t, x, err);
 	}
-	dp_proc_regions("/proc", x->pid, mark_region, &c);
 }
 
-void target_tell_open(struct dp_targets *t, const struct target *x)
+void target_follow_open(struct dp_targets *t, struct target *x)
 {
-	for (unsigned int i = 0; i < x->conn_count; i++) {
-		struct dp_record r;
+	struct region_ctx c = {.t = t, .x = x};
 
-		dp_record_init(&r, DP_REC_CONN_OPENED, dp_now(), (uint32_t)x->pid, 0);
-		memset(&r.u.conn, 0, sizeof(r.u.conn));
-		r.u.conn.conn = x->conns[i];
-		target_emit(t, &r);
-	}
+	if (!t->bpf || !x->is_dora)
+		return;
+	for (unsigned int i = 0; i < x->conn_count; i++)
+		dp_wire_open(t->wire, x->conns[i], (uint32_t)x->pid, x->since_ns, x->facts.dora, 1);
+	dp_proc_regions("/proc", x->pid, mark_region, &c);
 }
 
 void target_drop(struct dp_targets *t, struct target *x)
@@ -130,13 +111,15 @@ static void let_go(struct dp_targets *t, struct target *x, const char *why)
 {
 	struct dp_record r;
 
-	dp_bpf_unwatch(t->bpf, x->pid);
+	if (t->bpf)
+		dp_bpf_unwatch(t->bpf, x->pid);
 	if (x->announced) {
 		dp_record_init(&r, DP_REC_NODE_GONE, dp_now(), (uint32_t)x->pid, 0);
 		memset(&r.u.gone, 0, sizeof(r.u.gone));
 		snprintf(r.u.gone.reason, sizeof(r.u.gone.reason), "%s", why);
 		target_emit(t, &r);
 	}
+	member_left(t, x);
 	target_drop(t, x);
 }
 
@@ -150,6 +133,12 @@ int target_settle(struct dp_targets *t, struct target *x, uint64_t now)
 	uint64_t offset;
 	int err;
 
+	/* Whose role is certain is watched for its end alone. */
+	if (member_is_aside(x) && x->proven && !x->named) {
+		x->next_try_ns = 0;
+		x->next_rescan_ns = now + RESCAN_NS;
+		return 1;
+	}
 	if (!x->py) {
 		char why[DP_REASON_MAX] = "";
 
@@ -166,14 +155,10 @@ int target_settle(struct dp_targets *t, struct target *x, uint64_t now)
 			let_go(t, x, why);
 			return err;
 		}
-		/* A node without CPython has no GIL but the same tokens and the same grace. */
-		if (err && !x->conn_count && !x->named) {
-			if (now - x->since_ns < STARTING_NS) {
-				x->next_try_ns = now + 10 * RETRY_NS;
-				return 0;
-			}
-			let_go(t, x, why);
-			return err;
+		/* It may load one yet, as the bootloader of a frozen program does. */
+		if (err && !x->connected && !x->named && now - x->since_ns < STARTING_NS) {
+			x->next_try_ns = now + 10 * RETRY_NS;
+			return 0;
 		}
 	}
 	x->next_try_ns = 0;
@@ -190,8 +175,10 @@ int target_settle(struct dp_targets *t, struct target *x, uint64_t now)
 		snprintf(x->facts.implementation, sizeof(x->facts.implementation), "native");
 	}
 	target_refresh_facts(x);
-	if (!is_helper(x))
+	if (!member_is_aside(x) || x->named)
 		target_emit_facts(t, x);
 	target_tell_kernel(t, x);
+	if (!x->proven)
+		members_decide(t, &x->config, now);
 	return 1;
 }

@@ -6,6 +6,8 @@
 #ifndef DORA_PROBE_WATCHED_H
 #define DORA_PROBE_WATCHED_H
 
+#include <stdbool.h>
+
 #include "base/units.h"
 #include "dora/nodeconfig.h"
 #include "python/pyprocess.h"
@@ -35,16 +37,17 @@ struct target {
 	struct dp_rec_node facts;
 	uint8_t is_dora;
 	uint8_t announced;
-	uint8_t untold;             /* the kernel's maps had no room for it: to be tried again */
-	uint8_t armed, arming;      /* edge source */
-	uint8_t named;              /* asked for by --pid */
-	uint8_t heard;              /* a frame of one of its connections has been read */
-	uint8_t sockets_incomplete; /* it may have connections that were not found */
-	/*
-	 * An ancestor with the same node configuration, until a connection of its own shows that
-	 * this is the node; 0 none. A node's helper processes inherit its environment.
-	 */
-	pid_t heir_of;
+	uint8_t untold;        /* the kernel's maps had no room for it: to be tried again */
+	uint8_t armed, arming; /* edge source */
+	uint8_t named;         /* asked for by --pid */
+	/* What it is to its node, and by what: see roles.h. */
+	pid_t above;  /* nearest ancestor with the same node configuration; 0 none */
+	uint8_t role; /* enum dp_member_role */
+	uint8_t proven, connected, from_start, looks_python;
+	uint8_t member_told;
+	struct dp_rec_member member; /* as last told */
+	uint8_t heard;               /* a frame of one of its connections has been read */
+	uint8_t sockets_incomplete;  /* it may have connections that were not found */
 	uint8_t daemon_tries;
 	uint8_t dora_source;         /* enum dp_dora_source, of facts.dora */
 	uint8_t foreign;             /* its dora package is no distribution of dora-rs */
@@ -85,6 +88,7 @@ struct dp_targets {
 	struct dp_targets_sink sink;
 	struct target at[DP_MAX_TARGETS];
 	unsigned int alive;
+	unsigned int unreadable; /* processes of other users that may not be read */
 	struct command commands[COMMANDS_MAX];
 	unsigned int next_command;
 	uint64_t share_every_ns; /* that often a line about shares is wanted; 0 never */
@@ -96,6 +100,7 @@ struct target *target_find(struct dp_targets *t, pid_t pid); /* NULL: not watche
 void target_emit(struct dp_targets *t, const struct dp_record *r);
 void target_emit_loss(struct dp_targets *t, pid_t pid, enum dp_loss reason, uint64_t count);
 void target_emit_facts(struct dp_targets *t, struct target *x);
+void target_emit_facts_at(struct dp_targets *t, struct target *x, uint64_t t_ns);
 
 /* A sentence for the user about a process; "PID: " comes before it. */
 void target_say(struct dp_targets *t, pid_t pid, const char *sentence);
@@ -108,12 +113,13 @@ void target_refresh_facts(struct target *x);
 /* Puts the process into the kernel's map, as what is known of it now. */
 void target_tell_kernel(struct dp_targets *t, struct target *x);
 void target_add_conn(struct target *x, uint64_t conn);
-/* It talks to the daemon itself. An ancestor that never did was but its wrapper. */
-void target_is_the_node(struct dp_targets *t, struct target *x);
-/* A process that ran before us: its connections and mapped regions are found in /proc. */
+/*
+ * A process that ran before us: the kernel is told of it and of its connections, found in /proc.
+ * What passes there from now on waits in the ring until target_follow_open() has told the decoder.
+ */
 void target_mark_open(struct dp_targets *t, struct target *x);
-/* Tells of the connections that were found, once more: now the node is known to the model. */
-void target_tell_open(struct dp_targets *t, const struct target *x);
+/* The decoder is told of them, the kernel of its mapped regions. */
+void target_follow_open(struct dp_targets *t, struct target *x);
 /* Frees the slot, without a record. */
 void target_drop(struct dp_targets *t, struct target *x);
 /*
@@ -136,13 +142,24 @@ void target_memory(struct dp_targets *t, struct target *x);
 
 /* Can processes that nobody named be wanted, now or later? */
 int wanted_others(const struct dp_wanted *w);
-/* Takes a process up when it is wanted. 0 watched, 1 not wanted, -errno refused. */
-int target_take(struct dp_targets *t, pid_t pid, int running);
+/* Takes up a process that began at t_ns, when it is wanted. Is it watched now? */
+bool target_take(struct dp_targets *t, pid_t pid, uint64_t t_ns);
+
+/* ---- members.c: what each is to its node ------------------------------------------------------- */
+
+/* Finds its nearest ancestor of the same node. */
+void member_link(struct dp_targets *t, struct target *x);
+/* It has left, or is about to: what is below it goes one up. */
+void member_left(struct dp_targets *t, const struct target *gone);
+/* Is it a wrapper or a helper? */
+bool member_is_aside(const struct target *x);
+/* The roles of all that have this configuration, from what is known now; who is new or has changed is told at t_ns. */
+void members_decide(struct dp_targets *t, const struct dp_node_config *of, uint64_t t_ns);
 
 /* ---- limits.c ---------------------------------------------------------------------------------- */
 
 /* Tells what ends the node without a Stop, where that has changed. Comes before its facts. */
-void target_emit_limits(struct dp_targets *t, struct target *x);
+void target_emit_limits(struct dp_targets *t, struct target *x, uint64_t t_ns);
 
 /* ---- witnesses.c: who else knows of a Stop ------------------------------------------------------ */
 

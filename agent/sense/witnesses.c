@@ -134,7 +134,7 @@ void target_peek_stop(struct dp_targets *t, struct target *x)
 	struct dp_task_stat stat;
 	bool found = false, incomplete;
 
-	if (!x->is_dora || x->heir_of)
+	if (!x->is_dora || member_is_aside(x))
 		return;
 	pidfd = (int)syscall(SYS_pidfd_open, x->pid, 0);
 	if (pidfd < 0)
@@ -157,7 +157,7 @@ void target_peek_stop(struct dp_targets *t, struct target *x)
 
 void target_mark_daemon(struct dp_targets *t, struct target *x)
 {
-	if (!x->facts.daemon_pid || x->marked_daemon == x->facts.daemon_pid)
+	if (!t->bpf || !x->facts.daemon_pid || x->marked_daemon == x->facts.daemon_pid)
 		return;
 	x->marked_daemon = x->facts.daemon_pid;
 	dp_bpf_mark_daemon(t->bpf, (pid_t)x->facts.daemon_pid);

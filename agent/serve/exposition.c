@@ -204,6 +204,9 @@ static void put_stop(struct out *o, unsigned int id, const struct series *s)
 		for (unsigned int r = 0; r < DP_EXIT_COUNT; r++)
 			line_label_u64(o, s, "reason", dp_exit_reason_name(r), s->exits[r]);
 		break;
+	case DP_METRIC_NODE_LIVES:
+		line_u64(o, s->labels, "", s->lives);
+		break;
 	case DP_METRIC_SIGNAL_DELAY:
 		if (s->stop_ever || s->h[H_SIGNAL].count)
 			put_histogram(o, s, H_SIGNAL, NULL);
@@ -246,6 +249,7 @@ static void put_series(struct out *o, unsigned int id, const struct series *s)
 	case DP_METRIC_GRACE:
 	case DP_METRIC_RECOMMENDED_GRACE:
 	case DP_METRIC_NODE_EXITS:
+	case DP_METRIC_NODE_LIVES:
 	case DP_METRIC_SIGNAL_DELAY:
 		put_stop(o, id, s);
 		break;

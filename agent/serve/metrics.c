@@ -154,6 +154,8 @@ static void count(const struct dp_metrics *m, struct series *s, const struct dp_
 		s->live = 1;
 		if (f->u.node.facts)
 			series_facts(s, f->u.node.facts);
+		if (f->u.node.life > s->lives)
+			s->lives = f->u.node.life;
 		break;
 	case DP_FIND_GIL_HOLD:
 		count_hold(s, f);

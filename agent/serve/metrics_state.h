@@ -54,6 +54,7 @@ struct series {
 	struct exemplar hold_exemplar[DP_BUCKETS_MAX + 1];
 	struct exemplar token_exemplar[DP_BUCKETS_MAX + 1];
 	uint64_t exits[DP_EXIT_COUNT];
+	uint64_t lives; /* the highest number that a life of it had */
 	uint64_t warnings[DP_WARN_COUNT][DP_CAUSE_COUNT];
 	struct exemplar warning_exemplar[DP_WARN_COUNT];
 	uint64_t actions[DP_ACTION_COUNT][DP_RESULT_COUNT];

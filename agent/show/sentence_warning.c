@@ -26,6 +26,19 @@ static void put_danger(struct dp_line *l, const struct dp_warning_finding *w)
 	dp_line_str(l, " short");
 }
 
+static void put_pending(struct dp_line *l, const struct dp_warning_finding *w)
+{
+	if (w->pending_tokens == DP_NULL)
+		dp_line_str(l, "drop tokens pending");
+	else
+		dp_line_fmt(l, "%llu drop token%s pending", (unsigned long long)w->pending_tokens,
+			    plural(w->pending_tokens));
+	if (w->oldest_pending_ns != DP_NULL) {
+		dp_line_str(l, w->pending_tokens == 1 ? ", for " : ", the oldest for ");
+		put_duration(l, w->oldest_pending_ns);
+	}
+}
+
 /* What is wrong. A held GIL is told with its holder, which is all there is to say. */
 static void put_kind(struct dp_line *l, const struct dp_warning_finding *w)
 {
@@ -39,16 +52,7 @@ static void put_kind(struct dp_line *l, const struct dp_warning_finding *w)
 		put_holder(l, w);
 		return;
 	case DP_WARN_TOKEN_PENDING:
-		if (w->pending_tokens == DP_NULL)
-			dp_line_str(l, "drop tokens pending");
-		else
-			dp_line_fmt(l, "%llu drop token%s pending",
-				    (unsigned long long)w->pending_tokens,
-				    plural(w->pending_tokens));
-		if (w->oldest_pending_ns != DP_NULL) {
-			dp_line_str(l, w->pending_tokens == 1 ? ", for " : ", the oldest for ");
-			put_duration(l, w->oldest_pending_ns);
-		}
+		put_pending(l, w);
 		break;
 	case DP_WARN_STOP_PENDING:
 		dp_line_str(l, "told to stop and still running");
@@ -61,6 +65,12 @@ static void put_kind(struct dp_line *l, const struct dp_warning_finding *w)
 		break;
 	case DP_WARN_DAEMON_GONE:
 		dp_line_str(l, "its daemon has gone, and it lives on");
+		break;
+	case DP_WARN_CRASH_LOOP:
+		dp_line_str(l, "ends in trouble again and again");
+		break;
+	case DP_WARN_WRAPPER_KILLED:
+		dp_line_str(l, "its launcher has left");
 		break;
 	case DP_WARN_NOT_POLLING:
 		dp_line_str(l, "has not come back to next()");
@@ -142,6 +152,8 @@ static void put_resolved(struct dp_line *l, const struct dp_warning_finding *w)
 		[DP_WARN_NOT_POLLING] = "it is back in next()",
 		[DP_WARN_DEADLOCK] = "the threads no longer wait for each other",
 		[DP_WARN_DAEMON_GONE] = "the node without a daemon has ended",
+		[DP_WARN_CRASH_LOOP] = "it has not ended in trouble for a minute",
+		[DP_WARN_WRAPPER_KILLED] = "its launcher is back",
 		[DP_WARN_GIL_SHARE] = "the GIL is no longer held for most of the time",
 		[DP_WARN_SHM_FULL] = "there is shared memory again",
 		[DP_WARN_CONVOY] = "no thread waits for the GIL at each of its calls any more",

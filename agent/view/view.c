@@ -52,6 +52,8 @@ static void refresh_rows(struct dp_view *v, uint64_t now_ns)
 	for (unsigned int i = 0; i < count && v->p.row_count < ROWS_MAX; i++) {
 		if (v->o.nodes.view(v->o.nodes.ctx, i, &node) < 0)
 			break;
+		if (node.superseded)
+			continue;
 		if (node.gone && now_ns > node.gone_ns + DP_PANEL_GONE_NS &&
 		    node.pid != v->p.selected_pid)
 			continue;

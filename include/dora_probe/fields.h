@@ -40,6 +40,7 @@
 	X(action, struct dp_rec_action)                                                            \
 	X(loss, struct dp_rec_loss)                                                                \
 	X(witness, struct dp_rec_witness)                                                          \
+	X(member, struct dp_rec_member)                                                            \
 	X(none, struct dp_rec_none)                                                                \
 	X(share, struct dp_rec_share)                                                              \
 	X(memory, struct dp_rec_memory)                                                            \
@@ -280,6 +281,18 @@
 	N(uint32_t, pad)                                                                           \
 	N(uint64_t, count) /* since the last record of this reason */
 
+/* What a process is to a node; comes before its NODE_FACTS, and again when that changes. */
+#define DP_FIELDS_member(N, E, T, B, S)                                                            \
+	N(uint32_t, above_pid)                /* nearest ancestor of the same node; 0 none */      \
+	E(uint8_t, role, DP_MEMBER_COUNT - 1) /* enum dp_member_role */                            \
+	N(uint8_t, connected)                 /* to the daemon, by a connection of its own */      \
+	N(uint8_t, proven)                    /* its role, by a connection of the node's */        \
+	N(uint8_t, is_python)                 /* as far as is known yet */                         \
+	N(uint8_t, from_start)                /* seen since its exec or fork */                    \
+	B(pad, 7)                                                                                  \
+	T(dataflow, DP_UUID_MAX)                                                                   \
+	T(node, DP_ID_MAX)
+
 #define DP_FIELDS_share(N, E, T, B, S)                                                             \
 	N(uint64_t, from_ns)                                                                       \
 	N(uint64_t, every_ns)       /* how often a line is wanted; 0 never */                      \
@@ -441,47 +454,57 @@
 	V(SOURCES, sources, d->sources, never, "", "what is attached")
 
 #define DP_FACT(member, unknown) (d->facts ? d->facts->member : (unknown))
-#define DP_FINDING_node(F, V, M)                                                                                                                                          \
-	M(const struct dp_rec_node *, facts)                                                                                                                              \
-	M(uint8_t, nudge_disposition)   /* of the nudge signal: enum dp_signal_disposition */                                                                             \
-	M(uint8_t, other_caught_signal) /* a signal that the node catches, 0 none */                                                                                      \
-	M(uint32_t, nudge_signal)                                                                                                                                         \
-	DP_FINDING_who(F, V, M, never) V(TEXT, python, DP_FACT(python, NULL), maybe, "", "version of Python") V(                                                          \
-		TEXT, implementation, DP_FACT(implementation, NULL), maybe, "",                                                                                           \
-		"cpython, pypy, or native where there is no Python") V(TRUTH, free_threaded,                                                                              \
-								       d->facts && d->facts->is_python                                                                    \
-									       ? d->facts->free_threaded                                                                  \
-									       : -1,                                                                                      \
-								       maybe, "",                                                                                         \
-								       "a Python without a GIL")                                                                          \
-		V(TEXT, dora, DP_FACT(dora, NULL), maybe, "", "version of dora") V(                                                                                       \
-			TRANSPORT, transport, DP_FACT(transport, DP_TRANSPORT_UNKNOWN), maybe, "",                                                                        \
-			"between the node and its daemon") V(BOOL, gil_observable,                                                                                        \
-							     DP_FACT(gil_observable, 0), never,                                                                           \
-							     "", "holds of its GIL can be seen")                                                                          \
-			V(BOOL, tokens_observable, DP_FACT(tokens_observable, 0), never, "",                                                                              \
-			  "its drop tokens can be seen") V(TEXT, reason, DP_FACT(reason, NULL),                                                                           \
-							   maybe, "",                                                                                                     \
-							   "why something cannot be seen")                                                                                \
-				V(READINESS, readiness, d, never, "",                                                                                                     \
-				  "whether a nudge would help: `nudge_signal`, its `disposition` (default, ignored or caught) and another `caught_signal` that would do") \
-					V(TEXT, dataflow_name, DP_FACT(dataflow_name, NULL),                                                                              \
-					  maybe, "",                                                                                                                      \
-					  "name of its dataflow") V(ID, daemon_pid,                                                                                       \
-								    DP_FACT(daemon_pid, 0), maybe,                                                                        \
-								    "", "process of its daemon")                                                                          \
-						F(DORA, uint8_t, dora_source, never, "",                                                                                  \
-						  "how that version is known; assumed: it is not, and the newest dora's deadlines are taken")                             \
-							F(COUNT, uint64_t,                                                                                                \
-							  health_check_timeout_ns, maybe, "ns",                                                                           \
-							  "the daemon kills it after so long without a request")                                                          \
-								F(COUNT, uint64_t,                                                                                        \
-								  startup_timeout_ns, maybe, "ns",                                                                        \
-								  "the daemon kills it when it has not connected by then")                                                \
-									F(COUNT, uint64_t,                                                                                \
-									  finish_grace_ns, maybe,                                                                         \
-									  "ns",                                                                                           \
-									  "the daemon stops it so long after all inputs have closed")
+#define DP_FINDING_node(F, V, M)                                                                                                                                                         \
+	M(const struct dp_rec_node *, facts)                                                                                                                                             \
+	M(uint8_t, nudge_disposition)   /* of the nudge signal: enum dp_signal_disposition */                                                                                            \
+	M(uint8_t, other_caught_signal) /* a signal that the node catches, 0 none */                                                                                                     \
+	M(uint32_t, nudge_signal)                                                                                                                                                        \
+	DP_FINDING_who(F, V, M, never) V(TEXT, python, DP_FACT(python, NULL), maybe, "", "version of Python") V(                                                                         \
+		TEXT, implementation, DP_FACT(implementation, NULL), maybe, "",                                                                                                          \
+		"cpython, pypy, or native where there is no Python") V(TRUTH, free_threaded,                                                                                             \
+								       d->facts && d->facts->is_python                                                                                   \
+									       ? d->facts->free_threaded                                                                                 \
+									       : -1,                                                                                                     \
+								       maybe, "",                                                                                                        \
+								       "a Python without a GIL")                                                                                         \
+		V(TEXT, dora, DP_FACT(dora, NULL), maybe, "", "version of dora") V(                                                                                                      \
+			TRANSPORT, transport, DP_FACT(transport, DP_TRANSPORT_UNKNOWN), maybe, "",                                                                                       \
+			"between the node and its daemon") V(BOOL, gil_observable,                                                                                                       \
+							     DP_FACT(gil_observable, 0), never,                                                                                          \
+							     "", "holds of its GIL can be seen")                                                                                         \
+			V(BOOL, tokens_observable, DP_FACT(tokens_observable, 0), never, "",                                                                                             \
+			  "its drop tokens can be seen") V(TEXT, reason, DP_FACT(reason, NULL),                                                                                          \
+							   maybe, "",                                                                                                                    \
+							   "why something cannot be seen")                                                                                               \
+				V(READINESS, readiness, d, never, "",                                                                                                                    \
+				  "whether a nudge would help: `nudge_signal`, its `disposition` (default, ignored or caught) and another `caught_signal` that would do")                \
+					V(TEXT, dataflow_name, DP_FACT(dataflow_name, NULL),                                                                                             \
+					  maybe, "",                                                                                                                                     \
+					  "name of its dataflow") V(ID, daemon_pid,                                                                                                      \
+								    DP_FACT(daemon_pid, 0), maybe,                                                                                       \
+								    "", "process of its daemon")                                                                                         \
+						F(DORA, uint8_t, dora_source, never, "",                                                                                                 \
+						  "how that version is known; assumed: it is not, and the newest dora's deadlines are taken")                                            \
+							F(COUNT, uint64_t,                                                                                                               \
+							  health_check_timeout_ns, maybe, "ns",                                                                                          \
+							  "the daemon kills it after so long without a request")                                                                         \
+								F(COUNT, uint64_t,                                                                                                       \
+								  startup_timeout_ns, maybe, "ns",                                                                                       \
+								  "the daemon kills it when it has not connected by then")                                                               \
+									F(COUNT, uint64_t,                                                                                               \
+									  finish_grace_ns, maybe,                                                                                        \
+									  "ns",                                                                                                          \
+									  "the daemon stops it so long after all inputs have closed")                                                    \
+										F(TEXT,                                                                                                  \
+										  const char *,                                                                                          \
+										  role, maybe, "",                                                                                       \
+										  "node, dynamic (a node that was started by hand), wrapper (started the node), helper (started by it)") \
+											F(ID,                                                                                            \
+											  uint32_t,                                                                                      \
+											  life,                                                                                          \
+											  maybe,                                                                                         \
+											  "",                                                                                            \
+											  "1 for the first process of this dataflow and node, 2 for the next")
 
 #define DP_FINDING_hold(F, V, M)                                                                               \
 	DP_FINDING_who(F, V, M, never) F(ID, uint32_t, tid, maybe, "", "the thread that held the GIL") M(      \
@@ -752,6 +775,7 @@
 	F(COUNT, uint64_t, recommended_grace_ns, maybe, "ns", "grace period that it needs")        \
 	F(COUNT, uint64_t, tokens_open, maybe, "", "drop tokens that are pending still")           \
 	F(COUNT, uint64_t, tokens_lost, maybe, "", "drop tokens whose trail was lost")             \
+	F(ID, uint32_t, lives, maybe, "", "how many processes it has had, one after the other")    \
 	M(uint32_t, blame_count)                                                                   \
 	M(struct dp_blame, blame[DP_BLAME_MAX])                                                    \
 	V(BLAMES, blame, d, never, "",                                                             \

@@ -63,6 +63,8 @@
 	  "Grace period that the measurements call for; absent while unknown")                     \
 	X(NODE_EXITS, COUNTER, NODE, "node_exits", "exits", "reason",                              \
 	  "Ends of the node's process by reason")                                                  \
+	X(NODE_LIVES, COUNTER, NODE, "node_lives", "lives", "",                                    \
+	  "Processes that the node has had, one after the other")                                  \
 	X(SIGNAL_DELAY, HISTOGRAM, NODE, "signal_handling_delay_seconds", "seconds", "",           \
 	  "From a signal's sending to its handling by the node")                                   \
 	X(WARNINGS, COUNTER, NODE, "warnings", "warnings", "kind,cause",                           \

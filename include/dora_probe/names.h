@@ -48,6 +48,7 @@
 	X(SHARED_MEMORY, memory)                                                                   \
 	X(NODE_LIMITS, limits)                                                                     \
 	X(WAITS, waits)                                                                            \
+	X(MEMBER, member)                                                                          \
 	X(STOCK, stock)                                                                            \
 	X(STOCK_REGION, stock_region)
 
@@ -74,6 +75,8 @@
 	X(STOP_PENDING, "stop_pending")                                                            \
 	X(DEADLINE, "deadline")                                                                    \
 	X(DEADLOCK, "deadlock")                                                                    \
+	X(CRASH_LOOP, "crash_loop")                                                                \
+	X(WRAPPER_KILLED, "wrapper_killed")                                                        \
 	X(GIL_SHARE, "gil_share")                                                                  \
 	X(CONVOY, "convoy")                                                                        \
 	X(SHM_FULL, "shm_full")                                                                    \
@@ -200,6 +203,13 @@
 	X(NUDGE, "nudge")                                                                          \
 	X(TERMINATE, "terminate")
 
+/* What a process is to the node whose configuration it has. */
+#define DP_MEMBER_ROLES(X)                                                                         \
+	X(NODE, "node")                                                                            \
+	X(WRAPPER, "wrapper")                                                                      \
+	X(HELPER, "helper")                                                                        \
+	X(DYNAMIC, "dynamic")
+
 /* Sources of records that can be on, off or broken; `start.sources` lists those that are on. */
 #define DP_SOURCES(X)                                                                              \
 	X(FUTEX, "futex")                                                                          \
@@ -266,6 +276,7 @@
 #define DP_X_SHUTDOWN(e, s)     DP_SHUTDOWN_##e,
 #define DP_X_WAIT(e, s)         DP_WAIT_##e,
 #define DP_X_PROOF(e, s)        DP_PROOF_##e,
+#define DP_X_MEMBER(e, s)       DP_MEMBER_##e,
 #define DP_X_SOURCE(e, s)       DP_SOURCE_##e,
 #define DP_X_LOSS(e, s)         DP_LOSS_##e,
 #define DP_X_SPOILS(e, s)       DP_SPOILS_##e,
@@ -289,6 +300,7 @@ enum dp_deadline_source { DP_DEADLINE_SOURCES(DP_X_DEADLINE) DP_DEADLINE_COUNT }
 enum dp_dora_source { DP_DORA_SOURCES(DP_X_DORA_SOURCE) DP_DORA_FROM_COUNT };
 enum dp_dora_command { DP_DORA_COMMANDS(DP_X_DORA_COMMAND) DP_DORA_COUNT };
 enum dp_shutdown_mode { DP_SHUTDOWN_MODES(DP_X_SHUTDOWN) DP_SHUTDOWN_COUNT };
+enum dp_member_role { DP_MEMBER_ROLES(DP_X_MEMBER) DP_MEMBER_COUNT };
 enum dp_source { DP_SOURCES(DP_X_SOURCE) DP_SOURCE_COUNT };
 enum dp_loss { DP_LOSSES(DP_X_LOSS) DP_LOSS_COUNT };
 enum dp_spoils { DP_SPOILS(DP_X_SPOILS) DP_SPOILS_COUNT };
@@ -314,6 +326,7 @@ const char *dp_dora_source_name(unsigned int v);
 const char *dp_shutdown_mode_name(unsigned int v);
 const char *dp_wait_name(unsigned int v);
 const char *dp_proof_name(unsigned int v);
+const char *dp_member_name(unsigned int v);
 const char *dp_source_name(unsigned int v);
 const char *dp_loss_name(unsigned int v);
 const char *dp_spoils_name(unsigned int v);

@@ -70,6 +70,10 @@ struct dp_rec_node {
 	DP_BODY(node)
 };
 
+struct dp_rec_member {
+	DP_BODY(member)
+};
+
 struct dp_rec_gone {
 	DP_BODY(gone)
 };

@@ -377,11 +377,14 @@ def check_summary(lines, token_lines_complete=True):
         out.append("summary: no records")
     if s["records_lost"]:
         out.append(f"summary: {s['records_lost']} records lost")
-    watched = {o["pid"] for o in lines_of(lines, "node")}
-    if watched - {n["pid"] for n in s["nodes"]}:
-        out.append(f"summary: watched {watched}, summed up {[n['pid'] for n in s['nodes']]}")
+    entry = {o["pid"]: (o["dataflow"], o["node"] or o["pid"]) for o in lines_of(lines, "node")}
+    summed = [(n["dataflow"], n["node"] or n["pid"]) for n in s["nodes"]]
+    if set(entry.values()) - set(summed) or len(summed) != len(set(summed)):
+        out.append(f"summary: watched {entry}, summed up {summed}")
     for n in s["nodes"]:
-        holds = lines_of(lines, "gil_hold", pid=n["pid"])
+        # A node that dora starts anew is another process, and has one row with the first.
+        lives = [pid for pid, e in entry.items() if e == (n["dataflow"], n["node"])] or [n["pid"]]
+        holds = [o for pid in lives for o in lines_of(lines, "gil_hold", pid=pid)]
         proven = [o for o in holds if o["precision"] != "unconfirmed"]
         if n["holds"] < len(proven):
             out.append(f"summary of {n['node']}: {n['holds']} holds, {len(proven)} lines")
@@ -395,9 +398,8 @@ def check_summary(lines, token_lines_complete=True):
                            f"lines say {longest['function']!r}")
             if n["gil_held_ns"] < longest["duration_ns"]:
                 out.append(f"summary of {n['node']}: held less in all than in the longest hold")
-        # By process: a node that dora starts anew has the same name.
         tokens = [o for o in lines_of(lines, "token", receiver=n["node"], dataflow=n["dataflow"])
-                  if o.get("receiver_pid") in (None, n["pid"])]
+                  if o.get("receiver_pid") in (None, *lives)]
         if token_lines_complete and tokens:
             if n["tokens"] < len(tokens):
                 out.append(f"summary of {n['node']}: {n['tokens']} tokens, {len(tokens)} lines")

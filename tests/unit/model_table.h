@@ -152,6 +152,7 @@ static inline void node_of(struct table *t, double ms, uint32_t pid, const char 
 					.edge_possible = 1,
 					.daemon_pid = 7,
 					.signals_caught = 2};
+	snprintf(r.u.node.implementation, sizeof(r.u.node.implementation), "cpython");
 	snprintf(r.u.node.node, sizeof(r.u.node.node), "%s", name);
 	snprintf(r.u.node.dora, sizeof(r.u.node.dora), "%s", dora);
 	snprintf(r.u.node.dataflow, sizeof(r.u.node.dataflow), "flow");

@@ -22,6 +22,7 @@ static struct table *guarded(void)
 	feed(t, &r);
 	r = record(DP_REC_NODE_FACTS, 0, PID, 0);
 	r.u.node = (struct dp_rec_node){.start_time = 1,
+					.implementation = "cpython",
 					.is_dora = 1,
 					.is_python = 1,
 					.gil_observable = 1,
@@ -330,6 +331,7 @@ static void test_readiness_is_the_policys(void **state)
 		r.u.options.nudge_signal = rows[i].nudge;
 		feed(t, &r);
 		r = record(DP_REC_NODE_FACTS, 1, PID + 1, 0);
+		snprintf(r.u.node.implementation, sizeof(r.u.node.implementation), "cpython");
 		r.u.node.signals_caught = rows[i].caught;
 		r.u.node.signals_ignored = rows[i].ignored;
 		feed(t, &r);

@@ -233,6 +233,7 @@ static void test_waits_for_a_frame(void **state)
 		(struct dp_rec_node){.is_dora = 1, .is_python = 1, .transport = DP_TRANSPORT_TCP};
 	r.u.node.unheard = 1;
 	snprintf(r.u.node.dora, sizeof(r.u.node.dora), "0.5.0");
+	snprintf(r.u.node.implementation, sizeof(r.u.node.implementation), "cpython");
 	feed(t, &r);
 	stock(t, 0, 0);
 	ticks_until(t, 200);

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "dora/nodeconfig.h"
 
 #define UUID "00112233-4455-6677-8899-aabbccddeeff"
@@ -46,6 +47,29 @@ static int parse(const char *s, struct dp_node_config *c)
 {
 	memset(c, 0x5a, sizeof(*c));
 	return parse_n(s, strlen(s), c);
+}
+
+/* Names of 70 bytes that differ in the last: apart, and as the same name is read from an option. */
+static void test_long_names(void **state)
+{
+	static const char form[] = "dataflow_id: 01a2075b-dfe4-70df-b169-f1330a67871a\n"
+				   "node_id: %s%c\n"
+				   "daemon_communication: !Tcp\n  socket_addr: 127.0.0.1:4000\n";
+	char name[70], text[512];
+	struct dp_node_config a, b;
+
+	(void)state;
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	snprintf(text, sizeof(text), form, name, '1');
+	assert_int_equal(parse(text, &a), 0);
+	snprintf(text, sizeof(text), form, name, '2');
+	assert_int_equal(parse(text, &b), 0);
+	assert_string_not_equal(a.node, b.node);
+	assert_int_equal(strlen(a.node), sizeof(a.node) - 1);
+	snprintf(text, sizeof(text), "%s1", name);
+	dp_utf8_name(name, sizeof(a.node), text, strlen(text));
+	assert_string_equal(a.node, name);
 }
 
 static void test_real(void **state)
@@ -530,11 +554,12 @@ static void test_version_real(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_real),      cmocka_unit_test(test_forms),
-		cmocka_unit_test(test_bad),       cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_watchdogs), cmocka_unit_test(test_garbage),
-		cmocka_unit_test(test_read_fake), cmocka_unit_test(test_read_real),
-		cmocka_unit_test(test_version),   cmocka_unit_test(test_version_real),
+		cmocka_unit_test(test_real),       cmocka_unit_test(test_forms),
+		cmocka_unit_test(test_bad),        cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_watchdogs),  cmocka_unit_test(test_garbage),
+		cmocka_unit_test(test_read_fake),  cmocka_unit_test(test_read_real),
+		cmocka_unit_test(test_version),    cmocka_unit_test(test_version_real),
+		cmocka_unit_test(test_long_names),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -14,7 +14,7 @@ static const char *const commands[DP_CMD_COUNT] = {"watch", "list", "doctor", "r
 
 /* ---- samples of values, by parser ------------------------------------------------------------ */
 
-#define SAMPLE_MAX 96
+#define SAMPLE_MAX 320
 
 static const char *of_length(uint64_t n, char *ret)
 {

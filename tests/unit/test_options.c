@@ -6,6 +6,8 @@
 #define SEC (1000 * MS)
 
 /* Each mistake: the exit code, and words that the sentence must have (option and value). */
+#define A64 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
 static void test_mistakes(void **state)
 {
 	static const struct {
@@ -28,8 +30,7 @@ static void test_mistakes(void **state)
 		{"--pid|,1", "--pid", "\"\" is not"},
 		{"--pid|1 2", "--pid", "\"1 2\""},
 		{"--node|~", "--node", "empty"},
-		{"--node|aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-		 "--node", "longer"},
+		{"--node|" A64 A64, "--node", "longer"},
 		{"--dataflow|~", "--dataflow", "empty"},
 		{"--all|--pid|1", "--all", "--pid"},
 		{"--pid|1|--hold-threshold|50", "--hold-threshold", "\"50\""},

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""Who is the node: launchers, nodes that die at their first line, crash loops."""
+
+import os
+import signal
+import time
+import urllib.request
+
+from flow import free_port
+from scenario import checks, receiver, scenario, sender
+
+
+def exits_counted(port, node):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as r:
+        text = r.read().decode()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+               if line.startswith("dora_probe_node_exits_total") and f'node="{node}"' in line)
+
+
+def end_probe(probe):
+    probe.end(signal.SIGINT)
+    return probe.events()
+
+
+@scenario(dora=("0.4.1", "0.5.0", "1.1.0"))
+def dies_at_first_line(t):
+    """ImportError at the first line, alone and below launchers: one node line, one exit, counted."""
+    layers = t.rng.choice(("", "shell", "call", "pipe", "call,shell", "pipe,shell"))
+    t.facts["layers"] = layers or "none"
+    port = free_port()
+    probe = t.probe("--node", "crash1", "--node", "recv", "--listen", f"127.0.0.1:{port}", pids=[])
+    probe.wait("start", 20)
+    node = receiver("crash1", script="chain.py" if layers else "crasher.py",
+                    env={"E2E_LAYERS": layers, "E2E_SCRIPT": "crasher.py"})
+    flow = t.flow(sender(), node, wait=False)
+    flow.wait_said("crash1", "start", 20)
+    line = probe.wait("exit", 10, node="crash1")[0]
+    t.expect(line["pid"] == flow.pid("crash1"), f"exit of {line['pid']}, not {flow.pid('crash1')}")
+    time.sleep(2)  # whatever else of it would be said is said by then
+    t.expect(exits_counted(port, "crash1") == 1, "node_exits_total")
+    lines = end_probe(probe)
+    t.check(checks.check_exit(lines, flow.pid("crash1"), code=1, signal=None, grace_kill=False))
+    for event in ("node", "exit"):
+        got = [o["pid"] for o in checks.lines_of(lines, event) if o["node"] == "crash1"]
+        t.expect(got == [flow.pid("crash1")], f"{event} lines of {got}")
+    rows = [o for o in checks.lines_of(lines, "summary")[0]["nodes"] if o["node"] == "crash1"]
+    t.expect(len(rows) == 1, f"{len(rows)} rows in the summary")
+
+
+@scenario(dora=("1.1.0",), limit=60)
+def crash_loop(t):
+    """A node that dora starts again and again: each life is told, and the loop once."""
+    probe = t.probe("--node", "crash2", pids=[])
+    probe.wait("start", 20)
+    flow = t.flow(sender(), receiver("crash2", script="crasher.py", restart="on-failure"),
+                  wait=False)
+    flow.wait_said("crash2", "start", 40, count=4)
+    probe.wait("warning", 10, kind="crash_loop")
+    known = len(flow.said("crash2", "start")) - 1  # the newest may live still
+    time.sleep(1)
+    lines = end_probe(probe)
+    lives = [o["pid"] for o in flow.said("crash2", "start")]
+    told = [o["pid"] for o in checks.lines_of(lines, "exit") if o["node"] == "crash2"]
+    # Whose environment could not be read in its 15 ms of life, on a busy machine, is not known for it.
+    t.facts["lives told"] = f"{len(told)} of {len(lives)}"
+    t.expect([pid for pid in lives if pid in told] == told and len(told) >= 0.75 * known,
+             f"exits of {told}, lives {lives}")
+    numbers = [o["life"] for o in checks.lines_of(lines, "node") if o["node"] == "crash2"]
+    t.expect(numbers == list(range(1, len(numbers) + 1)), f"lives {numbers}")
+    loops = [o for o in checks.lines_of(lines, "warning") if o["kind"] == "crash_loop"]
+    t.expect([o["severity"] for o in loops] == ["warning", "critical"][:len(loops)] and
+             loops[0]["pid"] == told[2], f"crash loop told: {loops}")
+    rows = [o for o in checks.lines_of(lines, "summary")[0]["nodes"] if o["node"] == "crash2"]
+    t.expect([o["lives"] for o in rows] == [len(told)], f"summary: {rows}")
+
+
+@scenario()
+def behind_launchers(t):
+    """Launchers in a chain, before and after the probe: only the innermost is the node."""
+    layers = ",".join(t.rng.choice(("shell", "call", "pipe")) for _ in range(t.rng.randint(2, 4)))
+    early = t.rng.choice((False, True))
+    t.facts.update(layers=layers, early=early)
+    t.may_lose = True
+    args = ("--node", "recv9", "--token-threshold", "0s")
+    probe = t.probe(*args, pids=[]) if early else None
+    flow = t.flow(sender(), receiver("recv9", script="chain.py", env={
+        "E2E_LAYERS": layers, "E2E_SCRIPT": "receiver.py"}))
+    probe = probe or t.probe(*args, pids=[])
+    pid = flow.pid("recv9")
+    probe.wait("node", 10, pid=pid)
+    flow.go()
+    flow.wait_said("send", "sent", 10, count=30)
+    flow.stop()
+    flow.wait_gone(15)
+    probe.wait("exit", 5, pid=pid)
+    time.sleep(1)
+    lines = end_probe(probe)
+    for event in ("node", "exit", "gil_hold", "stop"):
+        got = {o["pid"] for o in checks.lines_of(lines, event) if o["node"] == "recv9"}
+        t.expect(got <= {pid}, f"{event} lines of {got}, not {pid} alone")
+    t.expect({o["role"] for o in checks.lines_of(lines, "node", pid=pid)} == {"node"}, "role")
+    t.expect(len(checks.lines_of(lines, "exit", pid=pid)) == 1, "exits of the node")
+
+
+@scenario(dora=("0.5.0",))
+def launcher_dies(t):
+    """The process that dora started is killed, the node goes on: told, and the node's end as well."""
+    t.may_lose = True
+    flow = t.flow(sender(), receiver("recv8", script="chain.py", env={
+        "E2E_LAYERS": "call", "E2E_SCRIPT": "receiver.py"}))
+    probe = t.probe("--node", "recv8", pids=[])
+    probe.wait("node", 10, pid=flow.pid("recv8"))
+    launcher = flow.said("recv8", "layer")[0]["pid"]
+    os.kill(launcher, signal.SIGKILL)
+    told = probe.wait("warning", 5, kind="wrapper_killed")[0]
+    t.expect(told["pid"] == launcher and told["node"] == "recv8", f"told: {told}")
+    os.kill(flow.pid("recv8"), signal.SIGKILL)
+    probe.wait("exit", 5, pid=flow.pid("recv8"))
+    lines = end_probe(probe)
+    t.expect(not checks.lines_of(lines, "exit", pid=launcher), "an exit of the launcher")
