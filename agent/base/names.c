@@ -58,6 +58,7 @@ unsigned int dp_loss_spoils(unsigned int loss)
 	case DP_LOSS_STREAM_RESYNC:
 	case DP_LOSS_FRAME_INVALID:
 	case DP_LOSS_STREAM_LIMIT:
+	case DP_LOSS_SOCKET_LIMIT:
 		return wire;
 	case DP_LOSS_READ_FAULT:
 	case DP_LOSS_SAMPLE_SKIPPED:

@@ -14,6 +14,7 @@ _Static_assert(sizeof(struct dp_gil_span) == 48, "gil span");
 _Static_assert(sizeof(struct dp_sock_data) == 32, "sock data");
 _Static_assert(sizeof(struct dp_region_op) == 48, "region op");
 _Static_assert(sizeof(struct dp_rec_look) == 120, "look");
+_Static_assert(sizeof(struct dp_rec_node) == 472, "node");
 _Static_assert(offsetof(struct dp_record, u) == sizeof(struct dp_rec_hdr), "body follows header");
 
 /* A field of a kernel program's struct that is missing from its list leaves a difference. */

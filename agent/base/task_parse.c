@@ -15,7 +15,7 @@ int dp_task_stat_parse(const char *text, struct dp_task_stat *ret)
 	/* The name may hold anything, parentheses too; nothing after it does. */
 	const char *name = strchr(text, '('), *p = strrchr(text, ')');
 	struct dp_task_stat s = {.state = 0};
-	uint64_t ppid = 0;
+	uint64_t ppid = 0, cpu;
 
 	if (!name || !p || p < name || p[1] != ' ' || !p[2])
 		return -EBADMSG;
@@ -34,6 +34,9 @@ int dp_task_stat_parse(const char *text, struct dp_task_stat *ret)
 	if (!p || *p != ' ')
 		return -EBADMSG;
 	s.ppid = (pid_t)ppid;
+	for (int field = 23; p && field < 39; field++)
+		p = strchr(p + 1, ' ');
+	s.cpu = p && dp_number(p + 1, 10, INT32_MAX, &cpu) ? (int32_t)cpu : -1;
 	*ret = s;
 	return 0;
 }
@@ -63,11 +66,13 @@ static bool hex_field(const char *text, const char *name, uint64_t *ret)
 void dp_task_status_parse(const char *text, struct dp_task_status *ret)
 {
 	struct dp_task_status s = {.has_signals = false};
-	uint64_t uid = 0, euid = 0, id = 0;
+	uint64_t uid = 0, euid = 0, id = 0, own, shared;
 	const char *p;
 
 	s.has_signals = hex_field(text, "SigIgn", &s.signals_ignored) &&
 			hex_field(text, "SigCgt", &s.signals_caught);
+	if (hex_field(text, "SigPnd", &own) && hex_field(text, "ShdPnd", &shared))
+		s.signals_pending = own | shared;
 	/* Real, effective, saved, file system. */
 	p = field(text, "Uid");
 	p = p ? dp_number(p, 10, UINT32_MAX, &uid) : NULL;

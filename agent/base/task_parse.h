@@ -12,6 +12,7 @@
 struct dp_task_stat {
 	uint64_t start_time; /* clock ticks since boot: with the pid, the identity */
 	pid_t ppid;
+	int32_t cpu;            /* on which it ran last; -1 unknown */
 	char state;             /* R S D Z X … */
 	char comm[DP_COMM_MAX]; /* as dp_utf8_copy() shows it: the name is the process' own */
 };
@@ -21,6 +22,7 @@ int dp_task_stat_parse(const char *text, struct dp_task_stat *ret);
 
 struct dp_task_status {
 	uint64_t signals_ignored, signals_caught; /* bit 0 is signal 1 */
+	uint64_t signals_pending; /* of the process or its main thread; 0 where it is not there */
 	uint32_t uid, euid;
 	uint32_t inner_id;   /* the id in the innermost PID namespace */
 	unsigned int levels; /* how many PID namespaces it is in */

@@ -49,7 +49,8 @@ const struct dp_option dp_options_table[] = {
 		.name = "duration", .argument = "D", .commands = WATCH, .group = DP_OPTIONS_TARGETS,
 		TO(duration_ns), .read = dp_value_duration, LIMITS(1, DURATION_MAX),
 		.help = "End after D; default: at Ctrl-C or the last target's exit",
-		.manual = "End after _D_ (default: at Ctrl-C or the last target's exit).",
+		.manual = "End _D_ after the attach (default: at Ctrl-C, at the exit of the last of *--pid*, or when no "
+			  "node of the dataflows of *--dataflow* has been there for 3 s, 60 s where dora may restart one).",
 	}, {
 		.name = "json", .commands = WATCH | LIST | DOCTOR | REPLAY, .group = DP_OPTIONS_OUTPUT,
 		TO(json), .set = 1,

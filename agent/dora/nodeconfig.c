@@ -198,6 +198,10 @@ static void value(struct parse *p, const struct level *l, const char *s, size_t 
 		} else if (key_is(l, "dynamic")) {
 			p->out.dynamic = len == 4 && memcmp(s, "true", 4) == 0;
 		}
+	} else if (l->place == IN_ELSEWHERE) {
+		/* Of any node of the descriptor, from dora 0.5 on: never, on-failure, always. */
+		if (key_is(l, "restart_policy") && (len != 5 || memcmp(s, "never", 5) != 0))
+			p->out.restarts = 1;
 	} else if (l->place == IN_DESCRIPTOR) {
 		if (key_is(l, "name"))
 			dp_utf8_name(p->out.dataflow_name, sizeof(p->out.dataflow_name), s, len);

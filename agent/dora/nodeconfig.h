@@ -28,6 +28,7 @@ struct dp_node_config {
 	uint64_t startup_ns; /* startup_timeout */
 	uint64_t finish_ns;  /* finish_grace_secs */
 	pid_t run_parent_pid; /* DORA_RUN_PARENT_PID: the `dora run` whose end ends the node; 0 none */
+	uint8_t restarts;     /* dora starts some node of the dataflow anew when it ends */
 };
 
 /*
@@ -49,6 +50,8 @@ int dp_node_config_read(const char *proc, pid_t pid, struct dp_node_config *ret)
  * -EPERM; -ESRCH.
  */
 int dp_dora_version_read(const char *proc, pid_t pid, char *ret, size_t len);
+/* The same of the `dora` command that a process is, so of a daemon: package dora_cli. */
+int dp_dora_daemon_version_read(const char *proc, pid_t pid, char *ret, size_t len);
 
 /*
  * The newest dora version that speaks dora-message `message` ("0.8.0" -> "0.5.0"); "" unknown. From

@@ -53,17 +53,25 @@ static int open_inside(int root, const char *path, mode_t type)
 	return out;
 }
 
+/* A distribution: its package, the beginning of its dist-info directory, its name, and its other one. */
+struct package {
+	const char *name, *dist_info, *dist[2];
+};
+
+static const struct package node_package = {"dora", "dora_rs-", {"dora-rs", "dora_rs"}};
+/* The `dora` command, which runs the daemon too. */
+static const struct package cli_package = {
+	"dora_cli", "dora_rs_cli-", {"dora-rs-cli", "dora_rs_cli"}};
+
 /*
  * The directory that holds the package, when a line of maps names its extension module:
- * ".../site-packages/dora/dora.abi3.so" gives ".../site-packages". dora_cli's own module, which the
- * `dora` command maps, is another one. 1 or 0.
+ * ".../site-packages/dora/dora.abi3.so" gives ".../site-packages". 1 or 0.
  */
-static int package_dir(const char *line, size_t len, char *ret, size_t cap)
+static int package_dir(const struct package *p, const char *line, size_t len, char *ret, size_t cap)
 {
-	static const char dir[] = "/dora/";
 	const char *path = memchr(line, '/', len);
 	const char *name;
-	size_t path_len, name_len;
+	size_t path_len, name_len, own = strlen(p->name);
 
 	if (!path)
 		return 0;
@@ -71,13 +79,14 @@ static int package_dir(const char *line, size_t len, char *ret, size_t cap)
 	name = memrchr(path, '/', path_len);
 	name_len = path_len - (size_t)(name + 1 - path);
 	/* "dora.abi3.so", "dora.cpython-311-x86_64-linux-gnu.so"; not "… (deleted)" */
-	if (name_len < 8 || memcmp(name + 1, "dora.", 5) != 0 ||
+	if (name_len < own + 4 || memcmp(name + 1, p->name, own) != 0 || name[1 + own] != '.' ||
 	    memcmp(path + path_len - 3, ".so", 3) != 0)
 		return 0;
-	if ((size_t)(name - path) < sizeof(dir) - 1 ||
-	    memcmp(name + 1 - (sizeof(dir) - 1), dir, sizeof(dir) - 1) != 0)
+	/* "/dora" in front of the module's own slash */
+	if ((size_t)(name - path) < own + 1 || memcmp(name - own, p->name, own) != 0 ||
+	    name[-(ptrdiff_t)own - 1] != '/')
 		return 0;
-	path_len = (size_t)(name - path) - (sizeof(dir) - 2);
+	path_len = (size_t)(name - path) - own - 1;
 	if (path_len == 0 || path_len >= cap)
 		return 0;
 	memcpy(ret, path, path_len);
@@ -94,8 +103,16 @@ static int is_version_text(const char *s, size_t len)
 	return len > 0;
 }
 
-/* Version of a METADATA file whose Name is dora-rs (core metadata: RFC 822 headers). 0, -ENOENT. */
-static int metadata_version(const char *text, char *ret, size_t cap)
+static int is_name_of(const struct package *p, const char *text, size_t len)
+{
+	for (int i = 0; i < 2; i++)
+		if (len == strlen(p->dist[i]) && memcmp(text, p->dist[i], len) == 0)
+			return 1;
+	return 0;
+}
+
+/* Version of a METADATA file of the package (core metadata: RFC 822 headers). 0, -ENOENT. */
+static int metadata_version(const struct package *p, const char *text, char *ret, size_t cap)
 {
 	const char *version = NULL;
 	size_t version_len = 0;
@@ -105,8 +122,7 @@ static int metadata_version(const char *text, char *ret, size_t cap)
 		size_t line = strcspn(text, "\r\n");
 
 		if (line > 6 && strncmp(text, "Name: ", 6) == 0) {
-			is_dora = line - 6 == 7 && (strncmp(text + 6, "dora-rs", 7) == 0 ||
-						    strncmp(text + 6, "dora_rs", 7) == 0);
+			is_dora = is_name_of(p, text + 6, line - 6);
 		} else if (line > 9 && strncmp(text, "Version: ", 9) == 0) {
 			version = text + 9;
 			version_len = line - 9;
@@ -125,7 +141,8 @@ static int metadata_version(const char *text, char *ret, size_t cap)
 }
 
 /* Reads dir/entry/METADATA. 0 or -errno. */
-static int read_metadata(int root, const char *dir, const char *entry, char *ret, size_t cap)
+static int read_metadata(const struct package *p, int root, const char *dir, const char *entry,
+			 char *ret, size_t cap)
 {
 	char path[4096 + 300], *text = NULL;
 	size_t len;
@@ -141,7 +158,7 @@ static int read_metadata(int root, const char *dir, const char *entry, char *ret
 	close(fd);
 	if (err)
 		return err;
-	err = metadata_version(text, ret, cap);
+	err = metadata_version(p, text, ret, cap);
 	free(text);
 	return err;
 }
@@ -150,9 +167,10 @@ static int read_metadata(int root, const char *dir, const char *entry, char *ret
  * Looks for dora_rs-*.dist-info in the package's directory. Two that disagree (left by a broken
  * upgrade) tell nothing. 0; -ENOENT; -EPERM.
  */
-static int version_in(int root, const char *dir, char *ret, size_t cap)
+static int version_in(const struct package *p, int root, const char *dir, char *ret, size_t cap)
 {
-	static const char prefix[] = "dora_rs-", suffix[] = ".dist-info";
+	static const char suffix[] = ".dist-info";
+	size_t prefix = strlen(p->dist_info);
 	char found[24] = "";
 	struct dirent *entry;
 	DIR *d;
@@ -169,11 +187,11 @@ static int version_in(int root, const char *dir, char *ret, size_t cap)
 		size_t n = strlen(entry->d_name);
 		char one[24];
 
-		if (n < sizeof(prefix) + sizeof(suffix) ||
-		    strncmp(entry->d_name, prefix, sizeof(prefix) - 1) != 0 ||
+		if (n < prefix + 1 + sizeof(suffix) ||
+		    strncmp(entry->d_name, p->dist_info, prefix) != 0 ||
 		    strcmp(entry->d_name + n - (sizeof(suffix) - 1), suffix) != 0)
 			continue;
-		if (read_metadata(root, dir, entry->d_name, one, sizeof(one)))
+		if (read_metadata(p, root, dir, entry->d_name, one, sizeof(one)))
 			continue;
 		if (found[0] && strcmp(found, one) != 0) {
 			found[0] = '\0';
@@ -188,7 +206,7 @@ static int version_in(int root, const char *dir, char *ret, size_t cap)
 	return 0;
 }
 
-int dp_dora_version_read(const char *proc, pid_t pid, char *ret, size_t len)
+static int version_of(const struct package *p, const char *proc, pid_t pid, char *ret, size_t len)
 {
 	char path[4096], dir[4096], *maps = NULL;
 	size_t maps_len;
@@ -201,7 +219,7 @@ int dp_dora_version_read(const char *proc, pid_t pid, char *ret, size_t len)
 		const char *end = memchr(maps + at, '\n', maps_len - at);
 		size_t line = end ? (size_t)(end - maps) - at : maps_len - at;
 
-		found = package_dir(maps + at, line, dir, sizeof(dir));
+		found = package_dir(p, maps + at, line, dir, sizeof(dir));
 		at += line + 1;
 	}
 	free(maps);
@@ -213,7 +231,17 @@ int dp_dora_version_read(const char *proc, pid_t pid, char *ret, size_t len)
 	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return dp_procfile_error(errno);
-	err = version_in(root, dir, ret, len);
+	err = version_in(p, root, dir, ret, len);
 	close(root);
 	return err == -ENOENT ? -ENODATA : err;
+}
+
+int dp_dora_version_read(const char *proc, pid_t pid, char *ret, size_t len)
+{
+	return version_of(&node_package, proc, pid, ret, len);
+}
+
+int dp_dora_daemon_version_read(const char *proc, pid_t pid, char *ret, size_t len)
+{
+	return version_of(&cli_package, proc, pid, ret, len);
 }

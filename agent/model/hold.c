@@ -130,6 +130,16 @@ void hold_stack(struct hold *h, const struct dp_rec_stack *s)
 	h->sleep_end_ns = sleep_end(s, hold_start(h));
 }
 
+void hold_asleep(struct hold *h, const struct dp_rec_stack *s, uint64_t t_ns)
+{
+	if (h->lo_ns != 0 || s->state != 'S' || !s->asleep_since_ns ||
+	    s->asleep_since_ns >= h->seen_ns)
+		return;
+	hold_prove(h, t_ns, s->asleep_since_ns, h->last_ns);
+	if (h->last_ns - s->asleep_since_ns >= NATIVE_SLEEP_NS)
+		native_slept(&h->native);
+}
+
 void hold_late_stack(struct hold *h, const struct dp_rec_stack *s)
 {
 	if (h->stack_state != STACK_ASKED)

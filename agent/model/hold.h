@@ -103,6 +103,11 @@ void hold_note_waiter(struct hold *h, uint32_t tid);
 
 /* The answer to a request for the holder's stack, while it holds. */
 void hold_stack(struct hold *h, const struct dp_rec_stack *s);
+/*
+ * The same stack, read at t_ns: where nobody saw the hold begin, a sleep that began before the first
+ * look is of it, since only the holder can let go.
+ */
+void hold_asleep(struct hold *h, const struct dp_rec_stack *s, uint64_t t_ns);
 /* The same, when the hold was over by then: the name of the thread alone is safe. */
 void hold_late_stack(struct hold *h, const struct dp_rec_stack *s);
 

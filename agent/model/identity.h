@@ -13,6 +13,8 @@ struct entry;
 
 /* A node that has just started has not imported dora yet: its line waits for it this long, ns. */
 #define INTRODUCE_NS (2 * SEC)
+/* Whether its tokens can be seen shows with the first frame: its line waits for that as long, ns. */
+#define UNHEARD_NS (500 * MS)
 
 struct identity {
 	uint32_t pid;
@@ -26,6 +28,7 @@ struct identity {
 	bool unproven;         /* taken for the node, but not connected yet */
 	bool life_void;        /* was not the node after all */
 	bool exit_held;        /* its exit waits to be said */
+	bool late;             /* it ran before the probe: what is counted is since then */
 	uint32_t consumer_tid; /* takes events and frees arrays; 0 not known yet */
 	struct dp_rec_node facts;
 	struct dp_rec_limits limits;

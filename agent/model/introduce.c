@@ -21,9 +21,16 @@ static bool is_growing(const struct identity *id, const struct dp_rec_node *f)
 	       (id->unproven || !f->implementation[0] || (f->is_python && !f->dora[0]));
 }
 
+/* Whether its tokens can be seen shows with the first frame, which may come any moment. */
+static bool is_unheard(const struct identity *id, uint64_t t_ns)
+{
+	return id->facts.unheard && t_ns - id->first_ns < UNHEARD_NS;
+}
+
 void introduce_facts(const struct env *e, struct identity *id, bool changed, uint64_t t_ns)
 {
-	if (!id->announced && is_growing(id, &id->facts) && !has_waited(id, t_ns))
+	if (!id->announced &&
+	    (is_unheard(id, t_ns) || (is_growing(id, &id->facts) && !has_waited(id, t_ns))))
 		return;
 	if (!id->announced || changed)
 		say_node(e, id, t_ns);
@@ -31,6 +38,8 @@ void introduce_facts(const struct env *e, struct identity *id, bool changed, uin
 
 void introduce_tick(const struct env *e, struct identity *id)
 {
-	if (!id->announced && has_waited(id, e->now))
+	if (id->announced || is_unheard(id, e->now))
+		return;
+	if (has_waited(id, e->now) || (id->facts.unheard && !is_growing(id, &id->facts)))
 		say_node(e, id, e->now);
 }

@@ -81,14 +81,11 @@ struct token *ledger_next_in_region(const struct ledger *l, uint32_t hash,
 	return i ? &l->tokens[i - 1] : NULL;
 }
 
-struct token *ledger_token(struct ledger *l, const uint8_t *id)
+/* Room for a token, in the list of all; NULL: there is none. */
+static struct token *new_token(struct ledger *l)
 {
-	struct token *t = ledger_find(l, id);
-	uint32_t b = bucket_of(id);
+	struct token *t = l->token_free;
 
-	if (t)
-		return t;
-	t = l->token_free;
 	if (t)
 		l->token_free = t->next_sent;
 	else if (l->token_high < TOKENS_MAX)
@@ -96,15 +93,33 @@ struct token *ledger_token(struct ledger *l, const uint8_t *id)
 	else
 		return NULL;
 	memset(t, 0, sizeof(*t));
-	memcpy(t->id, id, DP_TOKEN_LEN);
 	t->used = true;
-	t->next = l->buckets[b];
-	l->buckets[b] = link_of(l, t);
 	t->next_sent = l->sent_first;
 	if (l->sent_first)
 		l->sent_first->prev_sent = t;
 	l->sent_first = t;
 	return t;
+}
+
+struct token *ledger_token(struct ledger *l, const uint8_t *id)
+{
+	struct token *t = ledger_find(l, id);
+	uint32_t b = bucket_of(id);
+
+	if (t)
+		return t;
+	t = new_token(l);
+	if (!t)
+		return NULL;
+	memcpy(t->id, id, DP_TOKEN_LEN);
+	t->next = l->buckets[b];
+	l->buckets[b] = link_of(l, t);
+	return t;
+}
+
+struct token *ledger_unnamed(struct ledger *l)
+{
+	return new_token(l);
 }
 
 void ledger_release_token(struct ledger *l, struct token *t)

@@ -30,6 +30,8 @@ struct ledger {
 struct token *ledger_find(const struct ledger *l, const uint8_t *id);
 /* The same, taken up if it is new; NULL when there is no room. */
 struct token *ledger_token(struct ledger *l, const uint8_t *id);
+/* A token whose id is not known: no record will find it. NULL when there is no room. */
+struct token *ledger_unnamed(struct ledger *l);
 void ledger_release_token(struct ledger *l, struct token *t);
 /* Gives the token its region, by which ledger_next_in_region() finds it. */
 void ledger_link_region(struct ledger *l, struct token *t, const char *region);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Records in, findings and requests out. The only file of the model that knows all of its parts. */
+/*
+ * Records in, findings and requests out. The only file of the model that knows all of its parts.
+ * Over 500 lines: because of that: each part has its case.
+ */
 #include "model/model.h"
 
 #include "model/daemon.h"
@@ -32,6 +35,7 @@ struct dp_model {
 	uint64_t records;
 	uint32_t sources; /* bit per enum dp_source that is on */
 	bool started, ended;
+	bool stock_said; /* of some process */
 	struct table table;
 	struct lives lives;
 	struct ledger ledger;
@@ -253,6 +257,7 @@ static void tick(struct dp_model *m)
 		if (n->id.gone)
 			continue;
 		introduce_tick(&m->env, &n->id);
+		m->stock_said |= stock_say(&n->stock, &m->env, &n->id, !m->stock_said);
 		tick_timeline(m, n);
 		outlook_look(&m->env, n);
 		polling_tick(&m->env, n);
@@ -331,6 +336,14 @@ static void token(struct dp_model *m, struct node *n, const struct dp_record *r)
 		lose(m, n->id.pid, DP_LOSS_TOKEN_LIMIT, 1, r->h.t_ns);
 }
 
+static void stock(struct dp_model *m, struct node *n, const struct dp_record *r)
+{
+	stock_record(&n->stock, r);
+	n->id.late = true;
+	if (r->h.type == DP_REC_STOCK_REGION && tokens_stock_region(&m->ledger, n, r) < 0)
+		lose(m, n->id.pid, DP_LOSS_TOKEN_LIMIT, 1, r->h.t_ns);
+}
+
 static void wire(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
 	streams_wire(&n->streams, r);
@@ -349,6 +362,23 @@ static void signal_record(struct dp_model *m, struct node *n, const struct dp_re
 		habits_note(&m->habits, &m->table, n, ends_it, r->h.t_ns);
 		stop_signal(&n->stop, &m->env, &n->id, ends_it, r->h.t_ns);
 	}
+}
+
+static void connection(struct dp_model *m, struct node *n, const struct dp_record *r)
+{
+	if (r->h.type == DP_REC_CONN_OPENED)
+		streams_opened(&n->streams, r);
+	else if (r->u.conn.role == DP_ROLE_EVENTS)
+		tokens_stream_closed(&m->ledger, n, r->h.t_ns);
+}
+
+/* What it uses: of its time, of the shared memory. */
+static void usage(struct dp_model *m, struct node *n, const struct dp_record *r)
+{
+	if (r->h.type == DP_REC_SHARE)
+		usage_stretch(&m->env, n, r);
+	else
+		memory_record(&m->env, n, r);
 }
 
 /* A record about a process that is watched. */
@@ -370,10 +400,8 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 		stack(n, r);
 		break;
 	case DP_REC_SHARED_MEMORY:
-		memory_record(&m->env, n, r);
-		break;
 	case DP_REC_SHARE:
-		usage_stretch(&m->env, n, r);
+		usage(m, n, r);
 		break;
 	case DP_REC_TOKEN_SENT:
 	case DP_REC_TOKEN_DELIVERED:
@@ -384,16 +412,17 @@ static void node_record(struct dp_model *m, struct node *n, const struct dp_reco
 	case DP_REC_REGION:
 		tokens_region(&m->ledger, &m->env, n, r);
 		break;
+	case DP_REC_STOCK:
+	case DP_REC_STOCK_REGION:
+		stock(m, n, r);
+		break;
 	case DP_REC_WIRE_EVENT:
 	case DP_REC_WIRE_REQUEST:
 		wire(m, n, r);
 		break;
 	case DP_REC_CONN_OPENED:
-		streams_opened(&n->streams, r);
-		break;
 	case DP_REC_CONN_CLOSED:
-		if (r->u.conn.role == DP_ROLE_EVENTS)
-			tokens_stream_closed(&m->ledger, n, r->h.t_ns);
+		connection(m, n, r);
 		break;
 	case DP_REC_SIGNAL:
 		signal_record(m, n, r);

@@ -15,6 +15,7 @@
 #include "model/progress.h"
 #include "model/shares.h"
 #include "model/signals.h"
+#include "model/stock.h"
 #include "model/streams.h"
 #include "model/waits.h"
 #include "model/warning.h"
@@ -82,6 +83,7 @@ struct node {
 	struct progress progress;
 	struct polling polling;
 	struct streams streams;
+	struct stock stock;
 	struct account account;
 	struct stop stop;
 	struct watchdog watchdog;

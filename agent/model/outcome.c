@@ -84,8 +84,8 @@ static void fill_delivery(struct dp_token_finding *k, const struct delivery *d)
 	fill_owner(k, d->token);
 	k->receiver = id->facts.node[0] ? id->facts.node : NULL;
 	k->receiver_pid = id->pid;
-	k->delivered_ns = d->delivered_ns;
-	k->mapped_ns = or_null(d->mapped_ns);
+	k->delivered_ns = d->stock ? DP_NULL : d->delivered_ns;
+	k->mapped_ns = d->stock ? DP_NULL : or_null(d->mapped_ns);
 	k->released_ns = or_null(d->released_ns);
 	k->reported_ns = or_null(d->reported_ns);
 	k->given_up_ns = or_null(d->given_up_ns);

@@ -100,6 +100,8 @@ static void say_node_totals(const struct env *e, const struct table *t, struct n
 		.gil_wait = share_estimate(&n->shares.total, SHARE_WAIT),
 		.running_without_gil = share_estimate(&n->shares.total, SHARE_WITHOUT),
 		.blocked = share_estimate(&n->shares.total, SHARE_BLOCKED),
+		.since_ns = n->id.first_ns,
+		.since_attach = n->id.late,
 	};
 	memcpy(s->blame, a.blame, sizeof(s->blame));
 	say_finding(e, &n->id, e->now, &f);

@@ -375,8 +375,10 @@ void timeline_stack(struct timeline *t, const struct dp_record *r)
 	for (int i = 0; i < DP_MAX_GILS; i++) {
 		struct gil *g = &t->gils[i];
 
-		if (g->cur.tid == r->h.tid)
+		if (g->cur.tid == r->h.tid) {
+			hold_asleep(&g->cur, &r->u.stack, r->h.t_ns);
 			hold_stack(&g->cur, &r->u.stack);
+		}
 		for (uint32_t j = 0; j < g->closing_count; j++)
 			if (g->closing[j].tid == r->h.tid)
 				hold_late_stack(&g->closing[j], &r->u.stack);

@@ -46,6 +46,11 @@ struct delivery {
 	bool used;
 	bool pending;  /* in the receiver's list */
 	bool doubtful; /* records were lost meanwhile: its report may be among them */
+	/*
+	 * Mapped when the probe came, and its token has no name: delivered_ns and mapped_ns are the
+	 * moment of that look, after the true ones.
+	 */
+	bool stock;
 	uint8_t state; /* enum dp_token_state, once it has ended */
 	uint64_t doubt_ns;
 	uint64_t delivered_ns, mapped_ns, released_ns, reported_ns, given_up_ns;

@@ -56,6 +56,61 @@ static int delivered(struct ledger *l, struct node *n, const struct dp_record *r
 	return 0;
 }
 
+/* Has a token of the wire been seen that lies there? */
+static bool has_pending_in(const struct node *n, const char *region)
+{
+	uint32_t hash = ledger_region_hash(region);
+
+	for (const struct delivery *d = n->account.pending_first; d; d = d->next_pending)
+		if (!d->released_ns && d->region_hash == hash &&
+		    strncmp(d->token->region, region, sizeof(d->token->region)) == 0)
+			return true;
+	return false;
+}
+
+int tokens_stock_region(struct ledger *l, struct node *n, const struct dp_record *r)
+{
+	struct token *t;
+	struct delivery *d;
+
+	/* Without a socket nobody would see it reported; dora 1.x has no tokens. */
+	if (!n->id.facts.is_dora || n->id.facts.transport == DP_TRANSPORT_SHMEM ||
+	    dp_version_at_least(n->id.facts.dora, 1, 0, 0) ||
+	    has_pending_in(n, r->u.stock_region.name))
+		return 0;
+	t = ledger_unnamed(l);
+	d = t ? ledger_deliver(l, t, n) : NULL;
+	if (!d) {
+		if (t)
+			ledger_release_token(l, t);
+		return -ENOSPC;
+	}
+	ledger_note_region(t, r->u.stock_region.name);
+	memcpy(t->dataflow, n->id.facts.dataflow, sizeof(t->dataflow));
+	t->delivered = true;
+	d->region_hash = t->region_hash;
+	d->stock = true;
+	d->delivered_ns = d->mapped_ns = r->h.t_ns;
+	d->maps_before = n->account.map_count;
+	n->account.tokens++;
+	return 0;
+}
+
+/*
+ * The report of a token that nobody has seen delivered: that of the first message of those that were
+ * mapped when the probe came that is free by now. dora reports them in the order in which they are
+ * freed. NULL: it was freed before the probe came.
+ */
+static struct delivery *unreported_stock(const struct node *n)
+{
+	struct delivery *first = NULL;
+
+	for (struct delivery *d = n->account.pending_first; d; d = d->next_pending)
+		if (d->stock && d->released_ns && (!first || d->released_ns < first->released_ns))
+			first = d;
+	return first;
+}
+
 /* The delivery of the token at this node that is not reported yet; NULL none. */
 static struct delivery *unreported(struct token *t, const struct node *n)
 {
@@ -68,10 +123,11 @@ static struct delivery *unreported(struct token *t, const struct node *n)
 static void reported(struct ledger *l, const struct node *n, const struct dp_record *r)
 {
 	struct token *t = ledger_find(l, r->u.token.token);
-	struct delivery *d = t ? unreported(t, n) : NULL;
+	struct delivery *d = t ? unreported(t, n) : unreported_stock(n);
 
 	if (!d)
 		return; /* delivered before we watched */
+	t = d->token;
 	d->reported_ns = r->h.t_ns;
 	t->last_report_ns = r->h.t_ns;
 	ledger_not_pending(d);

@@ -19,6 +19,11 @@ int tokens_record(struct ledger *l, const struct env *e, struct node *n, const s
 /* A region was mapped, unmapped or unlinked. */
 void tokens_region(struct ledger *l, const struct env *e, struct node *n,
 		   const struct dp_record *r);
+/*
+ * A message that the node had mapped when the probe came: a pending token of unknown name. -ENOSPC as
+ * above; else 0.
+ */
+int tokens_stock_region(struct ledger *l, struct node *n, const struct dp_record *r);
 /* The receiver's event stream has closed: what is pending there is given up. */
 void tokens_stream_closed(struct ledger *l, struct node *n, uint64_t t_ns);
 /* The node is not watched any more: its part as receiver and as owner ends. */

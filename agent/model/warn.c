@@ -32,7 +32,8 @@ static void fill_pending(const struct env *e, const struct node *n, struct dp_wa
 	const struct delivery *d = oldest_certain(n);
 
 	k->pending_tokens = k->oldest_pending_ns = DP_NULL;
-	if (!n->id.facts.tokens_observable)
+	/* What was mapped when the probe came is pending, whether its frames can be seen or not. */
+	if (!n->id.facts.tokens_observable && !n->account.pending_count)
 		return;
 	k->pending_tokens = n->account.pending_count;
 	k->oldest_pending_ns = d ? e->now - d->delivered_ns : 0;

@@ -27,6 +27,10 @@ void live_push(void *ctx, const struct dp_record *in)
 		w->losses.merge_full++;
 	if (r.h.type == DP_REC_WIRE_REGISTER)
 		dp_targets_registered(w->targets, (pid_t)r.h.pid, &r.u.reg);
+	/* The role of a connection shows with its first frame but Register. */
+	if (r.h.type == DP_REC_WIRE_REGISTER ||
+	    (r.h.type == DP_REC_CONN_OPENED && r.u.conn.role != DP_ROLE_UNKNOWN))
+		dp_targets_heard(w->targets, (pid_t)r.h.pid);
 }
 
 void live_wire_loss(void *ctx, uint32_t pid, enum dp_loss reason, uint64_t count, uint64_t t_ns)
@@ -115,9 +119,9 @@ static void tick(struct live *w)
 	if (!w->session.view && !w->session.pipe_broken)
 		dp_session_shown(&w->session, dp_show_waiting(w->session.show, now));
 	/* What was started is heard of: both kinds have their own time limit. */
-	if (dp_targets_finished(w->targets) && !running)
+	if (dp_targets_finished(w->targets, now) && !running)
 		w->end = true;
-	if (w->o->duration_ns && now - w->started_ns >= w->o->duration_ns)
+	if (w->o->duration_ns && now - w->watching_ns >= w->o->duration_ns)
 		w->end = true;
 }
 
@@ -195,6 +199,7 @@ int dp_live_run(const struct dp_live_options *o, struct dp_live_result *ret, cha
 	w->session.request = request;
 	dp_notify_open(&w->notify);
 	err = live_open(w, ret, why, why_len);
+	w->watching_ns = dp_now();
 	if (!err) {
 		dp_notify_tell(&w->notify, "READY=1");
 		err = run(w);

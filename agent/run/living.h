@@ -30,6 +30,7 @@ struct live {
 	int timer, signals;
 	uint32_t seq; /* of the agent's own records */
 	uint64_t started_ns, next_second_ns;
+	uint64_t watching_ns; /* all that was to be had is attached: --duration counts from here */
 	int64_t wall_offset_ns;
 	uint64_t capture_ns; /* of the newest capture that was drained */
 	bool end, ticked;

@@ -8,13 +8,49 @@
 
 #include "base/clock.h"
 #include "base/task.h"
+#include "sense/asleep.h"
 #include "sense/procfs.h"
+
+/* Two readings of one sleep: the clock that they are compared with is read anew once a second. */
+#define SAME_SLEEP_NS (5 * MS)
+
+/*
+ * Since when a thread sleeps that the kernel programs have never seen run: it fell asleep before we
+ * came. They are told, so that they see it wake and a hold of its with its end. 0: unknown.
+ */
+static uint64_t asleep_before(struct dp_targets *t, struct target *x, pid_t tid)
+{
+	struct dp_thread_state s = {.tgid = (uint32_t)x->pid};
+	uint64_t since = dp_asleep_since(x->pid, tid), again;
+	struct dp_rec_look k;
+	uint32_t holder = 0;
+
+	/* In another PID namespace they find a thread by a number that is not ours. */
+	if (!since || !x->py || x->kernel.other_pid_ns)
+		return since;
+	memset(&k, 0, sizeof(k));
+	if (dp_py_look(x->py, 0, &k, &holder) != 0 || k.locked > 1)
+		return since;
+	if (k.locked == 1 && (pid_t)holder == tid)
+		s.off_since_ns = s.run_first_ns = s.run_last_ns = since;
+	else
+		s.notheld_ns = since;
+	if (dp_bpf_thread_found(t->bpf, tid, &s) != 0)
+		return since;
+	/* It may have woken before they knew of it: then it sleeps no more, or since another time. */
+	again = dp_asleep_since(x->pid, tid);
+	if (again + SAME_SLEEP_NS < since || again > since + SAME_SLEEP_NS) {
+		dp_bpf_thread_unfound(t->bpf, tid);
+		return again;
+	}
+	return since;
+}
 
 /*
  * A thread that the kernel programs know went to sleep at its last look at itself, the one at which it
  * left the CPU. One that they do not know has slept since before them: its answer stands until they do.
  */
-static uint64_t asleep_since(const struct dp_targets *t, struct target *x, pid_t tid)
+static uint64_t asleep_since(struct dp_targets *t, struct target *x, pid_t tid)
 {
 	struct dp_thread_state th;
 
@@ -22,7 +58,7 @@ static uint64_t asleep_since(const struct dp_targets *t, struct target *x, pid_t
 		return th.off_since_ns ? th.off_since_ns : th.notheld_ns;
 	if (x->asleep.tid != (uint32_t)tid) {
 		x->asleep.tid = (uint32_t)tid;
-		x->asleep.since_ns = dp_asleep_since(x->pid, tid);
+		x->asleep.since_ns = asleep_before(t, x, tid);
 	}
 	return x->asleep.since_ns;
 }

@@ -192,3 +192,18 @@ int dp_bpf_thread(struct dp_bpf *b, pid_t tid, struct dp_thread_state *ret)
 		*ret = ts;
 	return err;
 }
+
+int dp_bpf_thread_found(struct dp_bpf *b, pid_t tid, const struct dp_thread_state *s)
+{
+	uint32_t key = (uint32_t)tid;
+
+	return bpf_map__update_elem(b->skel->maps.thread_state, &key, sizeof(key), s, sizeof(*s),
+				    BPF_NOEXIST);
+}
+
+void dp_bpf_thread_unfound(struct dp_bpf *b, pid_t tid)
+{
+	uint32_t key = (uint32_t)tid;
+
+	bpf_map__delete_elem(b->skel->maps.thread_state, &key, sizeof(key), 0);
+}

@@ -52,6 +52,12 @@ int dp_bpf_mark_region(struct dp_bpf *b, pid_t pid, uint64_t addr, const char *n
 int dp_bpf_thread(struct dp_bpf *b, pid_t tid, struct dp_thread_state *ret);
 /* What the kernel has added up of a watched process. 0, or -errno where there is nothing. */
 int dp_bpf_share(struct dp_bpf *b, pid_t pid, struct dp_share_state *ret);
+/*
+ * Tells the kernel side of a thread that it has not seen yet: its wake-up is to be noticed. 0;
+ * -EEXIST it has seen it by now. And takes it back.
+ */
+int dp_bpf_thread_found(struct dp_bpf *b, pid_t tid, const struct dp_thread_state *s);
+void dp_bpf_thread_unfound(struct dp_bpf *b, pid_t tid);
 int dp_bpf_edge(struct dp_bpf *b, pid_t pid, unsigned int gil, struct dp_edge_state *ret);
 
 /*

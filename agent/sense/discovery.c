@@ -10,6 +10,7 @@
 #include "base/number.h"
 #include "base/procfile.h"
 #include "base/task.h"
+#include "dora/stop_command.h"
 #include "sense/procfs.h"
 
 /* When a process that has just begun is looked at first: an interpreter needs 5 to 15 ms. */
@@ -82,6 +83,7 @@ static struct target *add(struct dp_targets *t, pid_t pid, const struct dp_node_
 	if (config) {
 		x->config = *config;
 		x->is_dora = 1;
+		t->restarts |= config->restarts;
 	}
 	t->alive++;
 	return x;
@@ -221,10 +223,27 @@ static int take_running(struct dp_targets *t, uint64_t t_ns)
 			continue;
 		target_follow_open(t, x);
 		err = target_settle(t, x, x->since_ns);
+		if (err == 1 && x->announced)
+			target_take_stock(t, x, x->since_ns);
 		if (err < 0 && !first)
 			first = err;
 	}
 	return first;
+}
+
+/* A `dora stop` that began before we came is still there while it waits for the nodes. */
+static void stop_under_way(void *ctx, pid_t pid)
+{
+	struct dp_targets *t = ctx;
+	struct dp_record r;
+
+	dp_record_init(&r, DP_REC_DORA_COMMAND, dp_now(), (uint32_t)pid, 0);
+	memset(&r.u.command, 0, sizeof(r.u.command));
+	if (dp_stop_command_read(NULL, pid, &r.u.command) || !dp_targets_trusts(t, r.u.command.uid))
+		return;
+	r.u.command.started_ns = dp_proc_started("/proc", pid);
+	target_emit(t, &r);
+	dp_targets_commanded(t, pid, r.u.command.started_ns);
 }
 
 int dp_targets_scan(struct dp_targets *t)
@@ -243,6 +262,8 @@ int dp_targets_scan(struct dp_targets *t)
 	err = take_running(t, t_ns);
 	if (!first)
 		first = err;
+	if (t->alive)
+		dp_proc_each("/proc", stop_under_way, t);
 	/* A Python that cannot be read is no target, which is not the kernel's fault. */
 	if (first == -ENOTSUP)
 		first = -ENOENT;

@@ -47,6 +47,13 @@ static void refresh_reason(struct target *x)
 		say(f->reason, sizeof(f->reason), "transport to the daemon not known");
 	else if (dp_version_at_least(f->dora, 1, 0, 0))
 		say(f->reason, sizeof(f->reason), "dora 1.x has no drop tokens");
+	else if (x->sockets_incomplete)
+		say(f->reason, sizeof(f->reason),
+		    "not all of its sockets could be looked at: tokens and Stop may pass unseen");
+	else if (!x->conn_count && !x->heard)
+		say(f->reason, sizeof(f->reason), "no connection to its daemon was found");
+	else if (!x->heard)
+		say(f->reason, sizeof(f->reason), "no frame has passed on its connections yet");
 	if (x->foreign)
 		say(f->reason, sizeof(f->reason),
 		    "its dora package is no distribution of dora-rs (a fork, or vendored): the grace "
@@ -73,6 +80,7 @@ void target_refresh_facts(struct target *x)
 	struct dp_rec_node *f = &x->facts;
 	struct dp_task_status status;
 	struct dp_task_stat stat;
+	bool has_tokens;
 
 	if (dp_task_stat("/proc", x->pid, 0, &stat) == 0 &&
 	    dp_task_status("/proc", x->pid, 0, &status) == 0) {
@@ -104,8 +112,10 @@ void target_refresh_facts(struct target *x)
 		f->gil_observable = x->kernel.gil_count > 0;
 		f->switch_interval_us = x->kernel.gils[0].interval_us;
 	}
-	f->tokens_observable = f->is_dora && f->transport != DP_TRANSPORT_SHMEM &&
-			       f->transport != DP_TRANSPORT_UNKNOWN &&
-			       !dp_version_at_least(f->dora, 1, 0, 0);
+	has_tokens = f->is_dora && f->transport != DP_TRANSPORT_SHMEM &&
+		     f->transport != DP_TRANSPORT_UNKNOWN && !dp_version_at_least(f->dora, 1, 0, 0);
+	/* A configuration promises; a frame that was read shows. */
+	f->tokens_observable = has_tokens && x->heard && !x->sockets_incomplete;
+	f->unheard = has_tokens && x->conn_count && !x->heard;
 	refresh_reason(x);
 }

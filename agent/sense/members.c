@@ -183,10 +183,11 @@ static struct dp_member member_of(struct target *x, bool ask)
  */
 static void stand_alone(struct target *x, struct dp_member *m)
 {
+	bool incomplete;
 	int fd;
 
 	if (!m->connected && m->above &&
-	    dp_proc_daemon_sockets("/proc", m->above, &x->config, &fd, 1) > 0)
+	    dp_proc_daemon_sockets("/proc", m->above, &x->config, &fd, 1, &incomplete) > 0)
 		m->role = DP_MEMBER_HELPER;
 }
 

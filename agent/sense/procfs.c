@@ -8,16 +8,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/array.h"
+#include "base/clock.h"
 #include "base/number.h"
 #include "base/procfile.h"
 #include "base/task.h"
+#include "base/units.h"
+#include "sense/sockdiag.h"
 
 /* A process with more descriptors or mappings than this is read up to here. */
-#define FDS_MAX  65536
-#define LINE_LEN 4096
+#define FDS_MAX     65536
+#define LINE_LEN    4096
+#define REGIONS_MAX 65536
+/* Without the kernel's own table every connected unix socket without a name may be a node's. */
+#define UNIX_GUESSES_MAX 64
 
 /* Inode of a socket descriptor, 0 when it is something else. */
 static uint64_t socket_inode(const char *proc, pid_t pid, const char *fd)
@@ -32,17 +38,6 @@ static uint64_t socket_inode(const char *proc, pid_t pid, const char *fd)
 		return 0;
 	link[n] = '\0';
 	return sscanf(link, "socket:[%llu]", &inode) == 1 ? inode : 0;
-}
-
-struct peers {
-	uint64_t inode[256];
-	int count;
-};
-
-static void add_peer(struct peers *p, uint64_t inode)
-{
-	if (inode && p->count < (int)DP_COUNT_OF(p->inode))
-		p->inode[p->count++] = inode;
 }
 
 /* Address of /proc/net/tcp: 32-bit words in host order, as hex; port as hex. */
@@ -80,7 +75,7 @@ static int address_matches(const char *hex, size_t hex_len, const struct dp_node
  * (`listening` 0) or the listener itself.
  */
 static void read_tcp(const char *proc, pid_t pid, const char *table, const struct dp_node_config *c,
-		     int listening, struct peers *ret)
+		     int listening, struct dp_sockets *ret)
 {
 	char path[128], line[LINE_LEN];
 	FILE *f;
@@ -101,14 +96,14 @@ static void read_tcp(const char *proc, pid_t pid, const char *table, const struc
 		/* 0A is LISTEN (include/net/tcp_states.h). */
 		if (listening ? state == 0x0a && address_matches(local, strlen(local), c, lport)
 			      : state != 0x0a && address_matches(remote, strlen(remote), c, rport))
-			add_peer(ret, inode);
+			dp_sockets_add(ret, inode);
 	}
 	fclose(f);
 }
 
 /* Unix: the client's end has no path; its peer's inode is not in /proc/net/unix. */
 static void read_unix(const char *proc, pid_t pid, const struct dp_node_config *c, int listening,
-		      struct peers *ret)
+		      struct dp_sockets *ret)
 {
 	char path[128], line[LINE_LEN];
 	FILE *f;
@@ -129,7 +124,7 @@ static void read_unix(const char *proc, pid_t pid, const struct dp_node_config *
 			continue;
 		if (listening ? n == 5 && (flags & 0x10000) && strcmp(name, c->socket_path) == 0
 			      : n == 4 && state == 3)
-			add_peer(ret, inode);
+			dp_sockets_add(ret, inode);
 	}
 	fclose(f);
 }
@@ -139,42 +134,53 @@ static int by_number(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
-static int is_peer(const struct peers *p, uint64_t inode)
+/*
+ * The client ends of connections to the daemon: exactly, where the kernel tells. Else by the tables of
+ * /proc, in which a unix socket's peer is not: any that might be one, and so not all that is known.
+ */
+static void daemon_clients(const char *proc, pid_t pid, const struct dp_node_config *config,
+			   struct dp_sockets *ret)
 {
-	for (int i = 0; i < p->count; i++)
-		if (p->inode[i] == inode)
-			return 1;
-	return 0;
+	if (strcmp(proc, "/proc") == 0 && dp_sockdiag_clients(pid, config, ret) == 0)
+		return;
+	if (config->family == AF_UNIX) {
+		read_unix(proc, pid, config, 0, ret);
+		ret->incomplete |= ret->count > UNIX_GUESSES_MAX;
+		if (ret->count > UNIX_GUESSES_MAX)
+			ret->count = 0;
+	} else if (config->family) {
+		read_tcp(proc, pid, "tcp", config, 0, ret);
+		read_tcp(proc, pid, "tcp6", config, 0, ret);
+	}
 }
 
 int dp_proc_daemon_sockets(const char *proc, pid_t pid, const struct dp_node_config *config,
-			   int *ret_fds, int max)
+			   int *ret_fds, int max, bool *ret_incomplete)
 {
-	struct peers peers = {.count = 0};
+	struct dp_sockets clients = {.count = 0};
 	char path[64];
 	struct dirent *e;
 	int count = 0, seen = 0;
 	DIR *d;
 
-	if (config->family == AF_INET || config->family == AF_INET6) {
-		read_tcp(proc, pid, "tcp", config, 0, &peers);
-		read_tcp(proc, pid, "tcp6", config, 0, &peers);
-	} else if (config->family == AF_UNIX) {
-		read_unix(proc, pid, config, 0, &peers);
-	}
-	if (peers.count == 0)
+	daemon_clients(proc, pid, config, &clients);
+	*ret_incomplete = clients.incomplete;
+	if (clients.count == 0)
 		return 0;
 	snprintf(path, sizeof(path), "%s/%d/fd", proc, (int)pid);
 	d = opendir(path);
 	if (!d)
 		return dp_procfile_error(errno);
-	while ((e = readdir(d)) && count < max && seen++ < FDS_MAX) {
-		uint64_t inode, fd;
+	while ((e = readdir(d))) {
+		uint64_t fd;
 
 		if (!dp_number(e->d_name, 10, INT32_MAX, &fd))
 			continue;
-		inode = socket_inode(proc, pid, e->d_name);
-		if (inode && is_peer(&peers, inode))
+		if (count == max || seen++ == FDS_MAX) {
+			*ret_incomplete = true;
+			break;
+		}
+		if (dp_sockets_has(&clients, socket_inode(proc, pid, e->d_name)))
 			ret_fds[count++] = (int)fd;
 	}
 	closedir(d);
@@ -182,10 +188,33 @@ int dp_proc_daemon_sockets(const char *proc, pid_t pid, const struct dp_node_con
 	return count;
 }
 
+/* One line of maps: "start-end perms offset device inode  path". */
+static bool region_of(const char *line, struct dp_proc_region *ret)
+{
+	const char *at = strstr(line, " /dev/shm/shmem_"), *p;
+	size_t n;
+
+	if (!at)
+		return false;
+	at += strlen(" /dev/shm/");
+	n = strcspn(at, " \n");
+	if (n >= sizeof(ret->name))
+		return false;
+	p = dp_number(line, 16, UINT64_MAX, &ret->addr);
+	p = p && *p == '-' ? dp_number(p + 1, 16, UINT64_MAX, &ret->end) : NULL;
+	if (!p || *p != ' ' || !p[1] || !p[2])
+		return false;
+	ret->writable = p[2] == 'w';
+	memset(ret->name, 0, sizeof(ret->name));
+	memcpy(ret->name, at, n);
+	return true;
+}
+
 int dp_proc_regions(const char *proc, pid_t pid,
-		    void (*fn)(void *ctx, uint64_t addr, const char *name), void *ctx)
+		    void (*fn)(void *ctx, const struct dp_proc_region *r), void *ctx)
 {
 	char path[64], line[LINE_LEN];
+	struct dp_proc_region r;
 	int count = 0;
 	FILE *f;
 
@@ -193,30 +222,49 @@ int dp_proc_regions(const char *proc, pid_t pid,
 	f = fopen(path, "re");
 	if (!f)
 		return dp_procfile_error(errno);
-	while (fgets(line, sizeof(line), f) && count < 65536) {
-		char *at = strstr(line, " /dev/shm/shmem_");
-		char name[DP_REGION_NAME_MAX];
-		uint64_t addr;
-		size_t n;
-
-		if (!at)
-			continue;
-		at += strlen(" /dev/shm/");
-		n = strcspn(at, " \n");
-		if (n >= sizeof(name))
-			continue;
-		memcpy(name, at, n);
-		name[n] = '\0';
-		if (!dp_number(line, 16, UINT64_MAX, &addr))
-			continue;
-		fn(ctx, addr, name);
-		count++;
-	}
+	while (fgets(line, sizeof(line), f) && count < REGIONS_MAX)
+		if (region_of(line, &r)) {
+			fn(ctx, &r);
+			count++;
+		}
 	fclose(f);
 	return count;
 }
 
-static int has_socket(const char *proc, pid_t pid, const struct peers *peers)
+int dp_proc_region_file(const char *proc, pid_t pid, const struct dp_proc_region *r,
+			uint64_t *ret_changed_ns, uint64_t *ret_bytes)
+{
+	uint64_t now = dp_now(), wall = dp_clock_ns(CLOCK_REALTIME), changed;
+	struct stat st;
+	char path[128];
+
+	/* By the mapping, not by the name: whatever the target has put at that name. */
+	snprintf(path, sizeof(path), "%s/%d/map_files/%llx-%llx", proc, (int)pid,
+		 (unsigned long long)r->addr, (unsigned long long)r->end);
+	if (stat(path, &st) < 0)
+		return dp_procfile_error(errno);
+	changed = (uint64_t)st.st_mtim.tv_sec * SEC + (uint64_t)st.st_mtim.tv_nsec;
+	/* A wall clock that was set back since, or a time that the target has set: not known. */
+	*ret_changed_ns =
+		changed && changed <= wall && wall - changed < now ? now - (wall - changed) : 0;
+	*ret_bytes = (uint64_t)st.st_size;
+	return 0;
+}
+
+uint64_t dp_proc_started(const char *proc, pid_t pid)
+{
+	uint64_t now = dp_now(), boot = dp_clock_ns(CLOCK_BOOTTIME), start;
+	struct dp_task_stat st;
+	long hz = sysconf(_SC_CLK_TCK);
+
+	if (hz <= 0 || dp_task_stat(proc, pid, 0, &st) < 0)
+		return 0;
+	start = st.start_time / (uint64_t)hz * SEC +
+		st.start_time % (uint64_t)hz * SEC / (uint64_t)hz;
+	return start <= boot && boot - start < now ? now - (boot - start) : 0;
+}
+
+static int has_socket(const char *proc, pid_t pid, const struct dp_sockets *peers)
 {
 	char path[64];
 	struct dirent *e;
@@ -230,9 +278,7 @@ static int has_socket(const char *proc, pid_t pid, const struct peers *peers)
 		return 0;
 	while (!found && (e = readdir(d)) && seen++ < FDS_MAX)
 		if (dp_number(e->d_name, 10, INT32_MAX, &number)) {
-			uint64_t inode = socket_inode(proc, pid, e->d_name);
-
-			found = inode && is_peer(peers, inode);
+			found = dp_sockets_has(peers, socket_inode(proc, pid, e->d_name));
 		}
 	closedir(d);
 	return found;
@@ -252,17 +298,17 @@ pid_t dp_proc_node_ancestor(const char *proc, pid_t pid, const struct dp_node_co
 
 int dp_proc_shares_socket(const char *proc, pid_t pid, int fd, pid_t other)
 {
-	struct peers one = {.count = 0};
+	struct dp_sockets one = {.count = 0};
 	char name[16];
 
 	snprintf(name, sizeof(name), "%d", fd);
-	add_peer(&one, socket_inode(proc, pid, name));
+	dp_sockets_add(&one, socket_inode(proc, pid, name));
 	return one.inode[0] && has_socket(proc, other, &one);
 }
 
 struct daemon_search {
 	const char *proc;
-	const struct peers *peers;
+	const struct dp_sockets *peers;
 	pid_t found;
 };
 
@@ -276,7 +322,7 @@ static void try_daemon(void *ctx, pid_t pid)
 
 pid_t dp_proc_daemon(const char *proc, pid_t pid, const struct dp_node_config *config)
 {
-	struct peers peers = {.count = 0};
+	struct dp_sockets peers = {.count = 0};
 	struct daemon_search s = {.proc = proc, .peers = &peers};
 	struct dp_task_stat st;
 

@@ -10,6 +10,11 @@
 #include "base/clock.h"
 #include "sense/watched.h"
 
+/* A dataflow has ended when none of its nodes was there for this long … */
+#define OVER_NS (3000 * MS)
+/* … or this, where dora may start one anew, with a delay that grows. */
+#define RESTART_NS (60000 * MS)
+
 struct dp_targets *dp_targets_new(const struct dp_wanted *wanted, struct dp_bpf *b,
 				  struct dp_wire *w, const struct dp_targets_sink *sink)
 {
@@ -164,6 +169,18 @@ void dp_targets_closed(struct dp_targets *t, pid_t pid, uint32_t tid, uint64_t c
 	dp_wire_close(t->wire, conn, t_ns, (uint32_t)pid, tid);
 }
 
+void dp_targets_heard(struct dp_targets *t, pid_t pid)
+{
+	struct target *x = target_find(t, pid);
+
+	if (!x || x->heard)
+		return;
+	x->heard = 1;
+	target_refresh_facts(x);
+	if (x->announced)
+		target_emit_facts(t, x);
+}
+
 void dp_targets_registered(struct dp_targets *t, pid_t pid, const struct dp_rec_register *reg)
 {
 	struct target *x = target_find(t, pid);
@@ -205,9 +222,15 @@ unsigned int dp_targets_alive(const struct dp_targets *t)
 	return t->alive;
 }
 
-int dp_targets_finished(const struct dp_targets *t)
+int dp_targets_finished(const struct dp_targets *t, uint64_t now)
 {
-	return t->alive == 0 && !wanted_others(&t->wanted);
+	if (t->alive)
+		return 0;
+	if (!wanted_others(&t->wanted))
+		return 1;
+	if (t->wanted.all || t->wanted.nodes.count || !t->emptied_ns)
+		return 0;
+	return now > t->emptied_ns + (t->restarts ? RESTART_NS : OVER_NS);
 }
 
 const struct dp_rec_node *dp_targets_facts(const struct dp_targets *t, pid_t pid)

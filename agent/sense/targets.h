@@ -64,6 +64,8 @@ void dp_targets_exit(struct dp_targets *t, pid_t pid, uint64_t t_ns);
 /* A watched process has connected to its daemon, or a connection has ended. */
 void dp_targets_connected(struct dp_targets *t, pid_t pid, uint64_t conn, uint64_t t_ns);
 void dp_targets_closed(struct dp_targets *t, pid_t pid, uint32_t tid, uint64_t conn, uint64_t t_ns);
+/* A frame of the process has been read: what it is told and says can be seen. */
+void dp_targets_heard(struct dp_targets *t, pid_t pid);
 /* The version that a Register frame told. */
 void dp_targets_registered(struct dp_targets *t, pid_t pid, const struct dp_rec_register *r);
 /* A caught signal was delivered to a Python process: its handler is to be watched for. */
@@ -82,8 +84,12 @@ void dp_targets_commanded(struct dp_targets *t, pid_t pid, uint64_t t_ns);
 void dp_targets_request(struct dp_targets *t, const struct dp_request *r);
 
 unsigned int dp_targets_alive(const struct dp_targets *t);
-/* 1 while nothing that could still come is expected: --pid only, and all of them have left. */
-int dp_targets_finished(const struct dp_targets *t);
+/*
+ * 1 when nothing more is to be expected: all that were asked for by --pid have left, or all of the
+ * dataflows of --dataflow for 3 s (60 s where dora may restart one of their nodes) after the first was
+ * there. With --node and --all never.
+ */
+int dp_targets_finished(const struct dp_targets *t, uint64_t now_ns);
 /*
  * The look immediately before a signal: does `tid` still hold the process' main GIL, or, the GIL
  * being free, still sleep in a system call? 1; 0 and why not.

@@ -52,21 +52,27 @@ struct region_ctx {
 	struct target *x;
 };
 
-static void mark_region(void *ctx, uint64_t addr, const char *name)
+static void mark_region(void *ctx, const struct dp_proc_region *r)
 {
 	struct region_ctx *c = ctx;
 
-	count_unmapped(c->t, c->x, dp_bpf_mark_region(c->t->bpf, c->x->pid, addr, name));
+	count_unmapped(c->t, c->x, dp_bpf_mark_region(c->t->bpf, c->x->pid, r->addr, r->name));
 }
 
 void target_mark_open(struct dp_targets *t, struct target *x)
 {
 	int fds[CONNS_MAX], n;
+	bool incomplete = false;
 
 	target_tell_kernel(t, x);
 	if (!x->is_dora)
 		return;
-	n = dp_proc_daemon_sockets("/proc", x->pid, &x->config, fds, CONNS_MAX);
+	n = dp_proc_daemon_sockets("/proc", x->pid, &x->config, fds, CONNS_MAX, &incomplete);
+	/* What a limit has cut off is lost, and nothing of it will be seen. */
+	if (n >= 0 && incomplete) {
+		x->sockets_incomplete = 1;
+		target_emit_loss(t, x->pid, DP_LOSS_SOCKET_LIMIT, 1);
+	}
 	for (int i = 0; i < n; i++) {
 		uint64_t conn = t->bpf ? dp_bpf_new_conn(t->bpf) : 1;
 		int err;
@@ -97,7 +103,8 @@ void target_drop(struct dp_targets *t, struct target *x)
 {
 	dp_py_close(x->py);
 	memset(x, 0, sizeof(*x));
-	t->alive--;
+	if (--t->alive == 0)
+		t->emptied_ns = dp_now();
 }
 
 static void let_go(struct dp_targets *t, struct target *x, const char *why)

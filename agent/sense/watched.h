@@ -46,6 +46,8 @@ struct target {
 	uint8_t proven, connected, from_start, looks_python;
 	uint8_t member_told;
 	struct dp_rec_member member; /* as last told */
+	uint8_t heard;               /* a frame of one of its connections has been read */
+	uint8_t sockets_incomplete;  /* it may have connections that were not found */
 	uint8_t daemon_tries;
 	uint8_t dora_source;         /* enum dp_dora_source, of facts.dora */
 	uint8_t foreign;             /* its dora package is no distribution of dora-rs */
@@ -90,6 +92,8 @@ struct dp_targets {
 	struct command commands[COMMANDS_MAX];
 	unsigned int next_command;
 	uint64_t share_every_ns; /* that often a line about shares is wanted; 0 never */
+	uint64_t emptied_ns;     /* the last one has left; 0 as long as there was none */
+	uint8_t restarts;        /* dora may start a node of theirs anew */
 };
 
 struct target *target_find(struct dp_targets *t, pid_t pid); /* NULL: not watched */
@@ -166,13 +170,13 @@ void target_peek_stop(struct dp_targets *t, struct target *x);
 /* Signals to its daemon are to be seen. */
 void target_mark_daemon(struct dp_targets *t, struct target *x);
 
-/* ---- asleep.c ----------------------------------------------------------------------------------- */
+/* ---- stock.c: what is there when the probe comes ------------------------------------------------- */
 
 /*
- * Since when a thread that is asleep sleeps, by the scheduler (CLOCK_MONOTONIC ns); 0 unknown. To be
- * asked of one that the kernel programs have not seen.
+ * Tells what there is of a process that ran before us, behind its facts. `since_ns` is when the look
+ * at its sockets and regions began.
  */
-uint64_t dp_asleep_since(pid_t pid, pid_t tid);
+void target_take_stock(struct dp_targets *t, struct target *x, uint64_t since_ns);
 
 /* ---- answers.c --------------------------------------------------------------------------------- */
 

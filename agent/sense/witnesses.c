@@ -132,7 +132,7 @@ void target_peek_stop(struct dp_targets *t, struct target *x)
 	static uint8_t bytes[UNREAD_MAX];
 	int fds[CONNS_MAX], n, pidfd;
 	struct dp_task_stat stat;
-	bool found = false;
+	bool found = false, incomplete;
 
 	if (!x->is_dora || member_is_aside(x))
 		return;
@@ -141,7 +141,8 @@ void target_peek_stop(struct dp_targets *t, struct target *x)
 		return;
 	/* First the descriptor, then the check: a process that has this start time is the one. */
 	if (dp_task_stat("/proc", x->pid, 0, &stat) == 0 && stat.start_time == x->start_time) {
-		n = dp_proc_daemon_sockets("/proc", x->pid, &x->config, fds, CONNS_MAX);
+		n = dp_proc_daemon_sockets("/proc", x->pid, &x->config, fds, CONNS_MAX,
+					   &incomplete);
 		for (int i = 0; i < n && !found; i++) {
 			ssize_t len = peek(pidfd, fds[i], bytes, sizeof(bytes));
 

@@ -209,6 +209,7 @@ static bool belongs_to_series(unsigned int type)
 	case DP_FIND_START:
 	case DP_FIND_FORECAST:
 	case DP_FIND_SHARE:
+	case DP_FIND_STOCK:
 	case DP_FIND_SUMMARY:
 	case DP_FIND_SUMMARY_NODE:
 	case DP_FIND_SUMMARY_END:

@@ -7,6 +7,7 @@
 #include "show/show.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 char *dp_format_bytes(uint64_t bytes, char *buf, size_t len)
@@ -76,6 +77,13 @@ char *dp_format_local_time(int64_t wall_ns, char *buf, size_t len, int *ret_day)
 char *dp_format_signal(uint32_t sig, char *buf, size_t len)
 {
 	return dp_signal_text(sig, buf, len);
+}
+
+int dp_token_is_known(const uint8_t token[DP_TOKEN_LEN])
+{
+	static const uint8_t none[DP_TOKEN_LEN];
+
+	return memcmp(token, none, sizeof(none)) != 0;
 }
 
 char *dp_format_token(const uint8_t token[DP_TOKEN_LEN], char *buf, size_t len)

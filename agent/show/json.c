@@ -140,7 +140,8 @@ static void put_TOKEN(struct dp_line *l, const char *name, const uint8_t token[D
 {
 	char uuid[40];
 
-	put_TEXT(l, name, dp_format_token(token, uuid, sizeof(uuid)));
+	put_TEXT(l, name,
+		 dp_token_is_known(token) ? dp_format_token(token, uuid, sizeof(uuid)) : NULL);
 }
 
 #define PUT_WORD(kind, word)                                                                       \

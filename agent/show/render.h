@@ -27,6 +27,7 @@ struct dp_text_state {
 	struct dp_line table; /* rows of the summary, until SUMMARY_END */
 	int in_summary;
 	uint32_t rows;
+	uint32_t late_rows; /* of processes that ran before the probe came */
 	/* Advice given lately: the same is not repeated under every line about the same process. */
 	struct {
 		uint32_t pid, hash;

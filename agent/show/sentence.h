@@ -14,6 +14,8 @@ void text_start(struct dp_line *l, struct dp_text_state *s, const struct dp_show
 		const struct dp_finding *f);
 void text_node(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
 	       const struct dp_finding *f);
+void text_stock(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
+		const struct dp_finding *f);
 void text_hold(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
 	       const struct dp_finding *f);
 void text_wait(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,

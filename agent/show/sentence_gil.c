@@ -46,6 +46,8 @@ void text_hold(struct dp_line *l, struct dp_text_state *s, const struct dp_show_
 {
 	const struct dp_hold_finding *h = &f->u.hold;
 
+	if (o->verbose < 0)
+		return;
 	row_begin(l, s, o, f, "hold", PLAIN);
 	put_hold_length(l, h);
 	put_place(l, &h->place, h->native == 1);

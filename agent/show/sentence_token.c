@@ -105,7 +105,10 @@ void text_token(struct dp_line *l, struct dp_text_state *s, const struct dp_show
 	row_begin(l, s, o, f, "token", t->state == DP_TOKEN_ABANDONED ? YELLOW : PLAIN);
 	dp_format_token(t->token, uuid, sizeof(uuid));
 	/* Tokens begin with the time of their making: the end tells them apart. */
-	dp_line_fmt(l, "%s (", o->verbose > 0 ? uuid : uuid + 28);
+	if (dp_token_is_known(t->token))
+		dp_line_fmt(l, "%s (", o->verbose > 0 ? uuid : uuid + 28);
+	else
+		dp_line_str(l, "of unknown name (");
 	if (has(t->owner)) {
 		dp_line_text(l, t->owner);
 		dp_line_str(l, "/");

@@ -14,6 +14,8 @@ void text_start(struct dp_line *l, struct dp_text_state *s, const struct dp_show
 	const struct dp_rec_session *session = f->u.start.session;
 	const char *sep = "";
 
+	if (o->verbose < 0)
+		return;
 	row_begin(l, s, o, f, "start", PLAIN);
 	dp_line_str(l, "dora-probe ");
 	dp_line_text(l, session ? session->version : "");
@@ -91,6 +93,53 @@ void text_node(struct dp_line *l, struct dp_text_state *s, const struct dp_show_
 			 n->other_caught_signal
 				 ? dp_signal_text(n->other_caught_signal, other, sizeof(other))
 				 : "");
+		row_below(l, s, text);
+	}
+}
+
+static void put_ago(struct dp_line *l, const char *words, const struct dp_finding *f,
+		    uint64_t since_ns)
+{
+	if (!since_ns || since_ns == DP_NULL || since_ns > f->t_ns)
+		return;
+	dp_line_str(l, words);
+	put_duration(l, f->t_ns - since_ns);
+}
+
+void text_stock(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
+		const struct dp_finding *f)
+{
+	const struct dp_stock_finding *k = &f->u.stock;
+	char text[512];
+
+	if (o->verbose < 0)
+		return;
+	row_begin(l, s, o, f, "found", PLAIN);
+	dp_line_str(l, "it runs already");
+	put_ago(l, " for ", f, k->started_ns);
+	dp_line_fmt(l, ", with %llu connection%s to its daemon", (unsigned long long)k->connections,
+		    plural(k->connections));
+	if (has(k->daemon)) {
+		dp_line_str(l, " (dora ");
+		dp_line_text(l, k->daemon);
+		dp_line_str(l, ")");
+	}
+	if (k->messages) {
+		dp_line_fmt(l, "; %llu message%s mapped", (unsigned long long)k->messages,
+			    plural(k->messages));
+		put_ago(l, k->messages == 1 ? ", for at most " : ", the oldest for at most ", f,
+			k->oldest_lo_ns);
+	}
+	if (k->stop_command_ns && k->stop_command_ns != DP_NULL) {
+		dp_line_str(l, "; a `dora stop` runs");
+		put_ago(l, " for ", f, k->stop_command_ns);
+	}
+	dp_line_str(l, "\n");
+	if (!k->complete)
+		row_below(l, s,
+			  "a limit cut the look at its sockets and memory: there may be more");
+	if (has(k->unknown)) {
+		snprintf(text, sizeof(text), "not known: %s", k->unknown);
 		row_below(l, s, text);
 	}
 }

@@ -60,5 +60,7 @@ char *dp_format_bytes(uint64_t bytes, char *buf, size_t len);
 char *dp_format_signal(uint32_t sig, char *buf, size_t len);
 /* A drop token as its uuid; 37 bytes. */
 char *dp_format_token(const uint8_t token[DP_TOKEN_LEN], char *buf, size_t len);
+/* Has it an id? One whose delivery nobody saw has none. */
+int dp_token_is_known(const uint8_t token[DP_TOKEN_LEN]);
 
 #endif

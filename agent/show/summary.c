@@ -69,7 +69,7 @@ void text_summary(struct dp_line *l, struct dp_text_state *s, const struct dp_sh
 
 	dp_line_reset(&s->table);
 	s->in_summary = 1;
-	s->rows = 0;
+	s->rows = s->late_rows = 0;
 	dp_line_str(l, "\n");
 	put_paint(l, o->colour, BOLD, "Summary");
 	dp_line_fmt(l, ": %llu records", (unsigned long long)u->records);
@@ -145,6 +145,7 @@ void text_summary_node(struct dp_text_state *s, const struct dp_finding *f)
 			    "      %llu drop token%s lost from sight, not counted as abandoned\n",
 			    (unsigned long long)n->tokens_lost, plural(n->tokens_lost));
 	s->rows++;
+	s->late_rows += n->since_attach;
 }
 
 void text_summary_end(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o)
@@ -166,6 +167,9 @@ void text_summary_end(struct dp_line *l, struct dp_text_state *s, const struct d
 		dp_line_str(l, "\033[0m");
 	dp_line_str(l, "\n");
 	dp_line_add(l, s->table.data, s->table.len);
+	if (s->late_rows)
+		dp_line_fmt(l, "  counted since the probe came: %s ran before\n",
+			    s->late_rows == s->rows ? "they" : "some of them");
 	if (s->table.error)
 		dp_line_str(l, "  (more nodes than fit here; --json lists them)\n");
 }

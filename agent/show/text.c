@@ -8,6 +8,18 @@
  */
 #include "show/sentence.h"
 
+/* The summary comes in several findings. */
+static void summary(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
+		    const struct dp_finding *f)
+{
+	if (f->type == DP_FIND_SUMMARY)
+		text_summary(l, s, o, f);
+	else if (f->type == DP_FIND_SUMMARY_NODE)
+		text_summary_node(s, f);
+	else
+		text_summary_end(l, s, o);
+}
+
 void dp_render_text(struct dp_line *l, struct dp_text_state *s, const struct dp_show_options *o,
 		    const struct dp_finding *f)
 {
@@ -15,15 +27,13 @@ void dp_render_text(struct dp_line *l, struct dp_text_state *s, const struct dp_
 		dp_render_text_alike(l, s, UINT64_MAX);
 	switch ((enum dp_finding_type)f->type) {
 	case DP_FIND_START:
-		if (o->verbose >= 0)
-			text_start(l, s, o, f);
+		text_start(l, s, o, f);
 		break;
 	case DP_FIND_NODE:
 		text_node(l, s, o, f);
 		break;
 	case DP_FIND_GIL_HOLD:
-		if (o->verbose >= 0)
-			text_hold(l, s, o, f);
+		text_hold(l, s, o, f);
 		break;
 	case DP_FIND_GIL_WAIT:
 		text_wait(l, s, o, f);
@@ -55,14 +65,13 @@ void dp_render_text(struct dp_line *l, struct dp_text_state *s, const struct dp_
 	case DP_FIND_FORECAST:
 		text_forecast(l, s, o, f);
 		break;
+	case DP_FIND_STOCK:
+		text_stock(l, s, o, f);
+		break;
 	case DP_FIND_SUMMARY:
-		text_summary(l, s, o, f);
-		break;
 	case DP_FIND_SUMMARY_NODE:
-		text_summary_node(s, f);
-		break;
 	case DP_FIND_SUMMARY_END:
-		text_summary_end(l, s, o);
+		summary(l, s, o, f);
 		break;
 	case DP_FIND_COUNT:
 		break;

@@ -215,6 +215,7 @@ void dp_timeline_finding(struct dp_timeline *t, const struct dp_finding *f)
 	case DP_FIND_LOSS:
 	case DP_FIND_FORECAST:
 	case DP_FIND_SHARE:
+	case DP_FIND_STOCK:
 	case DP_FIND_SUMMARY:
 	case DP_FIND_SUMMARY_NODE:
 	case DP_FIND_SUMMARY_END:

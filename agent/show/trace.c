@@ -249,6 +249,7 @@ void dp_trace_finding(struct dp_trace *t, const struct dp_finding *f)
 		break;
 	case DP_FIND_START:
 	case DP_FIND_FORECAST:
+	case DP_FIND_STOCK:
 	case DP_FIND_SUMMARY:
 	case DP_FIND_SUMMARY_NODE:
 	case DP_FIND_SUMMARY_END:

@@ -44,7 +44,9 @@
 	X(none, struct dp_rec_none)                                                                \
 	X(share, struct dp_rec_share)                                                              \
 	X(memory, struct dp_rec_memory)                                                            \
-	X(waits, struct dp_rec_waits)
+	X(waits, struct dp_rec_waits)                                                              \
+	X(stock, struct dp_rec_stock)                                                              \
+	X(stock_region, struct dp_rec_stock_region)
 /* The same for bodies that a kernel program fills; capture.h has their structs. */
 #define DP_KERNEL_BODIES(X)                                                                        \
 	X(wait, struct dp_gil_wait)                                                                \
@@ -107,7 +109,9 @@
 	T(python, 24)            /* "3.11.7" */                                                    \
 	T(implementation, 16)    /* "cpython", "pypy", "native" */                                 \
 	T(dora, 24)              /* "0.5.0" */                                                     \
-	T(reason, DP_REASON_MAX) /* why something is not observable */
+	T(reason, DP_REASON_MAX) /* why something is not observable */                             \
+	N(uint8_t, unheard)      /* connected, but no frame has passed yet: in what was padding */ \
+	B(pad, 3)
 
 #define DP_FIELDS_gone(N, E, T, B, S) T(reason, DP_REASON_MAX)
 
@@ -306,6 +310,24 @@
 	N(uint64_t, total) /* bytes of the file system at the process' /dev/shm */                 \
 	N(uint64_t, free)
 
+#define DP_FIELDS_stock(N, E, T, B, S)                                                             \
+	N(uint64_t, started_ns)        /* the process; 0 unknown, as all below */                  \
+	N(uint64_t, daemon_started_ns) /* its daemon */                                            \
+	N(uint64_t, signals_pending)   /* sent to it and not delivered yet; a bit each */          \
+	N(uint32_t, sockets)           /* connections to its daemon that were found open */        \
+	N(uint32_t, regions)           /* messages that it has mapped: a STOCK_REGION each */      \
+	N(uint32_t, regions_own)       /* regions of its own messages */                           \
+	N(uint32_t, took_us)           /* the look at sockets and regions */                       \
+	N(uint8_t, sockets_incomplete) /* a limit was hit: there may be others */                  \
+	N(uint8_t, regions_incomplete)                                                             \
+	B(pad, 6)                                                                                  \
+	T(daemon_version, 24) /* "0.5.0" */
+
+#define DP_FIELDS_stock_region(N, E, T, B, S)                                                      \
+	N(uint64_t, since_lo_ns) /* it was not mapped before: the file's last change; 0 unknown */ \
+	N(uint64_t, bytes)       /* of the file */                                                 \
+	T(name, DP_REGION_NAME_MAX)
+
 #define DP_FIELDS_wait(N, E, T, B, S)                                                              \
 	N(uint64_t, begin_ns)                                                                      \
 	N(uint64_t, switch_number)                                                                 \
@@ -371,7 +393,7 @@
  *   LINE    signed; 0 and below              CODE      signed; below 0
  *   ESTIMATE  ratio and error, 0 to 1; a negative ratio
  *   SLACK   signed; DP_SNULL                 SIGNAL    unsigned; 0: also the field NAME_name
- *   TOKEN   bytes of a drop token            WALL      ns of the wall clock; DP_SNULL
+ *   TOKEN   bytes of a drop token; zeros     WALL      ns of the wall clock; DP_SNULL
  *   CAUSE, TRANSPORT and DEADLINE can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, WITNESS, ACTION, RESULT, EXIT,
  *   DORA, WAIT and LOSS cannot: words of names.h; PROOF is one, `none` stands for null. TARGETS, SOURCES, SPOILS,
  *   READINESS, WAITERS, CHAIN, EVIDENCE, NODES and BLAMES are arrays and objects with a writer each in show/json.c.
@@ -391,7 +413,8 @@
 	X(EXIT, exit, "exit")                                                                      \
 	X(LOSS, loss, "loss")                                                                      \
 	X(FORECAST, forecast, "forecast")                                                          \
-	X(SHARE, share, "share")
+	X(SHARE, share, "share")                                                                   \
+	X(STOCK, stock, "stock")
 
 /* Every line begins with these. */
 #define DP_FINDING_line(F, V, M)                                                                   \
@@ -533,7 +556,8 @@
 #define DP_FINDING_token(F, V, M)                                                                  \
 	M(uint8_t, token[DP_TOKEN_LEN])                                                            \
 	M(const char *, dataflow)                                                                  \
-	V(TOKEN, token, d->token, never, "", "uuid of the drop token")                             \
+	V(TOKEN, token, d->token, maybe, "",                                                       \
+	  "uuid of the drop token; null where it was delivered before the probe came")             \
 	V(TEXT, dataflow, d->dataflow ? d->dataflow : f->dataflow, maybe, "",                      \
 	  "uuid of the dataflow")                                                                  \
 	F(TEXT, const char *, owner, maybe, "", "node that sent the message")                      \
@@ -695,6 +719,32 @@
 					 "the time that it is about, up to `t_ns`")                \
 		DP_FINDING_estimates(F, V, M)
 
+#define DP_FINDING_stock(F, V, M)                                                                           \
+	DP_FINDING_who(F, V, M, never) F(                                                                   \
+		MOMENT, uint64_t, started_ns, maybe, "ns (clock)",                                          \
+		"when the process began, to 10 ms") F(NUMBER, uint64_t, connections, never, "",             \
+						      "to its daemon, that were found open")                \
+		F(NUMBER, uint64_t, messages, never, "", "that it has mapped: a pending token each") F(     \
+			MOMENT, uint64_t, oldest_lo_ns, maybe, "ns (clock)",                                \
+			"none of them was mapped before: by the times of the files")                        \
+			F(NUMBER, uint64_t, regions_own, never, "", "shared memory of its own messages") F( \
+				NUMBER, uint64_t, signals_pending, never, "",                               \
+				"sent and not delivered: 1 << (number - 1) each")                           \
+				F(MOMENT, uint64_t, stop_command_ns, maybe, "ns (clock)",                   \
+				  "a `dora stop`, or the like, of its dataflow was started, and runs")      \
+					F(MOMENT, uint64_t, daemon_started_ns, maybe,                       \
+					  "ns (clock)",                                                     \
+					  "when its daemon began") F(TEXT, const char *, daemon,            \
+								     maybe, "",                             \
+								     "version of the daemon's package")     \
+						F(BOOL, uint8_t, complete, never, "",                       \
+						  "no limit cut the look at its sockets and memory")        \
+							F(COUNT, uint64_t, took_ns, never, "ns",            \
+							  "how long that look took")                        \
+								F(TEXT, const char *, unknown,              \
+								  maybe, "",                                \
+								  "what cannot be known, of all that ran before the probe: said once a run")
+
 /* The line of the summary is made of several findings: its begin, its nodes, its end. */
 #define DP_FINDING_summary(F, V, M)                                                                \
 	F(NUMBER, uint64_t, records, never, "", "records that the model was given")                \
@@ -730,7 +780,10 @@
 	M(struct dp_blame, blame[DP_BLAME_MAX])                                                    \
 	V(BLAMES, blame, d, never, "",                                                             \
 	  "functions whose holds cost the most token time, as objects")                            \
-	DP_FINDING_estimates(F, V, M)
+	DP_FINDING_estimates(F, V, M) F(MOMENT, uint64_t, since_ns, maybe, "ns (clock)",           \
+					"all of this counts from then on")                         \
+		F(BOOL, uint8_t, since_attach, never, "",                                          \
+		  "the process ran before: what happened before the probe came is not counted")
 
 /* One object of `warning.chain`. */
 #define DP_FINDING_link(F, V, M)                                                                   \

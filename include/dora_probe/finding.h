@@ -102,6 +102,10 @@ struct dp_share_finding {
 	DP_FINDING(share)
 };
 
+struct dp_stock_finding {
+	DP_FINDING(stock)
+};
+
 struct dp_summary_finding {
 	DP_FINDING(summary)
 };

@@ -48,7 +48,9 @@
 	X(SHARED_MEMORY, memory)                                                                   \
 	X(NODE_LIMITS, limits)                                                                     \
 	X(WAITS, waits)                                                                            \
-	X(MEMBER, member)
+	X(MEMBER, member)                                                                          \
+	X(STOCK, stock)                                                                            \
+	X(STOCK_REGION, stock_region)
 
 /* X(ENUM, "name"): why something is pending (README, table of causes). */
 #define DP_CAUSES(X)                                                                               \
@@ -240,7 +242,8 @@
 	X(SAMPLE_SKIPPED, "sample_skipped")                                                        \
 	X(PROGRAM_SKIPPED, "program_skipped")                                                      \
 	X(RECORDER_WRITE, "recorder_write")                                                        \
-	X(SIGNAL_REPEATED, "signal_repeated")
+	X(SIGNAL_REPEATED, "signal_repeated")                                                      \
+	X(SOCKET_LIMIT, "socket_limit")
 
 #define DP_LAST_KERNEL_LOSS DP_LOSS_PAYLOAD_CUT
 

@@ -205,6 +205,16 @@ struct dp_rec_memory {
 	DP_BODY(memory)
 };
 
+/* What was found of a process that ran before the probe came. */
+struct dp_rec_stock {
+	DP_BODY(stock)
+};
+
+/* A message that it had mapped by then, so a pending token whose name is not known. */
+struct dp_rec_stock_region {
+	DP_BODY(stock_region)
+};
+
 /* Of a record that is its header alone; GNU C has structs without members. */
 struct dp_rec_none {
 	DP_BODY(none)

@@ -92,7 +92,8 @@ def right():
     lines.append(line("summary", BASE + 6 * S, records=1000, records_lost=0, nodes_left_out=0, nodes=[
         {**{f: None for f in schema.SUMMARY_NODE}, "pid": 11, "node": "recv", "holds": 2,
          "max_hold_ns": longest["duration_ns"], "max_hold_function": "hold_usleep",
-         "gil_held_ns": 1400 * MS, "tokens": len(sent), "tokens_abandoned": 0, "blame": []}]))
+         "gil_held_ns": 1400 * MS, "tokens": len(sent), "tokens_abandoned": 0, "blame": [],
+         "since_attach": True}]))
     return lines
 
 

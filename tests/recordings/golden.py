@@ -97,10 +97,14 @@ def mismatches(folder, entry):
 
 
 def matches(pattern, line):
-    """A pattern is a line's fields: equal, or for a string with * before it contained."""
+    """A pattern is a line's fields: equal, or for a string with * before it contained; * alone is
+    anything that is known."""
     for key, want in pattern.items():
         have = line.get(key)
-        if isinstance(want, str) and want.startswith("*"):
+        if want == "*":
+            if have is None:
+                return False
+        elif isinstance(want, str) and want.startswith("*"):
             if want[1:] not in str(have):
                 return False
         elif have != want:

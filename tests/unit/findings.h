@@ -183,6 +183,20 @@ static inline struct dp_finding finding_full(enum dp_finding_type type)
 						      .running_without_gil = {0.1, 0.0112},
 						      .blocked = {0.0377, 0.0004}};
 		break;
+	case DP_FIND_STOCK:
+		f.u.stock = (struct dp_stock_finding){.started_ns = T0 - 25 * SEC,
+						      .connections = 4,
+						      .messages = 300,
+						      .oldest_lo_ns = T0 - 24 * SEC,
+						      .regions_own = 2,
+						      .signals_pending = 1 << 14,
+						      .stop_command_ns = T0 - 2 * SEC,
+						      .daemon_started_ns = T0 - 90 * SEC,
+						      .daemon = "0.5.0",
+						      .complete = 1,
+						      .took_ns = 3 * MS,
+						      .unknown = "what was before"};
+		break;
 	case DP_FIND_SUMMARY:
 		f.u.summary = (struct dp_summary_finding){.records = 12345,
 							  .records_lost = 3,
@@ -208,6 +222,8 @@ static inline struct dp_finding finding_full(enum dp_finding_type type)
 							 .gil_wait = {0.05, 0},
 							 .running_without_gil = {0.1, 0.0112},
 							 .blocked = {0.0377, 0.0004},
+							 .since_ns = T0 - 25 * SEC,
+							 .since_attach = 1,
 							 .blame_count = 1,
 							 .blame = {{.function = "process",
 								    .file = "vision.py",
@@ -304,6 +320,7 @@ static inline struct dp_finding finding_empty(enum dp_finding_type type)
 	case DP_FIND_START:
 	case DP_FIND_ACTION:
 	case DP_FIND_LOSS:
+	case DP_FIND_STOCK:
 	case DP_FIND_SUMMARY_END:
 	case DP_FIND_COUNT:
 		break;

@@ -33,7 +33,7 @@ static const char contract[] =
 	"duration_ns? precision off_cpu_ns? native? function? file? line? library? waiters "
 	"user_function? user_file? user_line? collecting\n"
 	"gil_wait pid? node? tid? start_ns? end_ns? duration_ns? holder_tid?\n"
-	"token token dataflow? owner? receiver? output? region? bytes? sent_ns? delivered_ns? "
+	"token token? dataflow? owner? receiver? output? region? bytes? sent_ns? delivered_ns? "
 	"mapped_ns? released_ns? reported_ns? returned_ns? given_up_ns? state gil_held_ns? cause?\n"
 	"warning kind severity pid? node? cause? holder_tid? function? file? line? held_ns? "
 	"pending_tokens? oldest_pending_ns? deadline_ns? slack_ns? advice? resolved chain? "
@@ -46,9 +46,11 @@ static const char contract[] =
 	"loss reason count total spoils\n"
 	"forecast pid? node? need_ns? grace_ns? at_risk\n"
 	"share pid? node? duration_ns? gil_held? gil_wait? running_without_gil? blocked?\n"
+	"stock pid? node? started_ns? connections messages oldest_lo_ns? regions_own "
+	"signals_pending stop_command_ns? daemon_started_ns? daemon? complete took_ns unknown?\n"
 	"summary nodes records records_lost\n"
 	"summary.nodes pid? dataflow? node? holds max_hold_ns? max_hold_function? gil_held_ns? "
-	"tokens tokens_abandoned max_pending_ns? recommended_grace_ns?\n";
+	"tokens tokens_abandoned max_pending_ns? recommended_grace_ns? since_ns? since_attach\n";
 
 /* Reads the table as argument 1, "full" or "empty" as argument 2, JSON lines as standard input. */
 static const char checker[] =

@@ -497,7 +497,8 @@ static void test_summary(void **state)
 		"      12.3 s of token time lost to the GIL held for 8.00 s in process "
 		"(vision.py:42)\n"
 		"      1 drop token still pending at the end\n"
-		"      2 drop tokens lost from sight, not counted as abandoned\n";
+		"      2 drop tokens lost from sight, not counted as abandoned\n"
+		"  counted since the probe came: they ran before\n";
 
 	(void)state;
 	for (int verbose = -1; verbose <= 1; verbose++) {
@@ -506,6 +507,32 @@ static void test_summary(void **state)
 		assert_string_equal(text, want);
 		free(text);
 	}
+}
+
+/* What was there when the probe came; a limit that cut the look is said below. */
+static void test_stock(void **state)
+{
+	struct dp_finding f[2] = {finding_full(DP_FIND_STOCK), finding_empty(DP_FIND_STOCK)};
+	char *text;
+
+	(void)state;
+	f[1].node = "b";
+	text = text_of(f, 2, 0, 0);
+	assert_string_equal(
+		text,
+		"2026-11-23\n"
+		"07:02:27.123  camera    found     it runs already for 25.0 s, with 4 connections "
+		"to its daemon (dora 0.5.0); 300 messages mapped, the oldest for at most 24.0 s; "
+		"a `dora stop` runs for 2.00 s\n"
+		"                                  not known: what was before\n"
+		"+100.000      b         found     it runs already, with 0 connections to its "
+		"daemon\n"
+		"                                  a limit cut the look at its sockets and "
+		"memory: there may be more\n");
+	free(text);
+	text = text_of(f, 2, -1, 0);
+	assert_string_equal(text, "");
+	free(text);
 }
 
 static void expect_wrapped(const char *text, size_t columns, size_t indent, const char *want)
@@ -657,6 +684,7 @@ int main(void)
 		cmocka_unit_test(test_actions_and_exits),
 		cmocka_unit_test(test_forecasts),
 		cmocka_unit_test(test_summary),
+		cmocka_unit_test(test_stock),
 		cmocka_unit_test(test_wrap),
 		cmocka_unit_test(test_width),
 		cmocka_unit_test(test_layout),
