@@ -33,6 +33,8 @@ share/zsh/site-functions/_dora-probe
 
 
 def make(*args, **kw):
+    # As from a user's shell: `make test` has settings of its own in the environment.
+    kw["env"] = {k: v for k, v in os.environ.items() if k not in ("WERROR", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     r = subprocess.run(["make", "--no-print-directory", *args], cwd=kw.pop("cwd", TOP), capture_output=True, text=True, **kw)
     assert r.returncode == 0, r.stdout[-2000:] + r.stderr[-2000:]
     return r.stdout
