@@ -40,9 +40,11 @@ def dies_at_first_line(t):
     t.expect(exits_counted(port, "crash1") == 1, "node_exits_total")
     lines = end_probe(probe)
     t.check(checks.check_exit(lines, flow.pid("crash1"), code=1, signal=None, grace_kill=False))
-    for event in ("node", "exit"):
-        got = [o["pid"] for o in checks.lines_of(lines, event) if o["node"] == "crash1"]
-        t.expect(got == [flow.pid("crash1")], f"{event} lines of {got}")
+    got = [o["pid"] for o in checks.lines_of(lines, "exit") if o["node"] == "crash1"]
+    t.expect(got == [flow.pid("crash1")], f"exit lines of {got}")
+    # A launcher that lives for 2 s after it, and may yet be the node, has a line of its own.
+    got = [o["pid"] for o in checks.lines_of(lines, "node") if o["node"] == "crash1"]
+    t.expect(got and got[0] == flow.pid("crash1") and len(got) <= 2, f"node lines of {got}")
     rows = [o for o in checks.lines_of(lines, "summary")[0]["nodes"] if o["node"] == "crash1"]
     t.expect(len(rows) == 1, f"{len(rows)} rows in the summary")
 
