@@ -113,13 +113,13 @@ static bool is_sleep(const struct dp_task_syscall *s)
 	case SYS_nanosleep:
 	case SYS_clock_nanosleep:
 		return true;
-	case SYS_pselect6:
-		return s->arg[0] == 0;
 #ifdef SYS_select
 	case SYS_select:
+#endif
+	case SYS_pselect6:
 		return s->arg[0] == 0;
+#ifdef SYS_poll
 	case SYS_poll:
-		return s->arg[1] == 0;
 #endif
 	case SYS_ppoll:
 		return s->arg[1] == 0;

@@ -176,7 +176,8 @@ static void test_no_absence(void **state)
 			struct dp_record r =
 				stack_of(u, PID, rows[i].function, rows[i].file, rows[i].sleeps);
 
-			r.u.stack.asleep_since_ns = AT(rows[i].since ? rows[i].since : u->ms - 50);
+			r.u.stack.asleep_since_ns =
+				AT(rows[i].since > 0 ? rows[i].since : u->ms - 50);
 			snprintf(r.u.stack.library, DP_LIBRARY_MAX, "%s", rows[i].library);
 			if (rows[i].below[0]) {
 				r.u.stack.frame_count = 2;
