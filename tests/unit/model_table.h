@@ -20,7 +20,7 @@
 #include "model/model.h"
 
 #define T0       1000000000000ULL
-#define AT(ms)   (T0 + (uint64_t)((ms)*1e6))
+#define AT(ms)   (T0 + (uint64_t)(int64_t)((ms)*1e6)) /* also before T0 */
 #define SAID_MAX 4096
 
 /* A finding with its strings copied. */
