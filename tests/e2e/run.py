@@ -27,7 +27,7 @@ def show_list():
     for path in FILES:
         importlib.import_module(os.path.basename(path)[:-3])
     for name, f in scenario.REGISTRY.items():
-        print(f"{name:28} {f.__doc__.splitlines()[0]}")
+        print(f"{name:28} {(f.__doc__ or '').partition(chr(10))[0]}".rstrip())
 
 
 def main():
