@@ -244,7 +244,8 @@ static void test_other_namespace(void **state)
 	if (read(tell[0], &config, sizeof(config)) != sizeof(config)) {
 		end_child(pid);
 		close(tell[0]);
-		skip(); /* no right to make a namespace */
+		print_message("    SKIP: no right to make a namespace\n");
+		skip();
 	}
 	assert_true(readlink("/proc/thread-self/ns/net", here, sizeof(here) - 1) > 0);
 	assert_int_equal(dp_sockdiag_clients(pid, &config, &found), 0);
