@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #define BIG (300 * 1024)
@@ -112,6 +113,9 @@ static void target_main(int control, const struct sockaddr *addr, socklen_t addr
 			check(dup3(c.fd, c.fd2, O_CLOEXEC) == c.fd2, c.op);
 		} else if (!strcmp(c.op, "fcntl")) {
 			done = (unsigned char)fcntl(c.fd, F_DUPFD_CLOEXEC, 50);
+		} else if (!strcmp(c.op, "narrow")) {
+			/* So that a send waits for its receiver: loopback's own buffers take megabytes. */
+			check(!setsockopt(c.fd, SOL_SOCKET, SO_SNDBUF, &(int){16384}, sizeof(int)), c.op);
 		} else if (!strcmp(c.op, "exit")) {
 			_exit(0);
 		} else {
@@ -198,6 +202,27 @@ static int command_end(struct target *t)
 
 	assert_int_equal(read(t->control, &done, 1), 1);
 	return done;
+}
+
+/* Returns when the target is blocked in this system call, as the kernel says. */
+static void wait_blocked_in(const struct target *t, long call)
+{
+	char path[64], text[128];
+	long nr;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", t->pid);
+	for (int i = 0; i < 30000; i++) {
+		f = fopen(path, "re");
+		assert_non_null(f);
+		if (!fgets(text, sizeof(text), f) || sscanf(text, "%ld", &nr) != 1)
+			nr = -1;
+		fclose(f);
+		if (nr == call)
+			return;
+		poll(NULL, 0, 1);
+	}
+	fail_msg("the target was never blocked in call %ld", call);
 }
 
 static int command(struct target *t, const char *op, int fd, int fd2)
@@ -579,7 +604,7 @@ static void test_times(void **state)
 	fd = target_connect(&t, "connect");
 	asked = now_ns();
 	command_start(&t, "recvfrom", 100, 0, fd, -1);
-	poll(NULL, 0, 30);
+	wait_blocked_in(&t, SYS_recvfrom);
 	given = now_ns();
 	server_give(&t, 100, 0);
 	command_end(&t);
@@ -590,9 +615,10 @@ static void test_times(void **state)
 	assert_true(asked < given && h->t_ns >= given && h->t_ns <= answered);
 	s->used = 0;
 	asked = now_ns();
-	/* More than the socket's buffers: the call is blocked until it is taken. */
+	/* More than the receiver's window and the sender's buffer: the call is blocked until it is taken. */
+	command(&t, "narrow", fd, -1);
 	command_start(&t, "sendto", BIG, 0, fd, -1);
-	poll(NULL, 0, 30);
+	wait_blocked_in(&t, SYS_sendto);
 	given = now_ns();
 	server_take(&t, BIG);
 	command_end(&t);
