@@ -89,6 +89,8 @@ static int gather(const struct dp_py *py, const struct dp_gil *g, struct view *v
 		else
 			span[n++] = (struct dp_span){g->frame + l->fr_lasti, &v->ip, 4};
 	}
+	if (py->pagemap >= 0 && !dp_remote_resident(py->pagemap, span, n))
+		return -ENODATA;
 	rc = dp_remote_gather(py->pid, span, n);
 	if (rc < 0)
 		return rc;
@@ -157,6 +159,7 @@ static uint8_t drop_request(const struct dp_py *py, const struct dp_gil *g, cons
 int dp_py_look(struct dp_py *py, unsigned int index, struct dp_rec_look *ret, uint32_t *ret_tid)
 {
 	struct gil_words first;
+	struct dp_span front;
 	struct dp_gil *g;
 	struct view v;
 	bool settled = false;
@@ -171,7 +174,10 @@ int dp_py_look(struct dp_py *py, unsigned int index, struct dp_rec_look *ret, ui
 	ret->drop_request = 2;
 	ret->switch_number = ret->frame = ret->ip = 0;
 	*ret_tid = 0;
-	rc = dp_remote_read(py->pid, g->site.addr + py->layout.gil_interval, &first, sizeof(first));
+	front = (struct dp_span){g->site.addr + py->layout.gil_interval, &first, sizeof(first)};
+	if (py->pagemap >= 0 && !dp_remote_resident(py->pagemap, &front, 1))
+		return -ENODATA;
+	rc = dp_remote_read(py->pid, front.addr, front.buf, front.len);
 	if (rc < 0)
 		return rc;
 	ret->switch_number = first.switch_number;
