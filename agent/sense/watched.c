@@ -126,14 +126,30 @@ static void let_go(struct dp_targets *t, struct target *x, const char *why)
 	target_drop(t, x);
 }
 
+/* What a Python is like. False: that is not known yet. */
+static bool know_python(struct target *x, uint64_t now)
+{
+	char path[256];
+	uint64_t offset;
+	int err = dp_reader_fill(x->reader, x->py, &x->kernel);
+
+	x->again_ns = 0;
+	if (err >= 0) {
+		err = dp_reader_site(x->reader, path, sizeof(path), &offset);
+		x->facts.edge_possible = err == 0;
+		if (err != -EINPROGRESS)
+			return true;
+	}
+	x->next_try_ns = now + RETRY_NS;
+	return false;
+}
+
 /*
  * Tries to see the runtime. 1 settled (Python or not), 0 still starting, -errno when the process is
  * no use to us (and has been let go).
  */
 int target_settle(struct dp_targets *t, struct target *x, uint64_t now)
 {
-	char path[256];
-	uint64_t offset;
 	int err;
 
 	/* Whose role is certain is watched for its end alone. */
@@ -174,18 +190,8 @@ int target_settle(struct dp_targets *t, struct target *x, uint64_t now)
 	x->next_try_ns = 0;
 	x->next_rescan_ns = now + RESCAN_NS;
 	if (x->py) {
-		x->again_ns = 0;
-		err = dp_reader_fill(x->reader, x->py, &x->kernel);
-		if (err < 0) {
-			x->next_try_ns = now + RETRY_NS;
+		if (!know_python(x, now))
 			return 0;
-		}
-		err = dp_reader_site(x->reader, path, sizeof(path), &offset);
-		if (err == -EINPROGRESS) {
-			x->next_try_ns = now + RETRY_NS;
-			return 0;
-		}
-		x->facts.edge_possible = err == 0;
 	} else if (!x->facts.implementation[0] && !x->again_ns) {
 		snprintf(x->facts.implementation, sizeof(x->facts.implementation), "native");
 	}

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: MIT
 """Targets that keep the probe from reading them: what they cost a neighbour, the endpoint, SIGTERM."""
 
-import json
 import os
 import signal
 import socket

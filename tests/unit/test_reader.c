@@ -159,7 +159,7 @@ static void test_resident(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_answers), cmocka_unit_test(test_one_that_stops),
+		cmocka_unit_test(test_answers),       cmocka_unit_test(test_one_that_stops),
 		cmocka_unit_test(test_one_that_dies), cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_resident),
 	};
