@@ -116,6 +116,7 @@ struct dp_elf {
 	bool has_interp;
 	uint64_t shoff;
 	uint16_t shnum, shstrndx;
+	uint64_t unwind; /* vaddr of .eh_frame_hdr, 0 none */
 	uint64_t symtab, strtab, strsz, gnu_hash, sysv_hash, versym; /* vaddrs, 0 none */
 	char path[128]; /* opens the file, "" when read from memory */
 };
@@ -254,7 +255,6 @@ struct dp_location {
 	uint64_t code_type;            /* &PyCode_Type, 0 unknown */
 	uint64_t unicode_type;         /* &PyUnicode_Type, 0 unknown */
 	uint64_t version;              /* &Py_Version (3.11+), 0 none */
-	uint64_t eval_from, eval_to;   /* code of the bytecode loop, 0 unknown */
 	uint64_t data_start, data_end; /* writable segment of that file */
 	bool debug_build;
 	bool musl;
@@ -288,6 +288,7 @@ struct dp_py {
 	struct dp_py_info info;
 	struct dp_layout layout;
 	struct dp_location loc;
+	struct dp_code_range eval[DP_EVAL_RANGES]; /* see eval_loop.h */
 	struct dp_maps maps;
 	struct dp_gil gil[DP_MAX_GILS];
 	unsigned int gil_count;

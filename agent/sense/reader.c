@@ -304,8 +304,7 @@ int dp_reader_fill(struct dp_reader *r, struct dp_py *py, struct dp_target *targ
 	target->off_pthread = t->off_pthread;
 	target->off_pthread_tid = t->off_pthread_tid;
 	target->other_pid_ns = t->other_pid_ns;
-	target->eval_from = t->eval_from;
-	target->eval_to = t->eval_to;
+	memcpy(target->eval, t->eval, sizeof(target->eval));
 	return n;
 }
 

@@ -39,7 +39,7 @@ static int look(struct dp_targets *t, struct target *x, unsigned int gil)
 		r.u.look.take_ns = th.take_ns;
 		r.u.look.run_samples =
 			th.run_samples < UINT16_MAX ? (uint16_t)th.run_samples : UINT16_MAX;
-		r.u.look.run_eval = !x->kernel.eval_to             ? UINT16_MAX
+		r.u.look.run_eval = !x->kernel.eval[0].to          ? UINT16_MAX
 				    : th.run_eval < UINT16_MAX - 1 ? (uint16_t)th.run_eval
 								   : UINT16_MAX - 1;
 	}

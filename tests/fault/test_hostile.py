@@ -17,7 +17,7 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 
-from bad_input import PYTHON, Target, Wrong, python  # noqa: E402
+from refusals import PYTHON, Target, Wrong, python  # noqa: E402
 from flow import wait_until  # noqa: E402
 from probe import Probe, run  # noqa: E402
 
