@@ -198,6 +198,13 @@ struct dp_gil_site {
 	dp_u32 interval_us; /* switch interval */
 };
 
+/* Addresses of a process, from the first to the one behind the last. */
+struct dp_code_range {
+	dp_u64 from, to;
+};
+
+#define DP_EVAL_RANGES 4
+
 /* Value of the map `targets`, key tgid. */
 struct dp_target {
 	struct dp_gil_site gils[DP_MAX_GILS];
@@ -212,8 +219,8 @@ struct dp_target {
 	dp_u16 daemon_family; /* of the daemon's listener for this node; 0 any loopback or unix */
 	dp_u16 daemon_port;
 	dp_u32 other_pid_ns; /* 1: tids in the target are those of its own PID namespace */
-	/* Code of the bytecode loop (_PyEval_EvalFrameDefault) in the target; 0, 0 unknown. */
-	dp_u64 eval_from, eval_to;
+	/* Code of the bytecode loop in the target, from the front; 0, 0 unused. None: unknown. */
+	struct dp_code_range eval[DP_EVAL_RANGES];
 	dp_u32 by_calls; /* 1: its connections are followed by system calls; the agent's choice */
 	dp_u32 pad;
 };
