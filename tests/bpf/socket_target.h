@@ -116,7 +116,8 @@ static inline void target_main(int control, const struct sockaddr *addr, socklen
 			done = (unsigned char)fcntl(c.fd, F_DUPFD_CLOEXEC, 50);
 		} else if (!strcmp(c.op, "narrow")) {
 			/* So that a send waits for its receiver: loopback's own buffers take megabytes. */
-			check(!setsockopt(c.fd, SOL_SOCKET, SO_SNDBUF, &(int){16384}, sizeof(int)), c.op);
+			check(!setsockopt(c.fd, SOL_SOCKET, SO_SNDBUF, &(int){16384}, sizeof(int)),
+			      c.op);
 		} else if (!strcmp(c.op, "exit")) {
 			_exit(0);
 		} else {
