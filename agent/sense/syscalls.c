@@ -27,33 +27,96 @@
 
 /* By name: which of them there are differs by architecture, and by the age of libseccomp. */
 static const char *const never[] = {
-	"ptrace",          "process_vm_writev", "process_madvise", "kexec_load",
-	"kexec_file_load", "init_module",       "finit_module",    "delete_module",
-	"mount",           "umount2",           "move_mount",      "open_tree",
-	"fsopen",          "fsmount",           "fsconfig",        "mount_setattr",
-	"pivot_root",      "chroot",            "swapon",          "swapoff",
-	"reboot",          "settimeofday",      "clock_settime",   "clock_adjtime",
-	"adjtimex",        "sethostname",       "setdomainname",   "acct",
-	"quotactl",        "iopl",              "ioperm",          "keyctl",
-	"add_key",         "request_key",       "userfaultfd",     "unshare",
-	"personality",     "open_by_handle_at", "io_uring_setup",  "io_uring_enter",
+	"ptrace",
+	"process_vm_writev",
+	"process_madvise",
+	"kexec_load",
+	"kexec_file_load",
+	"init_module",
+	"finit_module",
+	"delete_module",
+	"mount",
+	"umount2",
+	"move_mount",
+	"open_tree",
+	"fsopen",
+	"fsmount",
+	"fsconfig",
+	"mount_setattr",
+	"pivot_root",
+	"chroot",
+	"swapon",
+	"swapoff",
+	"reboot",
+	"settimeofday",
+	"clock_settime",
+	"clock_adjtime",
+	"adjtimex",
+	"sethostname",
+	"setdomainname",
+	"acct",
+	"quotactl",
+	"iopl",
+	"ioperm",
+	"keyctl",
+	"add_key",
+	"request_key",
+	"userfaultfd",
+	"unshare",
+	"personality",
+	"open_by_handle_at",
+	"io_uring_setup",
+	"io_uring_enter",
 	"io_uring_register",
 };
 
 static const char *const programs[] = {"execve", "execveat"};
 
 static const char *const reading[] = {
-	"process_vm_readv", "read",         "pread64",       "readv",
-	"readlink",         "readlinkat",   "close",         "fstat",
-	"newfstatat",       "stat",         "lstat",         "statx",
-	"lseek",            "getdents64",   "access",        "faccessat",
-	"faccessat2",       "fcntl",        "openat2",       "futex",
-	"munmap",           "mremap",       "brk",           "madvise",
-	"clock_gettime",    "gettimeofday", "getpid",        "getppid",
-	"gettid",           "getuid",       "geteuid",       "getrandom",
-	"sched_getaffinity", "sched_yield", "rt_sigreturn",  "rt_sigprocmask",
-	"restart_syscall",  "exit",         "exit_group",    "prlimit64",
-	"sysinfo",          "uname",        "nanosleep",     "clock_nanosleep",
+	"process_vm_readv",
+	"read",
+	"pread64",
+	"readv",
+	"readlink",
+	"readlinkat",
+	"close",
+	"fstat",
+	"newfstatat",
+	"stat",
+	"lstat",
+	"statx",
+	"lseek",
+	"getdents64",
+	"access",
+	"faccessat",
+	"faccessat2",
+	"fcntl",
+	"openat2",
+	"futex",
+	"munmap",
+	"mremap",
+	"brk",
+	"madvise",
+	"clock_gettime",
+	"gettimeofday",
+	"getpid",
+	"getppid",
+	"gettid",
+	"getuid",
+	"geteuid",
+	"getrandom",
+	"sched_getaffinity",
+	"sched_yield",
+	"rt_sigreturn",
+	"rt_sigprocmask",
+	"restart_syscall",
+	"exit",
+	"exit_group",
+	"prlimit64",
+	"sysinfo",
+	"uname",
+	"nanosleep",
+	"clock_nanosleep",
 };
 
 static int refuse(scmp_filter_ctx f, const char *const *names, size_t count)
@@ -69,33 +132,21 @@ static int refuse(scmp_filter_ctx f, const char *const *names, size_t count)
 	return 0;
 }
 
-/* `call` with the signal in argument `at` (its first argument: whom), to others: all but SIGKILL, and 0. */
-static int refuse_signals(scmp_filter_ctx f, int call, unsigned int at)
-{
-	const struct scmp_arg_cmp other = SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid());
-	int err = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), call, 2, other,
-				   SCMP_CMP(at, SCMP_CMP_GT, SIGKILL));
-
-	for (unsigned int s = 1; !err && s < SIGKILL; s++)
-		err = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), call, 2, other,
-				       SCMP_CMP(at, SCMP_CMP_EQ, s));
-	return err;
-}
-
-static int refuse_guard(scmp_filter_ctx f)
+/* Signals to others, but for the SIGKILL that ends a reader or a hook. */
+static int refuse_signals(scmp_filter_ctx f)
 {
 	static const char *const queued[] = {"tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"};
+	const struct scmp_arg_cmp other = SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid());
 	int err = refuse(f, queued, DP_COUNT_OF(queued));
 
 	if (!err)
-		err = refuse_signals(f, SCMP_SYS(kill), 1);
+		err = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(kill), 2, other,
+				       SCMP_A1(SCMP_CMP_NE, SIGKILL));
 	if (!err)
-		err = refuse_signals(f, SCMP_SYS(tgkill), 2);
-	/* The process is a descriptor there: signal 0 asks only whether it could be sent one. */
+		err = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(tgkill), 1, other);
 	if (!err)
 		err = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM),
-				       seccomp_syscall_resolve_name("pidfd_send_signal"), 1,
-				       SCMP_A1(SCMP_CMP_NE, 0));
+				       seccomp_syscall_resolve_name("pidfd_send_signal"), 0);
 	return err;
 }
 
@@ -119,7 +170,7 @@ int dp_syscalls_limit(bool may_signal, bool may_run)
 		err = refuse(f, programs, DP_COUNT_OF(programs));
 	/* A hook may send what signals it likes: the list is its list too. */
 	if (!err && !may_signal && !may_run)
-		err = refuse_guard(f);
+		err = refuse_signals(f);
 	if (!err)
 		err = load(f);
 	seccomp_release(f);
@@ -137,9 +188,9 @@ static int allow_files(scmp_filter_ctx f)
 	if (!err && seccomp_syscall_resolve_name("open") >= 0)
 		err = seccomp_rule_add_array(f, SCMP_ACT_ALLOW, SCMP_SYS(open), 1, open_reads);
 	if (!err)
-		err = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
-				       SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_SHARED | MAP_PRIVATE,
-					       MAP_PRIVATE));
+		err = seccomp_rule_add(
+			f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+			SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_SHARED | MAP_PRIVATE, MAP_PRIVATE));
 	/* No memory becomes code. */
 	if (!err)
 		err = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
