@@ -142,6 +142,27 @@ static __always_inline void emit_wait(enum dp_capture_type type, __u64 t_ns,
 	capture_submit(c);
 }
 
+/* The end of a wait that was over at end_ns already. */
+static __always_inline void emit_wait_until(enum dp_capture_type type, __u64 t_ns,
+					    const struct dp_thread_state *ts, __u32 tid,
+					    __u64 end_ns, __u8 acquired)
+{
+	struct {
+		struct dp_capture h;
+		struct dp_gil_wait b;
+	} *c = capture_reserve(type, sizeof(*c), t_ns, ts->tgid, tid);
+
+	if (!c)
+		return;
+	__builtin_memset(&c->b, 0, sizeof(c->b));
+	c->b.begin_ns = ts->wait_ns;
+	c->b.holder_tid = acquired ? tid : 0;
+	c->b.gil = ts->gil;
+	c->b.acquired = acquired;
+	c->b.end_ns = end_ns;
+	capture_submit(c);
+}
+
 /* A wait too short to be told one by one. */
 static __always_inline void add_short_wait(const struct dp_thread_state *ts, __u64 end)
 {

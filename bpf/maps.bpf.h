@@ -135,6 +135,8 @@ const volatile __u64 run_min_ns __weak = DP_RUN_MIN_NS;
 /* Bytes that may wait in the ring before the agent is woken. */
 const volatile __u64 wake_bytes __weak = 1 << 20;
 const volatile __u32 trace_all_exec __weak = 0;
+/* 1: futex calls are seen where they put to sleep and wake, not by a program at the system calls. */
+__u32 traced_futex __weak = 0;
 
 /*
  * How many watched processes fall on tgid modulo DP_WATCH_HINTS: one load that spares the

@@ -9,7 +9,7 @@
 /* The layout is a file format and the border to the kernel programs: it must not drift. */
 _Static_assert(sizeof(struct dp_rec_hdr) == 32, "record header");
 _Static_assert(sizeof(struct dp_capture) == 32, "capture header");
-_Static_assert(sizeof(struct dp_gil_wait) == 24, "gil wait");
+_Static_assert(sizeof(struct dp_gil_wait) == 32, "gil wait");
 _Static_assert(sizeof(struct dp_gil_span) == 48, "gil span");
 _Static_assert(sizeof(struct dp_sock_data) == 32, "sock data");
 _Static_assert(sizeof(struct dp_region_op) == 48, "region op");
@@ -180,4 +180,11 @@ void dp_record_clear(struct dp_record *r)
 	case DP_REC_COUNT:
 		break;
 	}
+}
+
+uint64_t dp_wait_over(const struct dp_record *r)
+{
+	uint64_t end = r->u.wait.end_ns;
+
+	return end && end < r->h.t_ns ? end : r->h.t_ns;
 }

@@ -145,7 +145,7 @@ static void say_wait(const struct timeline_of *p, const struct gil *g, const str
 					    .holder_tid = waited_for(g, r),
 					    .gil = r->u.wait.gil,
 					    .start_ns = r->u.wait.begin_ns,
-					    .end_ns = r->h.t_ns};
+					    .end_ns = dp_wait_over(r)};
 	say_finding(p->env, p->id, r->h.t_ns, &f);
 }
 
@@ -153,21 +153,18 @@ static void wait_end(const struct timeline_of *p, const struct dp_record *r)
 {
 	const struct dp_gil_wait *w = &r->u.wait;
 	struct gil *g = &p->t->gils[w->gil];
-	uint64_t begin = w->begin_ns;
+	uint64_t begin = w->begin_ns, end = dp_wait_over(r);
 
 	forget_waiter(g, r->h.tid);
-	if (begin == 0 || begin > r->h.t_ns)
+	if (begin == 0 || begin > end)
 		return;
 	p->t->waits++;
-	p->t->wait_ns += r->h.t_ns - begin;
+	p->t->wait_ns += end - begin;
 	/* Who waits for a thread that the probe holds up waits for the probe. */
 	if (w->gil == 0 && r->h.tid == identity_consumer(p->id) &&
-	    !edge_stalled(p->edge, begin, r->h.t_ns)) {
-		struct span s = {.from = begin,
-				 .to = r->h.t_ns,
-				 .tid = r->h.tid,
-				 .function = -1,
-				 .native = -1};
+	    !edge_stalled(p->edge, begin, end)) {
+		struct span s = {
+			.from = begin, .to = end, .tid = r->h.tid, .function = -1, .native = -1};
 
 		span_push(&p->t->ended_waits, &s);
 	}
@@ -175,8 +172,15 @@ static void wait_end(const struct timeline_of *p, const struct dp_record *r)
 	if (w->acquired) {
 		uint64_t lo = g->last_release_ns > begin ? g->last_release_ns : begin;
 
-		gil_release(p, w->gil, r->h.t_ns);
-		gil_take(g, r->h.tid, lo, r->h.t_ns);
+		/* Told late: a look has seen it hold already. */
+		if (g->cur.tid == r->h.tid && g->cur.seen_ns >= end && g->cur.lo_ns <= end) {
+			g->cur.seen_ns = end;
+			if (g->cur.lo_ns < lo && lo <= end)
+				g->cur.lo_ns = lo;
+			return;
+		}
+		gil_release(p, w->gil, end);
+		gil_take(g, r->h.tid, lo < end ? lo : end, end);
 	}
 }
 

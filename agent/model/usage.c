@@ -37,10 +37,12 @@ void usage_gil(struct node *n, const struct dp_record *r)
 			shares_look(&n->shares, r->h.tid, &r->u.look);
 		break;
 	case DP_REC_GIL_WAIT_END:
-		if (r->u.wait.gil != 0 || !r->u.wait.begin_ns || r->u.wait.begin_ns > r->h.t_ns)
+		if (r->u.wait.gil != 0 || !r->u.wait.begin_ns ||
+		    r->u.wait.begin_ns > dp_wait_over(r))
 			break;
-		shares_wait(&n->shares, is_main, r->u.wait.begin_ns, r->h.t_ns);
-		convoy_wait(&n->convoy, r->h.tid, r->h.t_ns - r->u.wait.begin_ns, interval_of(n));
+		shares_wait(&n->shares, is_main, r->u.wait.begin_ns, dp_wait_over(r));
+		convoy_wait(&n->convoy, r->h.tid, dp_wait_over(r) - r->u.wait.begin_ns,
+			    interval_of(n));
 		break;
 	case DP_REC_GIL_OFFCPU:
 		if (r->u.gil_span.gil == 0)

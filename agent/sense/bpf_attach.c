@@ -30,8 +30,9 @@ static const struct {
 	bool stays; /* while nothing is watched, too: it tells of processes to be watched */
 } attached[] = {
 	{.program = PROGRAM(dp_exec), .feeds = BIT(LIFECYCLE), .stays = true},
-	{.program = PROGRAM(dp_sched_switch), .feeds = BIT(SCHED)},
-	{.program = PROGRAM(dp_sched_waking), .traced = BIT(SOCKET)},
+	{.program = PROGRAM(dp_sched_switch), .feeds = BIT(SCHED), .called = BIT(FUTEX)},
+	{.program = PROGRAM(dp_sched_switch_futex), .feeds = BIT(SCHED), .traced = BIT(FUTEX)},
+	{.program = PROGRAM(dp_sched_waking), .traced = BIT(SOCKET) | BIT(FUTEX)},
 	{.program = PROGRAM(dp_signal_generate), .feeds = BIT(SIGNAL)},
 	{.program = PROGRAM(dp_signal_deliver), .feeds = BIT(SIGNAL)},
 	{.program = PROGRAM(dp_fork), .feeds = BIT(LIFECYCLE)},
@@ -193,6 +194,7 @@ static int attach_all(struct dp_bpf *b, const char **ret_what)
 {
 	int err = fill_families(b);
 
+	b->skel->bss->traced_futex = (b->traced & BIT(FUTEX)) != 0;
 	*ret_what = "the table of system calls";
 	for (size_t i = 0; !err && i < DP_COUNT_OF(attached); i++) {
 		struct bpf_program *p = loaded_at(b, attached[i].program);
@@ -206,7 +208,7 @@ static int attach_all(struct dp_bpf *b, const char **ret_what)
 		}
 		b->sources |= attached[i].feeds;
 	}
-	b->sources |= b->called & (BIT(FUTEX) | BIT(SOCKET) | BIT(REGION));
+	b->sources |= BIT(FUTEX) | (b->called & (BIT(SOCKET) | BIT(REGION)));
 	if (!err && !b->is_attached) {
 		*ret_what = "cpu-clock";
 		err = attach_samples(b);

@@ -70,7 +70,7 @@ static void choose_way(struct dp_bpf *b, const struct dp_bpf_options *o)
 	else if (forced && strcmp(forced, "tracepoints") == 0)
 		way = DP_BPF_TRACEPOINTS;
 	if (way == DP_BPF_TRACEPOINTS || (way == DP_BPF_AUTO && dp_bpf_has_types(needed_names)))
-		b->traced = 1u << DP_SOURCE_SOCKET | 1u << DP_SOURCE_REGION;
+		b->traced = BPF_TWO_WAYS;
 	b->called = BPF_TWO_WAYS & ~b->traced;
 }
 

@@ -83,6 +83,7 @@ struct dp_gil_wait {
 	dp_u8 gil;
 	dp_u8 acquired; /* WAIT_END: 1 when the waiter now holds the GIL */
 	dp_u8 pad[2];
+	dp_u64 end_ns; /* WAIT_END: when it was over; 0 at the time of the capture */
 };
 
 /*
@@ -242,6 +243,7 @@ struct dp_thread_state {
 	dp_u32 run_samples;  /* cpu-clock samples in user code within the row */
 	dp_u32 run_eval;     /* of these, in the bytecode loop itself */
 	dp_u64 edge_take_ns; /* its last take that the edge source saw; 0 none */
+	dp_u64 woken_ns;     /* traced futex: back on the CPU since, in a wait; 0 no */
 };
 
 /*

@@ -60,6 +60,8 @@
 
 /* X(record type, its body, the first field that was added since DP_RECORD_VERSION came out) */
 #define DP_RECORD_GROWN(X) \
+	X(GIL_WAIT_BEGIN, wait, end_ns) \
+	X(GIL_WAIT_END, wait, end_ns) \
 	X(OPTIONS, options, polling_threshold_ns) \
 	X(STACK, stack, took_gil_ns)
 
@@ -334,7 +336,8 @@
 	N(uint32_t, holder_tid) \
 	E(uint8_t, gil, DP_MAX_GILS - 1) \
 	N(uint8_t, acquired) \
-	B(pad, 2)
+	B(pad, 2) \
+	N(uint64_t, end_ns)
 
 #define DP_FIELDS_gil_span(N, E, T, B, S) \
 	N(uint64_t, lo_ns) \

@@ -257,4 +257,7 @@ int dp_record_check(const struct dp_record *r, size_t len);
  */
 void dp_record_clear(struct dp_record *r);
 
+/* When the wait was over that a GIL_WAIT_END tells of, perhaps a little later. */
+uint64_t dp_wait_over(const struct dp_record *r);
+
 #endif
