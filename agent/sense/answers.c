@@ -223,7 +223,7 @@ void target_check_arming(struct dp_targets *t, struct target *x)
 		emit_edge(t, x, state < 0 ? state : 0);
 }
 
-static void disarm(struct dp_targets *t, struct target *x)
+void target_disarm(struct dp_targets *t, struct target *x)
 {
 	dp_bpf_disarm(t->bpf, x->pid);
 	x->armed = x->arming = 0;
@@ -253,7 +253,7 @@ void dp_targets_request(struct dp_targets *t, const struct dp_request *q)
 		arm(t, x);
 		break;
 	case DP_REQ_DISARM_EDGE:
-		disarm(t, x);
+		target_disarm(t, x);
 		break;
 	default:
 		break;

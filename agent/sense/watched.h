@@ -182,5 +182,7 @@ void target_take_stock(struct dp_targets *t, struct target *x, uint64_t since_ns
 
 /* Tells how an arming ended, once it has. */
 void target_check_arming(struct dp_targets *t, struct target *x);
+/* The edge source of a process off, or no longer asked for; tells the model. */
+void target_disarm(struct dp_targets *t, struct target *x);
 
 #endif
