@@ -51,6 +51,12 @@ int dp_remote_u32(pid_t pid, uint64_t addr, uint32_t *ret);
  */
 int dp_remote_gather(pid_t pid, const struct dp_span *spans, unsigned int count);
 
+/*
+ * Are all these bytes in memory now, by the open file /proc/PID/pagemap? Then reading them waits for
+ * nobody: not for a disk, nor for a file system or a page fault handler that the target itself runs.
+ */
+bool dp_remote_resident(int pagemap, const struct dp_span *spans, unsigned int count);
+
 /* As many bytes as are readable from `addr` on, at most `len` and 32 KiB; 0 or more, or -errno. */
 ssize_t dp_remote_read_some(pid_t pid, uint64_t addr, void *buf, size_t len);
 
@@ -289,6 +295,7 @@ struct dp_py {
 	uint32_t off_pthread_tid; /* up to 3.10: of the tid in struct pthread, DP_NO_OFFSET unknown
 				   */
 	struct dp_tids tids;
+	int pagemap; /* of a copy (copy.c): read only what is in memory; -1 whatever may be read */
 	uint64_t active_threads, active_tried_ns; /* thread_names.c: the dict, 0 not found yet */
 };
 

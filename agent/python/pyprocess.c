@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "python/eval_loop.h"
 #include "python/internal.h"
@@ -80,6 +81,7 @@ int dp_py_open(pid_t pid, struct dp_py **ret, char *why, size_t why_len)
 	py->start_time = stat.start_time;
 	py->tids.pid = pid;
 	py->off_pthread_tid = DP_NO_OFFSET;
+	py->pagemap = -1;
 	if (dp_task_inner_tid(pid, pid, &inner, &levels) == 0)
 		py->tids.other_ns = levels > 1;
 	rc = dp_maps_read(pid, &py->maps);
@@ -113,6 +115,8 @@ void dp_py_close(struct dp_py *py)
 	if (!py)
 		return;
 	dp_maps_free(&py->maps);
+	if (py->pagemap >= 0)
+		close(py->pagemap);
 	free(py);
 }
 
