@@ -43,6 +43,7 @@ struct target {
 	uint8_t announced;
 	uint8_t untold;        /* the kernel's maps had no room for it: to be tried again */
 	uint8_t armed, arming; /* edge source */
+	uint8_t siting;        /* … to be armed once it is known where */
 	uint8_t named;         /* asked for by --pid */
 	/* What it is to its node, and by what: see roles.h. */
 	pid_t above;  /* nearest ancestor with the same node configuration; 0 none */

@@ -13,6 +13,7 @@ if [ -e "$prefix.complete" ] && [ "$(cat "$prefix.complete")" = "$suite $version
 	exit 0
 fi
 mkdir -p "$(dirname "$prefix")"
+trap 'tail -n 20 "$log" >&2' ERR
 tests/matrix/debian.sh "$suite" "$root" gcc make libc6-dev libffi-dev zlib1g-dev bash dash coreutils sed grep mawk findutils diffutils tar xz-utils >"$log"
 DP_APT_SOURCES=1 tests/setup/private_apt.sh "$root.apt" "$suite" "$(dpkg --print-architecture)" -qq update
 rm -rf "$root/source" "$root/python"
@@ -30,6 +31,6 @@ chroot "$root" /bin/bash -c '
 	./configure -q --prefix=/python --without-ensurepip --disable-test-modules CC=gcc OPT="-O2 -g0" "$@"
 	make -s -j2
 	make -s install
-' build "$@" >>"$log" 2>&1 || { tail -n 20 "$log" >&2; exit 1; }
+' build "$@" >>"$log" 2>&1
 rm -rf "$root/source"
 echo "$suite $version $*" >"$prefix.complete"

@@ -6,7 +6,7 @@ import os
 import subprocess
 import threading
 
-from run import BUILD, HERE, TOP, NotTried, Refused, hold_and_look
+from run import BUILD, HERE, NotTried, Refused, hold_and_look
 
 ROOTS = {  # suite: its Pythons, and the packages
     "bullseye": ("Debian 11", ["3.9"], "python3.9 python3.9-dbg"),
@@ -57,7 +57,11 @@ def root_of(suite):
 def built(name):
     suite, version, options, _ = BUILT[name]
     path = os.path.join(BUILD, name)
-    once(name, lambda: call(os.path.join(HERE, "build_python.sh"), suite, version, path, *options))
+    try:
+        once(name, lambda: call(os.path.join(HERE, "build_python.sh"), suite, version, path, *options))
+    except NotTried as e:
+        missing = "404" in str(e) or "fetch" in str(e)
+        raise NotTried("Debian's mirror did not have its source" if missing else f"could not be built: {e}") from e
     return path + ".root"
 
 
@@ -119,7 +123,7 @@ def no_gil(root, *args, **more):
         said = in_root(root, "/python/bin/python3", **more)
     except Refused as e:
         if "without a GIL" not in str(e):
-            raise AssertionError(f"refused with: {e}")
+            raise AssertionError(f"refused with: {e}") from e
         raise
     raise AssertionError(f"taken for one with a GIL: {said}")
 
@@ -128,7 +132,10 @@ def uv_python():
     path = venv("uv", "uv")
     where = os.path.join(BUILD, "uv-pythons")
     env = dict(os.environ, UV_PYTHON_INSTALL_DIR=where)
-    once("uv-python", lambda: call(path + "/bin/uv", "python", "install", "-q", "3.12", env=env, timeout=300))
+    try:
+        once("uv-python", lambda: call(path + "/bin/uv", "python", "install", "-q", "3.12", env=env, timeout=300))
+    except NotTried as e:
+        raise NotTried("`uv python install` cannot fetch it here: no package registry has these builds") from e
     return hold_and_look([glob.glob(where + "/*/bin/python3.12")[0]])
 
 

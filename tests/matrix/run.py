@@ -135,8 +135,8 @@ def watch(target, wrap=(), args=()):
             raise Refused(node["reason"])
         open(target.go, "w").close()
         probe.wait(PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        raise AssertionError(f"the probe stayed: {target.truth().keys()} {said()[-3:]}")
+    except subprocess.TimeoutExpired as e:
+        raise AssertionError(f"the probe stayed: {target.truth().keys()} {said()[-3:]}") from e
     finally:
         if probe.poll() is None:
             probe.send_signal(signal.SIGINT)
