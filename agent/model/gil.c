@@ -21,6 +21,16 @@ const struct hold *timeline_current(const struct timeline *t)
 	return h->tid && hold_age(h) >= CANDIDATE_NS ? h : NULL;
 }
 
+uint64_t timeline_oldest_age(const struct timeline *t)
+{
+	uint64_t oldest = 0;
+
+	for (int i = 0; i < DP_MAX_GILS; i++)
+		if (t->gils[i].cur.tid && hold_age(&t->gils[i].cur) > oldest)
+			oldest = hold_age(&t->gils[i].cur);
+	return oldest;
+}
+
 uint64_t timeline_expected_end(const struct timeline *t, const struct hold *h)
 {
 	uint64_t longest = functions_longest_hold(&t->functions, &h->place);
@@ -129,6 +139,11 @@ static void settle(const struct timeline_of *p, unsigned int gil, struct hold *h
 	if (h->most.known)
 		h->place = h->most;
 	account(p->t, gil, h, identity_consumer(p->id));
+	if (p->edge->refused || p->edge->failed) {
+		hold_forget_moment(h);
+		start = hold_start(h), end = hold_until(h);
+		length = end > start ? end - start : 0;
+	}
 	if (length < p->env->options.hold_threshold_ns || length == 0 || h->by_probe ||
 	    !is_worth_saying(p, h, length))
 		return;

@@ -60,6 +60,8 @@ struct timeline_of {
 void timeline_clear(struct timeline *t, uint64_t t_ns);
 /* The hold that goes on at the main GIL, of an age that counts; NULL none. */
 const struct hold *timeline_current(const struct timeline *t);
+/* Age of the oldest hold or candidate of any GIL of the process, ns; 0 none. */
+uint64_t timeline_oldest_age(const struct timeline *t);
 /* When a hold ends, going by earlier holds of the same function and line; 0 unknown. */
 uint64_t timeline_expected_end(const struct timeline *t, const struct hold *h);
 

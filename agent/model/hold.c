@@ -61,6 +61,14 @@ void hold_close(struct hold *h, uint64_t now, uint64_t hi)
 	h->close_ns = now;
 }
 
+void hold_forget_moment(struct hold *h)
+{
+	if (!hold_proven(h) || h->last_ns - h->seen_ns <= 2 * (hold_until(h) - hold_start(h)))
+		return;
+	h->proof = (struct proof){0};
+	h->best = (struct proof){0};
+}
+
 void hold_note_waiter(struct hold *h, uint32_t tid)
 {
 	for (uint32_t i = 0; i < h->waiter_count; i++)

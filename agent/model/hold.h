@@ -98,6 +98,11 @@ void hold_begin(struct hold *h, uint32_t tid, uint64_t lo_ns, uint64_t seen_ns);
 void hold_prove(struct hold *h, uint64_t now, uint64_t from, uint64_t to);
 /* It is known not to be held at `hi`: what reaches beyond is cut off. */
 void hold_close(struct hold *h, uint64_t now, uint64_t hi);
+/*
+ * Where no edge source can prove a hold that nobody waits for, a proof of a moment of it (its thread lost the CPU once)
+ * must not stand for the whole: then it is what the looks saw, unconfirmed.
+ */
+void hold_forget_moment(struct hold *h);
 /* Notes that a thread waits for it; the holder itself and what has no room are left out. */
 void hold_note_waiter(struct hold *h, uint32_t tid);
 

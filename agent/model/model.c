@@ -229,8 +229,10 @@ static void process_exit(struct dp_model *m, struct node *n, const struct dp_rec
 static void tick_timeline(struct dp_model *m, struct node *n)
 {
 	struct timeline_of p = timeline_of(m, n);
-	const struct hold *h = &n->timeline.gils[0].cur;
-	uint64_t age = h->tid ? hold_age(h) : polling_suspects(n, m->env.now);
+	uint64_t age = timeline_oldest_age(&n->timeline);
+
+	if (!n->timeline.gils[0].cur.tid && age == 0)
+		age = polling_suspects(n, m->env.now);
 
 	timeline_tick(&p, n->stop.seen);
 	edge_govern(&n->edge, &m->env, &n->id, age, timeline_is_stuck(&n->timeline));

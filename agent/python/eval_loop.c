@@ -33,6 +33,7 @@
 #define TABLES_MAX 16          /* times OPCODES entries in a row */
 #define SCAN_MAX   (64u << 20) /* bytes of the image searched for the table */
 #define SCAN_WORDS 4096
+#define PIECE_GAP  (64u << 10) /* bytes between two parts of the loop, at least */
 
 struct search {
 	const struct dp_elf *elf;
@@ -182,17 +183,20 @@ static void by_symbol(struct search *s)
 
 /* ---- by the table of opcodes ----------------------------------------------------------------- */
 
-/* A row of addresses of code, as it is read; what lies between the first and the last of them. */
+/* A row of addresses of code, as it is read. */
 struct run {
-	uint64_t first, last; /* file addresses, the lowest and the highest */
+	uint64_t addr[TABLES_MAX * OPCODES]; /* file addresses, of the first that have room */
 	uint32_t length;
 	uint32_t starts; /* how many are beginnings of functions */
 };
 
 struct tables {
 	struct search *s;
-	struct dp_code_range found; /* 0, 0 none yet */
-	bool several;               /* they do not agree, so none is believed */
+	struct run run;
+	struct dp_code_range part[DP_EVAL_RANGES]; /* of the table that was found */
+	unsigned int count;
+	bool several; /* they do not agree, so none is believed */
+	uint64_t words[SCAN_WORDS];
 };
 
 static bool is_code(const struct dp_elf *elf, uint64_t vaddr)
@@ -206,82 +210,129 @@ static bool is_code(const struct dp_elf *elf, uint64_t vaddr)
 	return false;
 }
 
+static int by_address(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/*
+ * The code around [from, to], two addresses of a table: to the ends of the functions that they are in. A static program
+ * has no unwinding table: then no further than they are.
+ */
+static bool widen(const struct tables *t, struct dp_code_range *code)
+{
+	const struct dp_unwind *u = &t->s->unwind;
+	uint64_t last_size;
+	uint32_t a, b;
+
+	if (u->count == 0)
+		return true;
+	if (dp_unwind_find(u, code->from, &a) < 0 || dp_unwind_find(u, code->to, &b) < 0 ||
+	    dp_unwind_size(t->s->elf, u, b, &last_size) < 0 || last_size > PART_MAX ||
+	    (t->run.starts == 0 && a != b))
+		return false;
+	code->from = dp_unwind_start(u, a);
+	code->to = dp_unwind_start(u, b) + last_size;
+	return true;
+}
+
+/* The pieces of code that the row leads into, by gaps between its addresses; 0: not those of one loop. */
+static unsigned int pieces_of_run(struct tables *t, struct dp_code_range part[DP_EVAL_RANGES])
+{
+	uint64_t *addr = t->run.addr, sum = 0;
+	uint32_t n = t->run.length, from = 0;
+	unsigned int count = 0;
+
+	qsort(addr, n, sizeof(*addr), by_address);
+	for (uint32_t i = 1; i <= n; i++) {
+		if (i < n && addr[i] - addr[i - 1] < PIECE_GAP)
+			continue;
+		if (count == DP_EVAL_RANGES)
+			return 0;
+		part[count] = (struct dp_code_range){addr[from], addr[i - 1]};
+		if (!widen(t, &part[count]) || part[count].to - part[count].from > PART_MAX)
+			return 0;
+		sum += part[count].to - part[count].from;
+		count++;
+		from = i;
+	}
+	return sum < WHOLE_MIN ? 0 : count;
+}
+
 /*
  * A row has ended. It is a table of opcodes, or several one behind the other, when it has 256 entries for each, and all
  * of them lead into one function (computed gotos) or to beginnings of functions that lie together (tail calls).
  */
-static void end_run(struct tables *t, const struct run *run)
+static void end_run(struct tables *t)
 {
-	const struct dp_unwind *u = &t->s->unwind;
-	uint64_t last_size, from;
-	uint32_t a, b;
+	struct dp_code_range part[DP_EVAL_RANGES];
+	struct run *run = &t->run;
+	unsigned int count = 0;
 
-	if (run->length < OPCODES || run->length % OPCODES != 0 ||
-	    run->length > TABLES_MAX * OPCODES || (run->starts && run->starts != run->length) ||
-	    dp_unwind_find(u, run->first, &a) < 0 || dp_unwind_find(u, run->last, &b) < 0 ||
-	    dp_unwind_size(t->s->elf, u, b, &last_size) < 0)
-		return;
-	from = dp_unwind_start(u, a);
-	if ((!run->starts && a != b) || last_size > PART_MAX)
-		return;
-	last_size += dp_unwind_start(u, b) - from;
-	if (last_size < WHOLE_MIN || last_size > PART_MAX)
-		return;
-	t->several |= t->found.to != 0 && t->found.from != from;
-	t->found = (struct dp_code_range){from, from + last_size};
+	if (run->length >= OPCODES && run->length % OPCODES == 0 &&
+	    run->length <= TABLES_MAX * OPCODES && (run->starts == 0 || run->starts == run->length))
+		count = pieces_of_run(t, part);
+	if (count) {
+		t->several |= t->count != 0 && t->part[0].from != part[0].from;
+		memcpy(t->part, part, count * sizeof(part[0]));
+		t->count = count;
+	}
+	run->length = run->starts = 0;
 }
 
-static void scan_words(struct tables *t, struct run *run, const uint64_t *words, size_t count)
+static void scan_words(struct tables *t, size_t count)
 {
 	const struct dp_elf *elf = t->s->elf;
+	struct run *run = &t->run;
 
 	for (size_t i = 0; i < count; i++) {
-		uint64_t vaddr = words[i] - elf->bias;
+		uint64_t vaddr = t->words[i] - elf->bias;
 		uint32_t row;
 
-		if (!is_code(elf, vaddr) || dp_unwind_find(&t->s->unwind, vaddr, &row) < 0) {
-			end_run(t, run);
-			*run = (struct run){0};
+		if (!is_code(elf, vaddr)) {
+			end_run(t);
 			continue;
 		}
-		if (run->length == 0 || vaddr < run->first)
-			run->first = vaddr;
-		if (vaddr > run->last)
-			run->last = vaddr;
+		if (run->length < TABLES_MAX * OPCODES)
+			run->addr[run->length] = vaddr;
 		run->length++;
-		run->starts += vaddr == dp_unwind_start(&t->s->unwind, row);
+		run->starts += dp_unwind_find(&t->s->unwind, vaddr, &row) == 0 &&
+			       vaddr == dp_unwind_start(&t->s->unwind, row);
 	}
 }
 
 /* In the memory of the process, where the loader has made the addresses of a library true. */
 static void by_table(struct search *s)
 {
-	struct tables t = {.s = s};
-	uint64_t *words = malloc(SCAN_WORDS * sizeof(*words));
+	struct tables *t = calloc(1, sizeof(*t));
 	uint64_t scanned = 0;
 
-	for (unsigned int i = 0; words && i < s->elf->load_count; i++) {
+	if (!t)
+		return;
+	t->s = s;
+	for (unsigned int i = 0; i < s->elf->load_count; i++) {
 		const struct dp_elf_segment *seg = &s->elf->load[i];
 		uint64_t at = (seg->vaddr + s->elf->bias + 7) & ~7ull;
 		uint64_t end = seg->vaddr + s->elf->bias + seg->filesz;
-		struct run run = {0};
 
 		while (!(seg->flags & PF_X) && at < end && scanned < SCAN_MAX) {
-			size_t want = end - at < SCAN_WORDS * 8 ? (size_t)(end - at) & ~7ull
-								: SCAN_WORDS * 8;
-			ssize_t n = dp_remote_read_some(s->elf->pid, at, words, want);
+			size_t want = end - at < sizeof(t->words) ? (size_t)(end - at) & ~7ull
+								  : sizeof(t->words);
+			ssize_t n = dp_remote_read_some(s->elf->pid, at, t->words, want);
 
 			if (n < 8)
 				break;
-			scan_words(&t, &run, words, (size_t)n / 8);
+			scan_words(t, (size_t)n / 8);
 			at += (uint64_t)n & ~7ull;
 			scanned += (uint64_t)n;
 		}
-		end_run(&t, &run);
+		end_run(t);
 	}
-	free(words);
-	if (t.found.to != 0 && !t.several)
-		add_part(s, t.found.from, t.found.to - t.found.from);
+	for (unsigned int i = 0; !t->several && i < t->count; i++)
+		add_part(s, t->part[i].from, t->part[i].to - t->part[i].from);
+	free(t);
 }
 
 unsigned int dp_eval_loop_find(const struct dp_elf *elf, struct dp_code_range ret[DP_EVAL_RANGES])
@@ -293,7 +344,7 @@ unsigned int dp_eval_loop_find(const struct dp_elf *elf, struct dp_code_range re
 	if (dp_unwind_read(elf, &s.unwind) < 0)
 		s.unwind = (struct dp_unwind){0};
 	by_symbol(&s);
-	if (total(&s) < WHOLE_MIN && s.unwind.count != 0)
+	if (total(&s) < WHOLE_MIN)
 		by_table(&s);
 	dp_unwind_free(&s.unwind);
 	if (total(&s) < WHOLE_MIN)

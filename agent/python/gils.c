@@ -54,6 +54,32 @@ static int read_gil(const struct dp_py *py, uint64_t interp, uint64_t addr, stru
 	return 0;
 }
 
+/*
+ * A new interpreter comes first in the runtime's list, but a GIL that is known keeps its number: its timeline goes by it.
+ * What the looks have learnt of it is kept too.
+ */
+static void keep_order(struct dp_py *py, struct dp_gil *found, unsigned int count)
+{
+	struct dp_gil gil[DP_MAX_GILS];
+	unsigned int n = 0;
+
+	for (unsigned int k = 0; k < py->gil_count; k++)
+		for (unsigned int i = 0; i < count; i++)
+			if (found[i].site.addr && found[i].site.addr == py->gil[k].site.addr) {
+				gil[n] = found[i];
+				gil[n].tstate = py->gil[k].tstate;
+				gil[n].pthread = py->gil[k].pthread;
+				gil[n].cframe = py->gil[k].cframe;
+				gil[n++].frame = py->gil[k].frame;
+				found[i].site.addr = 0;
+			}
+	for (unsigned int i = 0; i < count; i++)
+		if (found[i].site.addr)
+			gil[n++] = found[i];
+	memcpy(py->gil, gil, n * sizeof(gil[0]));
+	py->gil_count = n;
+}
+
 int dp_py_rescan(struct dp_py *py)
 {
 	const struct dp_layout *l = &py->layout;
@@ -98,15 +124,6 @@ int dp_py_rescan(struct dp_py *py)
 		if (word == 0)
 			count = 0;
 	}
-	for (unsigned int i = 0; i < count; i++)
-		for (unsigned int k = 0; k < py->gil_count; k++)
-			if (py->gil[k].site.addr == found[i].site.addr) {
-				found[i].tstate = py->gil[k].tstate;
-				found[i].pthread = py->gil[k].pthread;
-				found[i].cframe = py->gil[k].cframe;
-				found[i].frame = py->gil[k].frame;
-			}
-	memcpy(py->gil, found, count * sizeof(found[0]));
-	py->gil_count = count;
+	keep_order(py, found, count);
 	return 0;
 }

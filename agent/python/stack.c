@@ -47,7 +47,10 @@ static size_t block_len(const struct dp_layout *l)
 	return end;
 }
 
-/* The stack asked for is mostly the holder's, whose thread state the last look has left. */
+/*
+ * The stack asked for is mostly a holder's, whose thread state its GIL names. A thread that runs a subinterpreter has a
+ * state in each of the two: the one with a GIL is what it does.
+ */
 static bool find_holder(const struct dp_py *py, uint32_t inner, uint8_t *block, uint64_t *ret)
 {
 	const struct dp_layout *l = &py->layout;
@@ -59,11 +62,11 @@ static bool find_holder(const struct dp_py *py, uint32_t inner, uint8_t *block, 
 		struct dp_span span[] = {
 			{g->site.addr + l->gil_last_holder, &holder, sizeof(holder)},
 			{g->site.addr + l->gil_locked, &locked, sizeof(locked)},
-			{g->tstate, block, block_len(l)},
 		};
 
-		if (g->tstate != 0 && dp_remote_gather(py->pid, span, 3) == 3 && locked == 1 &&
-		    holder == g->tstate && inner_tid(py, block) == inner) {
+		if (dp_remote_gather(py->pid, span, 2) == 2 && locked == 1 && holder != 0 &&
+		    dp_remote_read(py->pid, holder, block, block_len(l)) == 0 &&
+		    inner_tid(py, block) == inner) {
 			*ret = holder;
 			return true;
 		}

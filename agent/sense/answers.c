@@ -202,6 +202,10 @@ static void arm(struct dp_targets *t, struct target *x)
 
 	if (x->py)
 		err = dp_reader_site(x->reader, path, sizeof(path), &offset);
+	/* A large program is searched for longer than a tick may take: asked again at the next. */
+	x->siting = err == -EINPROGRESS;
+	if (x->siting)
+		return;
 	/* A process that is ending has no memory map any more. */
 	if (err == -ENOENT &&
 	    (dp_task_stat("/proc", x->pid, 0, &stat) || dp_task_state_is_dead(stat.state)))
@@ -220,6 +224,8 @@ void target_check_arming(struct dp_targets *t, struct target *x)
 {
 	int state;
 
+	if (x->siting)
+		arm(t, x);
 	if (!x->arming)
 		return;
 	state = dp_bpf_armed(t->bpf, x->pid);
@@ -238,10 +244,10 @@ void target_check_arming(struct dp_targets *t, struct target *x)
 		emit_edge(t, x, state < 0 ? state : 0);
 }
 
-static void disarm(struct dp_targets *t, struct target *x)
+void target_disarm(struct dp_targets *t, struct target *x)
 {
 	dp_bpf_disarm(t->bpf, x->pid);
-	x->armed = x->arming = 0;
+	x->armed = x->arming = x->siting = 0;
 	emit_edge(t, x, 0);
 }
 
@@ -271,7 +277,7 @@ void dp_targets_request(struct dp_targets *t, const struct dp_request *q)
 		arm(t, x);
 		break;
 	case DP_REQ_DISARM_EDGE:
-		disarm(t, x);
+		target_disarm(t, x);
 		break;
 	default:
 		break;

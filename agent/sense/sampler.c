@@ -100,6 +100,9 @@ static void rescan(struct dp_targets *t, struct target *x, uint64_t now)
 	}
 	if (x->py && dp_reader_fill(x->reader, x->py, &x->kernel) < 0)
 		x->kernel = kernel;
+	/* The uprobe counts for the GILs that were there when it was armed: it is asked for anew. */
+	if (kernel.gil_count != x->kernel.gil_count && (x->armed || x->arming))
+		target_disarm(t, x);
 	target_refresh_facts(x);
 	if (x->untold || memcmp(&kernel, &x->kernel, sizeof(kernel)) != 0)
 		target_tell_kernel(t, x);

@@ -43,6 +43,7 @@ struct target {
 	uint8_t announced;
 	uint8_t untold;        /* the kernel's maps had no room for it: to be tried again */
 	uint8_t armed, arming; /* edge source */
+	uint8_t siting;        /* … to be armed once it is known where */
 	uint8_t named;         /* asked for by --pid */
 	/* What it is to its node, and by what: see roles.h. */
 	pid_t above;  /* nearest ancestor with the same node configuration; 0 none */
@@ -203,5 +204,7 @@ void target_take_stock(struct dp_targets *t, struct target *x, uint64_t since_ns
 
 /* Tells how an arming ended, once it has. */
 void target_check_arming(struct dp_targets *t, struct target *x);
+/* The edge source of a process off, or no longer asked for; tells the model. */
+void target_disarm(struct dp_targets *t, struct target *x);
 
 #endif

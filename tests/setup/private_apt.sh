@@ -4,6 +4,7 @@
 # status without packages lie in a folder of its own, so nothing of the system changes.
 #   private_apt.sh FOLDER SUITE ARCH apt-get-arguments...
 #   private_apt.sh FOLDER SUITE ARCH mirror                  prints the mirror's address and does nothing else
+# With DP_APT_SOURCES=1 source packages can be had too (apt-get source --download-only).
 # The mirror is the one that the machine itself uses for Debian; downloads land in FOLDER.
 set -euo pipefail
 [ $# -ge 4 ] || { echo "usage: private_apt.sh FOLDER SUITE ARCH APT-GET-ARGUMENTS..." >&2; exit 2; }
@@ -27,7 +28,9 @@ fi
 conf=$dir/apt.conf
 mkdir -p "$dir"/{lists/partial,cache/archives/partial,etc/apt.conf.d,etc/preferences.d,etc/trusted.gpg.d,state}
 : >>"$dir/status"
-echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $suite main" >"$dir/etc/sources.list"
+for kind in deb ${DP_APT_SOURCES:+deb-src}; do
+	echo "$kind [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $suite main"
+done >"$dir/etc/sources.list"
 cat >"$conf" <<CONF
 Dir::Etc "$dir/etc";
 Dir::Etc::sourcelist "$dir/etc/sources.list";

@@ -26,6 +26,7 @@ part recordings tests/recordings/test_recordings.py
 export DORA_PROBE_TEST_DORA=$PWD/build/env/0.5.0
 part bpf make --no-print-directory -k bpf-test
 part kernels make --no-print-directory kernels-slice
+part matrix make --no-print-directory matrix-slice
 part install tests/pytest.sh tests/package
 part selftest tests/pytest.sh tests/e2e/selftest.py tests/tools
 part bad-input tests/e2e/bad_input.py
