@@ -126,10 +126,10 @@ static void become_reader(pid_t parent)
 	prctl(PR_SET_NAME, "dora-probe-read");
 	setrlimit(RLIMIT_NOFILE, &files);
 	setrlimit(RLIMIT_CORE, &no_core);
-	if (dp_privileges_drop_to_reading() < 0)
+	/* Before the system calls are limited. Fewer capabilities leave it as it is (commit_creds). */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		_exit(1);
-	/* After the rights, whose change clears it. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
+	if (dp_privileges_drop_to_reading() < 0 || getppid() != parent)
 		_exit(1);
 }
 
