@@ -415,7 +415,7 @@ def forged_stop(t):
               f"daemon_communication: !Tcp\n  socket_addr: 127.0.0.1:{port}\ndynamic: false\n")
     forger = subprocess.Popen(
         [*DEFAULT_SIGNALS, os.path.join(flow.env, "bin", "python"), "-u",
-         os.path.join(NODES, "forger.py"), uuid, "recv", str(port)],
+         os.path.join(NODES, "forger.py"), uuid, "recv", str(port), "read"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         env=dict(os.environ, DORA_NODE_CONFIG=config), start_new_session=True)
     try:
@@ -425,7 +425,10 @@ def forged_stop(t):
                         pids=[*flow.pids().values(), forger.pid])
         forger.stdin.write(b"\n")
         forger.stdin.flush()
-        time.sleep(2.5)
+        # It has reached what it can: without that, that nobody else is touched would say nothing.
+        probe.wait("stop", 5, pid=forger.pid)
+        probe.wait("action", 5, pid=forger.pid)
+        time.sleep(1)
         t.expect(set(flow.alive()) == set(flow.pids().values()), "a real node was brought down")
         probe.end(signal.SIGINT)
         wrong = [o for o in actions(probe) if o["pid"] != forger.pid]

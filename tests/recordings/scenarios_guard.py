@@ -123,7 +123,7 @@ def loops(t, how, *args, grace=3, pause=1.2, **opts):
     flow = t.flow(sender(period_ms=100), node, mode="coordinator")
     t.probe(*ALL, *args)
     flow.go()
-    if how != "stays":
+    if how not in ("stays", "pool_stays"):
         flow.wait_said("recv", "body", 10)
     until(flow.go_ns + int(pause * S))
     flow.stop(f"{grace}s")
@@ -139,6 +139,39 @@ SOON = ("--shutdown", "nudge", "--nudge-after", "500ms")
 def nudge_loop(t):
     """A loop of short sleeps: no hold and no sleep of before Stop, and one SIGINT ends it."""
     loops(t, "nap_loop", *SOON)
+
+
+@recording(action("nudge", "sent"), line("exit", saved=True))
+def nudge_next_loop(t):
+    """next() again and again after the end of the stream."""
+    loops(t, "next_loop", *SOON)
+
+
+@recording(line("exit", grace_kill=True, cause="busy_python"), line("action", result="would_send"))
+def grace_kill_next_loop(t):
+    """The same without help: the cause is Python that goes on, not a computation without the GIL."""
+    loops(t, "next_loop")
+
+
+@recording(action("nudge", "refused", "a proven deadlock that ends by SIGTERM"),
+           line("exit", grace_kill=True, cause="deadlock"), replays=[TEXT])
+def refused_deadlock(t):
+    """A join of a worker that waits for the GIL: no signal is sent, and it is said what ends it."""
+    loops(t, "native_deadlock", *SOON, grace=4, pause=3)
+
+
+@recording(action("nudge", "refused", "no signal ends such a wait"),
+           line("exit", code=0, saved=False, grace_kill=False), replays=[TEXT])
+def refused_lock_wait(t):
+    """A native call waits for its own worker and ends in time: it is let alone."""
+    loops(t, "native_wait_ends", *SOON, grace=6, **{"for": 4})
+
+
+@recording(action("nudge", "refused", "main waits for the end of a thread"),
+           action("nudge", "sent", "goes on as before Stop"), line("exit", saved=True))
+def nudge_pool(t):
+    """Main waits for a pool whose thread goes on as before Stop: nudged when three quarters are over."""
+    loops(t, "pool_stays", *SOON, grace=5, pause=3)
 
 
 @recording(action("nudge", "sent", "nudge 1 was handled and swallowed (asyncio's"),
