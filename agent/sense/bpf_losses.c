@@ -39,6 +39,8 @@ void dp_bpf_losses(struct dp_bpf *b, int fresh, uint64_t ret[DP_LOSS_COUNT])
 	int n;
 
 	memset(ret, 0, DP_LOSS_COUNT * sizeof(*ret));
+	if (!b)
+		return;
 	if (!bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.cpu_state), &zero, b->cpu_state)) {
 		for (int cpu = 0; cpu < b->cpus; cpu++) {
 			for (int i = 0; i < DP_KERNEL_LOSSES; i++)
@@ -62,11 +64,13 @@ void dp_bpf_losses(struct dp_bpf *b, int fresh, uint64_t ret[DP_LOSS_COUNT])
 
 uint64_t dp_bpf_ring_full(const struct dp_bpf *b, int cpu)
 {
-	return cpu < b->cpus ? b->cpu_state[cpu].loss[DP_LOSS_RING_FULL] : 0;
+	return b && cpu < b->cpus ? b->cpu_state[cpu].loss[DP_LOSS_RING_FULL] : 0;
 }
 
 int dp_bpf_stats(struct dp_bpf *b, int on)
 {
+	if (!b)
+		return 0;
 	if (on && b->stats_fd < 0) {
 		int fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
 
@@ -85,6 +89,8 @@ int dp_bpf_programs(struct dp_bpf *b, struct dp_bpf_program *ret, int max)
 	struct bpf_program *prog;
 	int n = 0;
 
+	if (!b)
+		return 0;
 	bpf_object__for_each_program(prog, b->skel->obj)
 	{
 		struct bpf_prog_info info = {0};

@@ -16,13 +16,15 @@ static uint16_t *hint_of(struct dp_bpf *b, pid_t pid)
 
 int dp_bpf_watch(struct dp_bpf *b, pid_t pid, const struct dp_target *t)
 {
-	int targets = bpf_map__fd(b->skel->maps.targets);
 	const struct dp_share_state none = {0};
 	uint32_t key = (uint32_t)pid;
-	int err;
+	int err, targets;
 
 	if (pid <= 0 || t->gil_count > DP_MAX_GILS)
 		return -EINVAL;
+	if (!b)
+		return 0;
+	targets = bpf_map__fd(b->skel->maps.targets);
 	err = bpf_map_update_elem(targets, &key, t, BPF_NOEXIST);
 	if (err == -EEXIST)
 		return bpf_map_update_elem(targets, &key, t, BPF_EXIST);
@@ -38,8 +40,11 @@ int dp_bpf_share(struct dp_bpf *b, pid_t pid, struct dp_share_state *ret)
 {
 	uint32_t key = (uint32_t)pid;
 	struct dp_share_state s;
-	int err = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.shares), &key, &s);
+	int err;
 
+	if (!b)
+		return -ENOENT;
+	err = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.shares), &key, &s);
 	if (!err)
 		*ret = s;
 	return err;
@@ -50,6 +55,8 @@ int dp_bpf_mark_daemon(struct dp_bpf *b, pid_t pid)
 	uint32_t key = (uint32_t)pid;
 	uint8_t one = 1;
 
+	if (!b)
+		return 0;
 	return bpf_map_update_elem(bpf_map__fd(b->skel->maps.daemons), &key, &one, BPF_ANY);
 }
 
@@ -122,6 +129,8 @@ void dp_bpf_unwatch(struct dp_bpf *b, pid_t pid)
 {
 	uint32_t key = (uint32_t)pid;
 
+	if (!b)
+		return;
 	dp_bpf_disarm(b, pid);
 	if (bpf_map_delete_elem(bpf_map__fd(b->skel->maps.targets), &key))
 		return;
@@ -136,7 +145,7 @@ void dp_bpf_unwatch(struct dp_bpf *b, pid_t pid)
 
 uint64_t dp_bpf_new_conn(struct dp_bpf *b)
 {
-	return ++b->conns % AGENT_CONNS_MAX;
+	return b ? ++b->conns % AGENT_CONNS_MAX : 1;
 }
 
 /* How many descriptors the process has marked for this connection. */
@@ -161,7 +170,11 @@ int dp_bpf_mark_socket(struct dp_bpf *b, pid_t pid, int fd, uint64_t conn)
 	struct dp_sock_key key = {.pid = (uint32_t)pid, .fd = fd};
 	struct dp_sock_state s = {.conn = conn};
 	uint32_t n;
-	int err = bpf_map_update_elem(bpf_map__fd(b->skel->maps.sockets), &key, &s, BPF_NOEXIST);
+	int err;
+
+	if (!b)
+		return 0;
+	err = bpf_map_update_elem(bpf_map__fd(b->skel->maps.sockets), &key, &s, BPF_NOEXIST);
 
 	if (err)
 		return err;
@@ -186,7 +199,11 @@ int dp_bpf_thread(struct dp_bpf *b, pid_t tid, struct dp_thread_state *ret)
 {
 	uint32_t key = (uint32_t)tid;
 	struct dp_thread_state ts;
-	int err = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.thread_state), &key, &ts);
+	int err;
+
+	if (!b)
+		return -ENOENT;
+	err = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.thread_state), &key, &ts);
 
 	if (!err)
 		*ret = ts;
@@ -197,6 +214,8 @@ int dp_bpf_thread_found(struct dp_bpf *b, pid_t tid, const struct dp_thread_stat
 {
 	uint32_t key = (uint32_t)tid;
 
+	if (!b)
+		return -ENOENT;
 	return bpf_map__update_elem(b->skel->maps.thread_state, &key, sizeof(key), s, sizeof(*s),
 				    BPF_NOEXIST);
 }
@@ -205,5 +224,6 @@ void dp_bpf_thread_unfound(struct dp_bpf *b, pid_t tid)
 {
 	uint32_t key = (uint32_t)tid;
 
-	bpf_map__delete_elem(b->skel->maps.thread_state, &key, sizeof(key), 0);
+	if (b)
+		bpf_map__delete_elem(b->skel->maps.thread_state, &key, sizeof(key), 0);
 }

@@ -14,6 +14,11 @@
 
 struct dp_bpf;
 
+/*
+ * All but dp_bpf_open(), _attach() and _fd() take NULL for a machine without a kernel side (level sampling): nothing is seen
+ * by it, and what is to be watched is watched by looks alone.
+ */
+
 struct dp_bpf_options {
 	size_t ring_bytes;      /* 0: 8 MiB; a power of two of pages */
 	uint32_t sockets_max;   /* marked sockets; 0: DP_MAX_SOCKETS */
