@@ -18,8 +18,8 @@
 #include "sense/privileges.h"
 #include "serve/http.h"
 
-#define TICK_NS          (10 * MS)
-#define LEVEL_WHY_MAX    512
+#define TICK_NS       (10 * MS)
+#define LEVEL_WHY_MAX 512
 
 static void say(void *ctx, const char *sentence)
 {
@@ -218,10 +218,11 @@ static int open_kernel_side(struct live *w, const struct dp_bpf_options *o, char
 
 	if (err != -ENOTSUP && (err != -EPERM || dp_bpf_can_load(lacking, sizeof(lacking))))
 		return err;
-	snprintf(line, sizeof(line),
-		 "level sampling: %s. Holds are found by looks at the GIL; tokens, Stop, waits and signals "
-		 "are not seen",
-		 why);
+	snprintf(
+		line, sizeof(line),
+		"level sampling: %s. Holds are found by looks at the GIL; tokens, Stop, waits and signals "
+		"are not seen",
+		why);
 	say(w, line);
 	why[0] = '\0';
 	return 0;

@@ -127,10 +127,11 @@ static bool memory_is_by_limit(void)
 static int say_refused(const struct dp_refusal *r, int err, char *why, size_t why_len)
 {
 	if (err == -EPERM && !r->said[0] && !memory_is_by_limit()) {
-		snprintf(why, why_len,
-			 "the kernel refuses bpf(2) to who has the rights for it (%s), as a seccomp filter does; "
-			 "start the container with --security-opt seccomp=unconfined",
-			 strerror(-err));
+		snprintf(
+			why, why_len,
+			"the kernel refuses bpf(2) to who has the rights for it (%s), as a seccomp filter does; "
+			"start the container with --security-opt seccomp=unconfined",
+			strerror(-err));
 		return err;
 	}
 	if (err == -EPERM && !r->said[0]) {
