@@ -290,8 +290,10 @@ static int start(struct live *w, struct dp_live_result *ret, char *why, size_t w
 			snprintf(why, why_len, "%s", strerror(-err));
 		return err;
 	}
-	if (err == 0)
+	if (err == 0) {
+		dp_bpf_rest(w->bpf);
 		say_waiting(w);
+	}
 	/* Before the rights are dropped: the terminal may be another user's. */
 	if (w->o->view) {
 		err = open_view(w, why, why_len);

@@ -68,6 +68,10 @@ static int answer_python(struct dp_py **py, struct job *j)
 		return dp_py_look(*py, j->index, &j->u.look.look, &j->u.look.tid);
 	case JOB_WAITS:
 		return dp_py_waits(*py, j->tid, &j->u.waits);
+	case JOB_THREADS:
+		memset(&j->u.threads, 0, sizeof(j->u.threads));
+		j->u.threads.count = dp_py_threads(*py, j->u.threads.tids, DP_THREADS_LOOKED_AT);
+		return 0;
 	case JOB_SIGNAL:
 		return dp_py_signal_pending(*py);
 	case JOB_SITE:
