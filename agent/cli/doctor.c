@@ -114,6 +114,7 @@ static const struct {
 	{"ptrace_scope", "Yama ptrace_scope", "may forbid to read another process", check_yama},
 	{"hidepid", "hidepid of /proc", "may hide processes", check_hidepid},
 	{"pid_namespace", "PID namespace", "process ids as the kernel has them", check_pid_ns},
+	{"level", "level", "how much of a node is seen here", check_level},
 };
 
 static const char *const verdicts[] = {[OK] = "ok", [LIMITED] = "limited", [MISSING] = "missing"};

@@ -53,6 +53,7 @@ void check_pidfd(struct doctor *d, struct result *r);
 void check_load(struct doctor *d, struct result *r);
 void check_attach(struct doctor *d, struct result *r);
 void check_uprobe(struct doctor *d, struct result *r);
+void check_level(struct doctor *d, struct result *r);
 
 void check_capabilities(struct doctor *d, struct result *r);
 void check_memlock(struct doctor *d, struct result *r);

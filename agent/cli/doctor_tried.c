@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "cli/doctor_check.h"
+#include "sense/bpf_features.h"
 #include "sense/bpf_source.h"
 #include "sense/bpf_try.h"
 
@@ -271,4 +272,20 @@ void check_uprobe(struct doctor *d, struct result *r)
 		 err == -EACCES || err == -EPERM ? " (CAP_SYS_ADMIN is missing)" : "");
 	say(r, LIMITED, err == -EACCES || err == -EPERM ? RIGHT : FEATURE, value,
 	    err == -EACCES || err == -EPERM ? become_root() : newer_kernel());
+}
+
+/* By what was tried above; why a program is refused stands at that line. */
+void check_level(struct doctor *d, struct result *r)
+{
+	char why[192];
+	int err = d->attached ? 0 : dp_bpf_can_load(why, sizeof(why));
+
+	if (d->attached)
+		say(r, OK, FEATURE, "full", "");
+	else if (err == -EPERM)
+		say(r, LIMITED, RIGHT, "none: a right is missing", become_root());
+	else
+		say(r, LIMITED, FEATURE,
+		    "sampling: holds by looks at the GIL, every 10 ms and unconfirmed; tokens, Stop, waits and signals are not seen",
+		    newer_kernel());
 }

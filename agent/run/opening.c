@@ -14,10 +14,12 @@
 
 #include "base/clock.h"
 #include "base/sentence.h"
+#include "sense/bpf_features.h"
 #include "sense/privileges.h"
 #include "serve/http.h"
 
-#define TICK_NS (10 * MS)
+#define TICK_NS       (10 * MS)
+#define LEVEL_WHY_MAX 512
 
 static void say(void *ctx, const char *sentence)
 {
@@ -93,7 +95,7 @@ static int open_loop(struct live *w)
 		err = dp_loop_add(&w->loop, w->signals, EPOLLIN, on_signal, w);
 	if (!err)
 		err = dp_loop_add(&w->loop, w->timer, EPOLLIN, on_timer, w);
-	if (!err)
+	if (!err && w->bpf)
 		err = dp_loop_add(&w->loop, dp_bpf_fd(w->bpf), EPOLLIN, NULL, NULL);
 	if (!err && w->http)
 		err = dp_loop_add(&w->loop, dp_http_fd(w->http), EPOLLIN, NULL, NULL);
@@ -204,6 +206,28 @@ static int make_parts(struct live *w, char *why, size_t why_len)
 	return dp_acting_open(&w->acting, why, why_len);
 }
 
+/*
+ * Loads the programs. Where the kernel cannot, or something refuses bpf(2) to who has the rights for it, the machine is
+ * watched by looks alone, which is said. A lack of rights ends the run: that can be mended.
+ */
+static int open_kernel_side(struct live *w, const struct dp_bpf_options *o, char *why,
+			    size_t why_len)
+{
+	char line[LEVEL_WHY_MAX + 160], lacking[LEVEL_WHY_MAX];
+	int err = dp_bpf_open(o, &w->bpf, why, why_len);
+
+	if (err != -ENOTSUP && (err != -EPERM || dp_bpf_can_load(lacking, sizeof(lacking))))
+		return err;
+	snprintf(
+		line, sizeof(line),
+		"level sampling: %s. Holds are found by looks at the GIL; tokens, Stop, waits and signals "
+		"are not seen",
+		why);
+	say(w, line);
+	why[0] = '\0';
+	return 0;
+}
+
 /* The kernel side, the recording, the targets, the endpoint. */
 static int open_parts(struct live *w, struct dp_live_result *ret, char *why, size_t why_len)
 {
@@ -213,7 +237,7 @@ static int open_parts(struct live *w, struct dp_live_result *ret, char *why, siz
 		.trace_all_exec = 1, /* nodes that start later, and `dora stop` */
 		.verbose = w->o->show.verbose > 0,
 	};
-	int err = dp_bpf_open(&bpf_options, &w->bpf, why, why_len);
+	int err = open_kernel_side(w, &bpf_options, why, why_len);
 
 	if (err)
 		return err;
@@ -255,7 +279,7 @@ static int start(struct live *w, struct dp_live_result *ret, char *why, size_t w
 	int err;
 
 	live_push_session(w);
-	err = dp_bpf_attach(w->bpf, why, why_len);
+	err = w->bpf ? dp_bpf_attach(w->bpf, why, why_len) : 0;
 	if (err)
 		return err;
 	live_push_sources(w);

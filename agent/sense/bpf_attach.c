@@ -239,7 +239,7 @@ int dp_bpf_attach(struct dp_bpf *b, char *why, size_t why_len)
 
 void dp_bpf_rest(struct dp_bpf *b)
 {
-	if (b->is_attached && !b->watched)
+	if (b && b->is_attached && !b->watched)
 		detach(b, true);
 }
 

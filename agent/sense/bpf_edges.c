@@ -15,9 +15,12 @@ static uint64_t edge_key(pid_t pid, unsigned int gil)
 
 uint32_t dp_bpf_sources(const struct dp_bpf *b)
 {
-	uint32_t sources = b->sources;
+	uint32_t sources;
 	pthread_mutex_t *lock = (pthread_mutex_t *)&b->lock;
 
+	if (!b)
+		return 0;
+	sources = b->sources;
 	pthread_mutex_lock(lock);
 	for (size_t i = 0; i < DP_MAX_TARGETS; i++)
 		if (b->armed[i].step == EDGE_ARMED)
@@ -32,6 +35,8 @@ int dp_bpf_edge(struct dp_bpf *b, pid_t pid, unsigned int gil, struct dp_edge_st
 	struct dp_edge_state e;
 	int err;
 
+	if (!b)
+		return -ENOENT;
 	if (gil >= DP_MAX_GILS)
 		return -ENOENT;
 	err = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.edges), &key, &e);
@@ -109,14 +114,17 @@ static void *edge_attach(void *arg)
 
 int dp_bpf_arm(struct dp_bpf *b, pid_t pid, const char *path, uint64_t offset)
 {
-	int edges = bpf_map__fd(b->skel->maps.edges), err;
+	int edges, err;
 	struct dp_edge_state unarmed = {0};
 	uint32_t target_key = (uint32_t)pid;
 	struct dp_target t;
 	struct armed *a;
 
+	if (!b)
+		return -ENOTSUP;
 	if (pid <= 0 || strlen(path) >= PATH_MAX)
 		return -EINVAL;
+	edges = bpf_map__fd(b->skel->maps.edges);
 	err = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.targets), &target_key, &t);
 	if (err)
 		return err;
@@ -157,6 +165,8 @@ int dp_bpf_armed(struct dp_bpf *b, pid_t pid)
 	struct armed *a;
 	int ret = -ENOENT;
 
+	if (!b)
+		return ret;
 	pthread_mutex_lock(&b->lock);
 	a = armed_slot(b, pid);
 	if (a)
@@ -169,6 +179,8 @@ void dp_bpf_disarm(struct dp_bpf *b, pid_t pid)
 {
 	struct armed *a;
 
+	if (!b)
+		return;
 	pthread_mutex_lock(&b->lock);
 	a = armed_slot(b, pid);
 	for (unsigned int i = 0; a && i < DP_MAX_GILS; i++) {

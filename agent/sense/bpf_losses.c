@@ -40,6 +40,8 @@ void dp_bpf_losses(struct dp_bpf *b, int fresh, uint64_t ret[DP_LOSS_COUNT])
 	int n;
 
 	memset(ret, 0, DP_LOSS_COUNT * sizeof(*ret));
+	if (!b)
+		return;
 	if (!bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.cpu_state), &zero, b->cpu_state)) {
 		for (int cpu = 0; cpu < b->cpus; cpu++) {
 			for (int i = 0; i < DP_KERNEL_LOSSES; i++)
@@ -63,11 +65,13 @@ void dp_bpf_losses(struct dp_bpf *b, int fresh, uint64_t ret[DP_LOSS_COUNT])
 
 uint64_t dp_bpf_ring_full(const struct dp_bpf *b, int cpu)
 {
-	return cpu < b->cpus ? b->cpu_state[cpu].loss[DP_LOSS_RING_FULL] : 0;
+	return b && cpu < b->cpus ? b->cpu_state[cpu].loss[DP_LOSS_RING_FULL] : 0;
 }
 
 int dp_bpf_stats(struct dp_bpf *b, int on)
 {
+	if (!b)
+		return 0;
 	if (on && b->stats_fd < 0) {
 		int fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
 
@@ -108,7 +112,10 @@ static int add_programs(struct bpf_object *object, struct dp_bpf_program *ret, i
 
 int dp_bpf_programs(struct dp_bpf *b, struct dp_bpf_program *ret, int max)
 {
-	int n = add_programs(b->skel->obj, ret, 0, max);
+	int n;
 
+	if (!b)
+		return 0;
+	n = add_programs(b->skel->obj, ret, 0, max);
 	return b->calls ? add_programs(b->calls->obj, ret, n, max) : n;
 }

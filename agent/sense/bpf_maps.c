@@ -31,14 +31,16 @@ static int choose_way(struct dp_bpf *b, struct dp_target *t)
 
 int dp_bpf_watch(struct dp_bpf *b, pid_t pid, const struct dp_target *wanted)
 {
-	int targets = bpf_map__fd(b->skel->maps.targets);
 	const struct dp_share_state none = {0};
 	struct dp_target t = *wanted;
 	uint32_t key = (uint32_t)pid;
-	int err;
+	int err, targets;
 
 	if (pid <= 0 || t.gil_count > DP_MAX_GILS)
 		return -EINVAL;
+	if (!b)
+		return 0;
+	targets = bpf_map__fd(b->skel->maps.targets);
 	err = choose_way(b, &t);
 	if (err)
 		return err;
@@ -66,8 +68,11 @@ int dp_bpf_share(struct dp_bpf *b, pid_t pid, struct dp_share_state *ret)
 {
 	uint32_t key = (uint32_t)pid;
 	struct dp_share_state s;
-	int err = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.shares), &key, &s);
+	int err;
 
+	if (!b)
+		return -ENOENT;
+	err = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.shares), &key, &s);
 	if (!err)
 		*ret = s;
 	return err;
@@ -78,6 +83,8 @@ int dp_bpf_mark_daemon(struct dp_bpf *b, pid_t pid)
 	uint32_t key = (uint32_t)pid;
 	uint8_t one = 1;
 
+	if (!b)
+		return 0;
 	return bpf_map_update_elem(bpf_map__fd(b->skel->maps.daemons), &key, &one, BPF_ANY);
 }
 
@@ -157,6 +164,8 @@ void dp_bpf_unwatch(struct dp_bpf *b, pid_t pid)
 {
 	uint32_t key = (uint32_t)pid;
 
+	if (!b)
+		return;
 	dp_bpf_disarm(b, pid);
 	if (bpf_map_delete_elem(bpf_map__fd(b->skel->maps.targets), &key))
 		return;
@@ -174,7 +183,7 @@ void dp_bpf_unwatch(struct dp_bpf *b, pid_t pid)
 
 uint64_t dp_bpf_new_conn(struct dp_bpf *b)
 {
-	return ++b->conns % AGENT_CONNS_MAX;
+	return b ? ++b->conns % AGENT_CONNS_MAX : 1;
 }
 
 /* How many descriptors the process has marked for this connection. */
@@ -202,6 +211,8 @@ int dp_bpf_mark_socket(struct dp_bpf *b, pid_t pid, int fd, uint64_t conn)
 	struct dp_target t;
 	int err;
 
+	if (!b)
+		return 0;
 	if (!bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.targets), &target, &t))
 		s.traced = !t.by_calls;
 	err = bpf_map_update_elem(bpf_map__fd(b->skel->maps.sockets), &key, &s, BPF_NOEXIST);
@@ -229,7 +240,11 @@ int dp_bpf_thread(struct dp_bpf *b, pid_t tid, struct dp_thread_state *ret)
 {
 	uint32_t key = (uint32_t)tid;
 	struct dp_thread_state ts;
-	int err = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.thread_state), &key, &ts);
+	int err;
+
+	if (!b)
+		return -ENOENT;
+	err = bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.thread_state), &key, &ts);
 
 	if (!err)
 		*ret = ts;
@@ -240,6 +255,8 @@ int dp_bpf_thread_found(struct dp_bpf *b, pid_t tid, const struct dp_thread_stat
 {
 	uint32_t key = (uint32_t)tid;
 
+	if (!b)
+		return -ENOENT;
 	return bpf_map__update_elem(b->skel->maps.thread_state, &key, sizeof(key), s, sizeof(*s),
 				    BPF_NOEXIST);
 }
@@ -248,5 +265,6 @@ void dp_bpf_thread_unfound(struct dp_bpf *b, pid_t tid)
 {
 	uint32_t key = (uint32_t)tid;
 
-	bpf_map__delete_elem(b->skel->maps.thread_state, &key, sizeof(key), 0);
+	if (b)
+		bpf_map__delete_elem(b->skel->maps.thread_state, &key, sizeof(key), 0);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "sense/bpf_features.h"
@@ -132,11 +133,28 @@ const void *dp_bpf_object(size_t *ret_len)
 	return dora_probe_bpf__elf_bytes(ret_len);
 }
 
+/* Before 5.11 maps count against RLIMIT_MEMLOCK, which libbpf tries to raise (commit 3ac1f01b43b6). */
+static bool memory_is_by_limit(void)
+{
+	unsigned int major = 0, minor = 0;
+	struct utsname u;
+
+	return uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
+	       (major < 5 || (major == 5 && minor < 11));
+}
+
 /* Says why the kernel refused the object; returns the error that the caller passes on. */
 static int say_refused(const struct dp_refusal *r, int err, char *why, size_t why_len)
 {
+	if (err == -EPERM && !r->said[0] && !memory_is_by_limit()) {
+		snprintf(
+			why, why_len,
+			"the kernel refuses bpf(2) to who has the rights for it (%s), as a seccomp filter does; "
+			"start the container with --security-opt seccomp=unconfined",
+			strerror(-err));
+		return err;
+	}
 	if (err == -EPERM && !r->said[0]) {
-		/* Before 5.11 maps count against RLIMIT_MEMLOCK, which libbpf tries to raise. */
 		snprintf(why, why_len,
 			 "the kernel refuses BPF maps or programs (%s); raise the limit of locked "
 			 "memory and run it as root: ulimit -l unlimited",
@@ -267,6 +285,8 @@ int dp_bpf_drain(struct dp_bpf *b, void (*fn)(void *ctx, const struct dp_capture
 {
 	int err;
 
+	if (!b)
+		return 0;
 	b->fn = fn;
 	b->fn_ctx = ctx;
 	b->drained = 0;

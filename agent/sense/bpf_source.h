@@ -15,6 +15,11 @@
 struct dp_bpf;
 
 /*
+ * All but dp_bpf_open(), _attach() and _fd() take NULL for a machine without a kernel side (level sampling): nothing is seen
+ * by it, and what is to be watched is watched by looks alone.
+ */
+
+/*
  * Sockets, regions and futex calls are seen by tracepoints that fire only where something happens, or by
  * the system calls of the whole machine, which every process pays for. AUTO takes the first where the
  * kernel has them; the environment's DORA_PROBE_SOURCES (syscalls, tracepoints) forces one.

@@ -15,6 +15,8 @@
 
 /* When a process that has just begun is looked at first: an interpreter needs 5 to 15 ms. */
 #define FIRST_TRY_NS (5 * MS)
+/* How often /proc is looked through for new nodes where no kernel program tells of them. */
+#define LOOK_AROUND_NS (1000 * MS)
 /* Before the loop runs there is time: for all processes that run. */
 #define SCAN_PATIENCE_NS (2000 * MS)
 
@@ -84,6 +86,7 @@ static struct target *add(struct dp_targets *t, pid_t pid, const struct dp_node_
 	x->pid = pid;
 	x->start_time = start_time;
 	x->named = (uint8_t)is_named(&t->wanted, pid);
+	x->sampling = t->sampling;
 	x->since_ns = dp_now();
 	if (config) {
 		x->config = *config;
@@ -196,6 +199,23 @@ void dp_targets_fork(struct dp_targets *t, pid_t parent, pid_t pid, uint64_t t_n
 		return;
 	begin(t, x, t_ns);
 	check_alive(t, x);
+}
+
+static void take_new(void *ctx, pid_t pid)
+{
+	target_take(ctx, pid, dp_now());
+}
+
+void targets_look_around(struct dp_targets *t, uint64_t now)
+{
+	for (int i = 0; i < DP_MAX_TARGETS; i++)
+		if (t->at[i].pid)
+			check_alive(t, &t->at[i]);
+	if (now < t->next_look_ns)
+		return;
+	t->next_look_ns = now + LOOK_AROUND_NS;
+	if (wanted_others(&t->wanted))
+		dp_proc_each("/proc", take_new, t);
 }
 
 static void scan_one(void *ctx, pid_t pid)

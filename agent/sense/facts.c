@@ -24,6 +24,9 @@ static void refresh_reason(struct target *x)
 	struct dp_rec_node *f = &x->facts;
 
 	f->reason[0] = '\0';
+	if (x->sampling)
+		say(f->reason, sizeof(f->reason),
+		    "level sampling: holds by looks, unconfirmed; tokens, Stop, waits, signals not seen");
 	if (!x->py && x->why[0])
 		say(f->reason, sizeof(f->reason), x->why);
 	if (x->py && !x->kernel.gil_count)
@@ -119,6 +122,6 @@ void target_refresh_facts(struct target *x)
 		     f->transport != DP_TRANSPORT_UNKNOWN && !dp_version_at_least(f->dora, 1, 0, 0);
 	/* A configuration promises; a frame that was read shows. */
 	f->tokens_observable = has_tokens && x->heard && !x->sockets_incomplete;
-	f->unheard = has_tokens && x->conn_count && !x->heard;
+	f->unheard = has_tokens && !x->sampling && x->conn_count && !x->heard;
 	refresh_reason(x);
 }

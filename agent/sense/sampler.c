@@ -116,6 +116,8 @@ void dp_targets_tick(struct dp_targets *t, uint64_t now)
 	t->patience.left_ns = DP_PATIENCE_NS;
 	targets_check_commands(t, now);
 	targets_check_clerk(t, now);
+	if (t->sampling)
+		targets_look_around(t, now);
 	for (int i = 0; i < DP_MAX_TARGETS; i++) {
 		struct target *x = &t->at[i];
 
@@ -133,7 +135,9 @@ void dp_targets_tick(struct dp_targets *t, uint64_t now)
 			for (unsigned int g = 0; g < x->kernel.gil_count; g++)
 				look(t, x, g);
 			check_signals(t, x, now);
-			target_share(t, x, now);
+			/* Looks alone do not tell waiting from sleeping. */
+			if (!t->sampling)
+				target_share(t, x, now);
 		}
 		if (now >= x->next_rescan_ns)
 			rescan(t, x, now);

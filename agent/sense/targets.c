@@ -24,6 +24,8 @@ struct dp_targets *dp_targets_new(const struct dp_wanted *wanted, struct dp_bpf 
 		return NULL;
 	t->wanted = *wanted;
 	t->bpf = b;
+	/* `list` has neither of the two. */
+	t->sampling = !b && w;
 	t->wire = w;
 	t->sink = *sink;
 	t->patience.left_ns = DP_PATIENCE_NS;

@@ -136,7 +136,7 @@ static bool know_python(struct target *x, uint64_t now)
 	x->again_ns = 0;
 	if (err >= 0) {
 		err = dp_reader_site(x->reader, path, sizeof(path), &offset);
-		x->facts.edge_possible = err == 0;
+		x->facts.edge_possible = err == 0 && !x->sampling;
 		if (err != -EINPROGRESS)
 			return true;
 	}

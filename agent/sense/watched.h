@@ -44,6 +44,7 @@ struct target {
 	uint8_t untold;        /* the kernel's maps had no room for it: to be tried again */
 	uint8_t armed, arming; /* edge source */
 	uint8_t siting;        /* … to be armed once it is known where */
+	uint8_t sampling;      /* seen by looks alone: no kernel side */
 	uint8_t named;         /* asked for by --pid */
 	/* What it is to its node, and by what: see roles.h. */
 	pid_t above;  /* nearest ancestor with the same node configuration; 0 none */
@@ -99,6 +100,8 @@ struct dp_targets {
 	unsigned int next_command;
 	uint64_t share_every_ns; /* that often a line about shares is wanted; 0 never */
 	uint64_t emptied_ns;     /* the last one has left; 0 as long as there was none */
+	bool sampling;           /* there is no kernel side to tell of anything */
+	uint64_t next_look_ns;   /* … so /proc is looked through for who is there, then */
 	uint8_t restarts;        /* dora may start a node of theirs anew */
 	struct dp_patience patience;
 	struct dp_reader *clerk; /* reads what belongs to no target, or not yet */
@@ -202,6 +205,8 @@ void target_take_stock(struct dp_targets *t, struct target *x, uint64_t since_ns
 
 /* ---- answers.c --------------------------------------------------------------------------------- */
 
+/* Without a kernel side: who has ended, and who has come. */
+void targets_look_around(struct dp_targets *t, uint64_t now);
 /* Tells how an arming ended, once it has. */
 void target_check_arming(struct dp_targets *t, struct target *x);
 /* The edge source of a process off, or no longer asked for; tells the model. */

@@ -163,9 +163,18 @@ def hidden(*folders):
 
 
 def test_without_btf():
+    """Level sampling: the node is watched by looks alone, which the message, its line and the doctor say."""
     wrap = hidden("/sys/kernel/btf")
     with python(IDLE) as t:
-        refuse(run("--pid", t.pid, wrap=wrap), FEATURE, "BTF")
+        got = run("--pid", t.pid, "--json", "--duration", "600ms", wrap=wrap)
+    nodes = [x for x in map(json.loads, got.stdout.splitlines()) if x["event"] == "node"]
+    if got.returncode != OK or "BTF" not in got.stderr or "level sampling" not in got.stderr:
+        raise Wrong(f"exit code {got.returncode}: {got.stderr!r}")
+    if not nodes or "level sampling" not in nodes[0]["reason"]:
+        raise Wrong(f"no node line says the level: {nodes}")
+    said = run("doctor", wrap=wrap)
+    if not re.search("^limited +level +sampling", said.stdout, re.M):
+        raise Wrong(f"doctor does not say the level: {said.stdout!r}")
 
 
 def test_without_tracefs():

@@ -20,6 +20,7 @@ BUILT = {  # name: suite, version, how it is configured, what it is
     "3.14t": ("sid", "3.14", ["--disable-gil"], "3.14t, free-threaded (Debian sid's source)"),
     "3.15tail": ("sid", "3.15", ["--with-tail-call-interp"], "3.15 with tail calls (Debian sid's source)"),
 }
+WITHOUT_BTF = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', "sh"]
 _locks = {}
 _made = {}
 
@@ -178,6 +179,11 @@ def way_cells():
         # Without a name for pthread_cond_signal nothing can prove a hold that nobody waits for.
         yield Cell("Debian 12's 3.11", f"embedded in a C host, {kind}",
                    lambda k=kind: in_root(root_of("bookworm"), host_of(k), proven="stripped" not in k), quick=kind == "static")
+    for python, run in (("Debian 12's 3.11", lambda w: in_root(root_of("bookworm"), "python3.11", wrap=w, proven=False)),
+                        ("Debian sid's 3.15", lambda w: in_root(root_of("sid"), "python3.15", wrap=w, proven=False))):
+        yield Cell(python, "bpf(2) refused by seccomp", lambda r=run: r([os.path.join(HERE, "without_bpf.py")]),
+                   level="sampling", quick=python.endswith("3.11"))
+        yield Cell(python, "no BTF", lambda r=run: r(WITHOUT_BTF), level="sampling")
     yield Cell("uv's 3.12 (python-build-standalone)", "script", uv_python)
 
     def conda():
