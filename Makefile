@@ -45,7 +45,7 @@ FORTIFY := $(if $(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS) $(SANITIZE)),
 SAME    := -ffile-prefix-map=$(CURDIR)=.
 CFLAGS_ := -std=gnu17 $(WARN) -D_GNU_SOURCE -DDP_VERSION='"$(VERSION)"' -Iinclude -Iagent -I$(B)/gen \
            -fstack-protector-strong $(FORTIFY) $(CPPFLAGS) $(SANITIZE)
-LIBS    := -lbpf -lelf -lz -lyaml -lcap -lmicrohttpd -lncursesw -ltinfo $(EXTRA_LIBS)
+LIBS    := -lbpf -lelf -lz -lyaml -lcap -lseccomp -lmicrohttpd -lncursesw -ltinfo $(EXTRA_LIBS)
 TLIBS   := -lcmocka
 
 BPF_SRC := $(wildcard bpf/*.bpf.c)
