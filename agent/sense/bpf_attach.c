@@ -217,6 +217,20 @@ static int attach_all(struct dp_bpf *b, const char **ret_what)
 	return err;
 }
 
+/* What the tracepoints do not show of this process goes by system calls. */
+static int drop_blind(struct dp_bpf *b, const char **ret_what)
+{
+	uint32_t blind = b->traced ? bpf_blind_sources(b) : 0;
+	int err;
+
+	if (!blind)
+		return 0;
+	bpf_detach(b);
+	b->traced &= ~blind;
+	err = bpf_load_calls(b, blind);
+	return err ? err : attach_all(b, ret_what);
+}
+
 int dp_bpf_attach(struct dp_bpf *b, char *why, size_t why_len)
 {
 	const char *what;
@@ -225,6 +239,8 @@ int dp_bpf_attach(struct dp_bpf *b, char *why, size_t why_len)
 	if (b->is_attached)
 		return -EALREADY;
 	err = attach_all(b, &what);
+	if (!err)
+		err = drop_blind(b, &what);
 	if (!err)
 		return 0;
 	bpf_detach(b);

@@ -47,6 +47,7 @@ struct dp_bpf {
 	bool is_attached;                      /* all of them */
 	/* Sources (1 << enum dp_source) that come from tracepoints, and from system calls; SOCKET may be in both. */
 	uint32_t traced, called;
+	bool forced; /* the way was: nothing else is tried */
 	unsigned int watched;
 	struct bpf_link **samples; /* per possible CPU, NULL where offline */
 	int *sample_fds;
@@ -74,6 +75,11 @@ struct dp_bpf {
  * calls alone. 0 or -errno.
  */
 int bpf_choose_programs(struct dora_probe_bpf *skel, uint32_t traced, uint32_t called, bool only);
+/*
+ * The sources that come from tracepoints and do not see what this process does before their eyes; all are
+ * attached, nothing is watched. For a moment the process is a target of its own.
+ */
+uint32_t bpf_blind_sources(struct dp_bpf *b);
 /* Loads what `called` asks for and is not loaded yet. 0 or -errno. */
 int bpf_load_calls(struct dp_bpf *b, uint32_t called);
 /* Attaches what is not attached yet. 0 or -errno, then as while nothing is watched. */

@@ -70,6 +70,7 @@ static void choose_way(struct dp_bpf *b, const struct dp_bpf_options *o)
 		way = DP_BPF_SYSCALLS;
 	else if (forced && strcmp(forced, "tracepoints") == 0)
 		way = DP_BPF_TRACEPOINTS;
+	b->forced = way != DP_BPF_AUTO;
 	if (way == DP_BPF_TRACEPOINTS || (way == DP_BPF_AUTO && dp_bpf_has_types(needed_names)))
 		b->traced = BPF_TWO_WAYS;
 	b->called = BPF_TWO_WAYS & ~b->traced;
@@ -248,6 +249,14 @@ int dp_bpf_open(const struct dp_bpf_options *o, struct dp_bpf **ret, char *why, 
 		snprintf(why, why_len, "the kernel side cannot be set up: %s", strerror(-err));
 	else
 		err = load(b, o, why, why_len);
+	/* Of two ways the other one is left; what it says if it is refused too is what is told. */
+	if (err == -ENOTSUP && b->traced && !b->forced) {
+		dora_probe_bpf__destroy(b->skel);
+		b->skel = NULL;
+		b->traced = 0;
+		b->called = BPF_TWO_WAYS;
+		err = load(b, o, why, why_len);
+	}
 	if (err)
 		dp_bpf_close(b);
 	else
