@@ -80,12 +80,13 @@ int dp_bpf_stats(struct dp_bpf *b, int on)
 	return 0;
 }
 
-int dp_bpf_programs(struct dp_bpf *b, struct dp_bpf_program *ret, int max)
+/* Those of one object that are loaded. */
+static int programs_of(const struct bpf_object *obj, struct dp_bpf_program *ret, int max)
 {
 	struct bpf_program *prog;
 	int n = 0;
 
-	bpf_object__for_each_program(prog, b->skel->obj)
+	bpf_object__for_each_program(prog, obj)
 	{
 		struct bpf_prog_info info = {0};
 		uint32_t len = sizeof(info);
@@ -102,4 +103,11 @@ int dp_bpf_programs(struct dp_bpf *b, struct dp_bpf_program *ret, int max)
 		n++;
 	}
 	return n;
+}
+
+int dp_bpf_programs(struct dp_bpf *b, struct dp_bpf_program *ret, int max)
+{
+	int n = programs_of(b->early->obj, ret, max);
+
+	return n + programs_of(b->skel->obj, n < max ? ret + n : NULL, n < max ? max - n : 0);
 }

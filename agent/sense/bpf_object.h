@@ -18,6 +18,7 @@
 #pragma GCC diagnostic pop
 
 #define BPF_LINKS_MAX 8
+#define BPF_EARLY     3 /* programs of births and deaths */
 
 /*
  * Attaching a uprobe takes the kernel 5 to 30 ms and detaching it 80 to 120 ms (measured on 6.18:
@@ -41,6 +42,8 @@ struct armed {
 
 struct dp_bpf {
 	struct dora_probe_bpf *skel;
+	struct dora_probe_bpf *early; /* the same object, of which only the lifecycle is loaded */
+	struct bpf_link *early_links[BPF_EARLY];
 	struct ring_buffer *ring;
 	struct bpf_link *links[BPF_LINKS_MAX];
 	size_t link_count;
@@ -60,6 +63,13 @@ struct dp_bpf {
 	void *fn_ctx;
 	int drained;
 };
+
+/* Each 0 or -errno. Loads births and deaths from b->early, and with them all maps. */
+int early_load(struct dp_bpf *b);
+int early_attach(struct dp_bpf *b);
+/* The rest, b->skel, is to use the same maps. */
+int early_share(struct dp_bpf *b);
+void early_close(struct dp_bpf *b);
 
 /* Lets go of every armed process: waits for the threads, closes the links that are left. */
 void edges_close(struct dp_bpf *b);

@@ -53,9 +53,10 @@ enum dp_capture_type {
 	DP_CAP_SOCK_CLOSE,     /* dp_sock_close */
 	DP_CAP_REGION,         /* dp_region_op */
 	DP_CAP_SIGNAL,         /* dp_signal_op */
-	DP_CAP_EXEC,           /* header only */
+	DP_CAP_EXEC,           /* dp_exec_op */
 	DP_CAP_FORK,           /* dp_fork_op */
 	DP_CAP_EXIT,           /* dp_exit_op */
+	DP_CAP_NODE_CONFIG,    /* dp_config_piece + bytes; comes before the EXEC of the process */
 	DP_CAP_COUNT
 };
 
@@ -170,6 +171,27 @@ struct dp_signal_op {
 	dp_u8 pad[3];
 	dp_u32 sender_pid; /* GENERATED; 0 the kernel */
 	dp_u32 pad2;
+};
+
+/*
+ * A process runs a new program. Where its environment has a node's configuration, the text came in
+ * pieces before: some leave before anybody could read it in /proc.
+ */
+#define DP_EXE_MAX 32
+#define DP_CONFIG_MAX                                                                              \
+	(128 * 1024) /* bytes of one variable, at most (the kernel's MAX_ARG_STRLEN) */
+struct dp_exec_op {
+	dp_u64 started_ns; /* CLOCK_BOOTTIME */
+	dp_u32 parent_pid;
+	dp_u32 config_len;    /* bytes of the configuration; 0 none */
+	char exe[DP_EXE_MAX]; /* the file that it runs, without its path; cut if longer */
+};
+
+/* Pieces of one configuration come in order. */
+#define DP_CONFIG_PIECE 4096
+struct dp_config_piece {
+	dp_u32 offset;
+	dp_u32 copied; /* bytes that follow */
 };
 
 struct dp_fork_op {
