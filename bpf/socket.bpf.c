@@ -5,7 +5,8 @@
  * there are, and both a received and a sent buffer are still in place.
  *
  * Time of a capture: of a receive, when the call returned; of a send, when it was entered, because
- * the daemon may have read the frame and answered before the sender is back from the kernel.
+ * the daemon may have read the frame and answered before the sender is back from the kernel; of one
+ * that blocked for longer than DP_SEND_BACK_NS, that much before its end.
  *
  * Not seen: sendmmsg, recvmmsg, splice, sendfile, io_uring, and close_range. dora's node library
  * (Rust std::net) uses none of them.
@@ -299,7 +300,9 @@ static __always_inline void on_data(struct dp_sock_state *s, __u64 id, __s32 fd,
 	fresh.t_ns = bpf_ktime_get_ns();
 	/* See the head of this file. */
 	if (direction == DP_TO_DAEMON && s->entered_tid == tid && s->entered_ns)
-		fresh.t_ns = s->entered_ns;
+		fresh.t_ns = fresh.t_ns - s->entered_ns < DP_SEND_BACK_NS
+				     ? s->entered_ns
+				     : fresh.t_ns - DP_SEND_BACK_NS;
 	if (!is_vec && on_small(s, id, fd, buffer, direction, ret, fresh.t_ns))
 		return;
 	if (s->length[direction & 1]) {

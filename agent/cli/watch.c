@@ -46,6 +46,8 @@ static int exit_code(const struct dp_options *o, int err, const struct dp_live_r
 		return exit_code_of(err);
 	if (r->output_error)
 		return DP_EX_INTERNAL;
+	if (r->never_seen)
+		return DP_EX_TARGET;
 	/* What was asked for by name never came. */
 	if ((o->wanted.nodes.count || o->wanted.dataflows.count) && !r->nodes_seen)
 		return DP_EX_TARGET;

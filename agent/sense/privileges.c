@@ -8,6 +8,7 @@
 #include <sys/capability.h>
 #include <sys/prctl.h>
 
+#include "base/array.h"
 #include "dora_probe/rights.h"
 
 /* Keeps `want` where it is permitted now. */
@@ -36,6 +37,32 @@ static bool is_wanted(const struct dp_privileges *p, enum dp_right_when when)
 	return false;
 }
 
+/* Sets exactly what is in `next`, and closes the ways to get more. 0 or -errno. */
+static int settle(cap_t next)
+{
+	if (cap_set_proc(next) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+int dp_privileges_drop_to_reading(void)
+{
+	/* CAP_CHECKPOINT_RESTORE has no name in older headers. */
+	static const cap_value_t reading[] = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, 40};
+	cap_t now = cap_get_proc(), next = cap_init();
+	int err = now && next ? 0 : -errno;
+
+	for (size_t i = 0; !err && i < DP_COUNT_OF(reading); i++)
+		err = keep(now, next, reading[i]);
+	if (!err)
+		err = settle(next);
+	if (now)
+		cap_free(now);
+	if (next)
+		cap_free(next);
+	return err;
+}
+
 int dp_privileges_drop(const struct dp_privileges *p)
 {
 	cap_t now = cap_get_proc(), next = cap_init();
@@ -50,8 +77,7 @@ int dp_privileges_drop(const struct dp_privileges *p)
 			err = keep(now, next, dp_rights[i].bit);
 	if (err)
 		goto cleanup;
-	if (cap_set_proc(next) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		err = -errno;
+	err = settle(next);
 cleanup:
 	if (now)
 		cap_free(now);

@@ -16,4 +16,7 @@ struct dp_privileges {
  */
 int dp_privileges_drop(const struct dp_privileges *p);
 
+/* Drops all but what reading other processes needs, for good. 0 or -errno. */
+int dp_privileges_drop_to_reading(void);
+
 #endif

@@ -36,6 +36,12 @@ typedef uint8_t dp_u8;
 #define DP_SOCK_COPY_MAX   (128 * 1024) /* bytes of one socket call that are copied at most */
 /* 8 bytes that announce at most this much are taken for the length of a frame (dora 1.x's limit). */
 #define DP_SOCK_LENGTH_MAX (64u * 1024 * 1024)
+/*
+ * A send is told when it has returned, with the time at which it was entered, but not more than this
+ * before: a message of 4 MB blocks its sender for 10 ms, and what is older than the merge waits for
+ * would come late.
+ */
+#define DP_SEND_BACK_NS 4000000ULL
 /* Of one signal by one sender to one process in a second; more are counted alone. */
 #define DP_SIGNALS_MAX 50
 #define DP_RUN_MIN_NS  2000000ULL /* shorter runs and holds stay in the kernel */
@@ -220,6 +226,13 @@ struct dp_gil_site {
 	dp_u32 interval_us; /* switch interval */
 };
 
+/* Addresses of a process, from the first to the one behind the last. */
+struct dp_code_range {
+	dp_u64 from, to;
+};
+
+#define DP_EVAL_RANGES 4
+
 /* Value of the map `targets`, key tgid. */
 struct dp_target {
 	struct dp_gil_site gils[DP_MAX_GILS];
@@ -234,8 +247,8 @@ struct dp_target {
 	dp_u16 daemon_family; /* of the daemon's listener for this node; 0 any loopback or unix */
 	dp_u16 daemon_port;
 	dp_u32 other_pid_ns; /* 1: tids in the target are those of its own PID namespace */
-	/* Code of the bytecode loop (_PyEval_EvalFrameDefault) in the target; 0, 0 unknown. */
-	dp_u64 eval_from, eval_to;
+	/* Code of the bytecode loop in the target, from the front; 0, 0 unused. None: unknown. */
+	struct dp_code_range eval[DP_EVAL_RANGES];
 };
 
 /* Value of the map `thread_state`, key tid: what the kernel programs know of one thread. */

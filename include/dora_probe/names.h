@@ -243,7 +243,8 @@
 	X(PROGRAM_SKIPPED, "program_skipped")                                                      \
 	X(RECORDER_WRITE, "recorder_write")                                                        \
 	X(SIGNAL_REPEATED, "signal_repeated")                                                      \
-	X(SOCKET_LIMIT, "socket_limit")
+	X(SOCKET_LIMIT, "socket_limit")                                                            \
+	X(READ_STUCK, "read_stuck")
 
 #define DP_LAST_KERNEL_LOSS DP_LOSS_PAYLOAD_CUT
 

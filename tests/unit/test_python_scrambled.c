@@ -6,6 +6,7 @@
 #include <elf.h>
 #include <sys/mman.h>
 
+#include "python/eval_loop.h"
 #include "python_liar.h"
 
 /* Without exports and without section headers 3.13+ is still found by what its memory says. */
@@ -92,12 +93,19 @@ static void survives_scrambled_memory(void **state)
 	assert_true(opened > 50 && framed > 30 && framed < 300);
 }
 
+/* Looked for by its name, and far too small to be what the name says. */
+__attribute__((noinline, used)) static void _PyEval_EvalFrameDefault(void)
+{
+	__asm__ volatile("");
+}
+
 /* A file that claims anything in its headers and tables is refused or read within bounds. */
 static void survives_scrambled_elf(void **state)
 {
 	static uint8_t image[4u << 20], saved[sizeof(image)];
 	char path[] = "/tmp/dp-elf-XXXXXX";
-	unsigned int opened = 0, found = 0, seed = 1;
+	unsigned int opened = 0, found = 0, loops = 0, seed = 1;
+	struct dp_code_range loop[DP_EVAL_RANGES];
 	uint64_t code_offset = 0, code_len = 0;
 	const Elf64_Ehdr *eh = (const Elf64_Ehdr *)(const void *)image;
 	int fd = open("/proc/self/exe", O_RDONLY);
@@ -152,6 +160,7 @@ static void survives_scrambled_elf(void **state)
 			dp_elf_symtab(&elf, "nowhere_to_be_found", &sym);
 			dp_elf_section(&elf, ".nowhere", &sym);
 			dp_elf_function_at(&elf, 0x12345, name, sizeof(name));
+			loops += dp_eval_loop_find(&elf, loop) != 0;
 			dp_elf_close(&elf);
 		}
 		assert_true(round > 0 || (opened == 1 && found == 1));
@@ -161,7 +170,8 @@ static void survives_scrambled_elf(void **state)
 	}
 	close(fd);
 	unlink(path);
-	printf("  of 400 scrambled files %u opened, %u gave the symbol\n", opened, found);
+	printf("  of 400 scrambled files %u opened, %u gave the symbol, %u a bytecode loop\n",
+	       opened, found, loops);
 	assert_true(opened > 50 && opened < 400);
 }
 
