@@ -73,6 +73,7 @@ int dp_watch(const struct dp_options *o)
 		.record = o->record,
 		.acting = {.on_warning = o->on_warning,
 			   .on_action = o->on_action,
+			   .hook_user = o->hook_user,
 			   .dora_cli = o->dora_cli,
 			   .may_stop_dataflow = o->model.stop_dataflow_after_ns != 0,
 			   .may_signal = o->model.shutdown != DP_SHUTDOWN_OBSERVE},

@@ -102,7 +102,8 @@ static int8_t cause_of_held(const struct delivery *d, uint64_t held)
 	most = activity_most(&n->activity, d->delivered_ns, d->delivered_ns + held);
 	/* It took later messages, or waits in next() for one: the array is kept. The next message
 	 * alone says nothing, since `event` keeps the last array until the next one is there. */
-	if (d->mapped_ns && (polls_since(n, d) >= KEPT_POLLS || most == CONSUMER_NEXT))
+	if (d->mapped_ns &&
+	    (polls_since(n, d) >= KEPT_POLLS || most == CONSUMER_NEXT || most == CONSUMER_POLLING))
 		return DP_CAUSE_REFERENCE_KEPT;
 	if (c >= 0)
 		return c;

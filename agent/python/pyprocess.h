@@ -71,6 +71,11 @@ int dp_py_take_copy(pid_t pid, const void *copy, struct dp_py **py);
  * -errno in ret->status as well as returned. Works (without frames) for non-Python threads.
  */
 int dp_py_stack(struct dp_py *py, pid_t tid, struct dp_rec_stack *ret);
+/*
+ * The threads that Python knows of, main with them, as their tids here. Returns how many of them are
+ * in ret, at most cap; those of a list that changes meanwhile may be missing.
+ */
+unsigned int dp_py_threads(struct dp_py *py, pid_t *ret, unsigned int cap);
 
 /*
  * Whom thread `tid` waits for, whom that one waits for, and so on: see dp_rec_waits. All threads of

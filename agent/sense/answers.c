@@ -132,6 +132,24 @@ static void find_consumer(struct dp_targets *t, struct target *x)
 	}
 }
 
+/* Tells where the other Python threads are. */
+static void read_threads(struct dp_targets *t, struct target *x)
+{
+	pid_t tids[DP_THREADS_LOOKED_AT];
+	int n = x->py ? dp_reader_threads(x->reader, tids) : 0;
+
+	for (int i = 0; i < n; i++) {
+		struct dp_record r;
+
+		/* What the reader says comes from a target: only a positive number is a thread. */
+		if (tids[i] <= 0 || tids[i] == x->pid)
+			continue;
+		read_thread(t, x, tids[i], &r);
+		if (r.u.stack.frame_count)
+			target_emit(t, &r);
+	}
+}
+
 static void emit_edge(struct dp_targets *t, struct target *x, int error)
 {
 	struct dp_record r;
@@ -242,6 +260,9 @@ void dp_targets_request(struct dp_targets *t, const struct dp_request *q)
 		break;
 	case DP_REQ_FIND_CONSUMER:
 		find_consumer(t, x);
+		break;
+	case DP_REQ_READ_THREADS:
+		read_threads(t, x);
 		break;
 	case DP_REQ_PEEK_STOP:
 		target_peek_stop(t, x);

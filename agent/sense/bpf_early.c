@@ -7,23 +7,6 @@
 
 #include <errno.h>
 
-/* Only these programs of an object are loaded, or only the others. */
-static int choose(struct dora_probe_bpf *skel, bool lifecycle)
-{
-	struct bpf_program *p;
-
-	bpf_object__for_each_program(p, skel->obj)
-	{
-		bool is = p == skel->progs.dp_exec || p == skel->progs.dp_fork ||
-			  p == skel->progs.dp_exit;
-		int err = bpf_program__set_autoload(p, is == lifecycle);
-
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
 int early_attach(struct dp_bpf *b)
 {
 	struct bpf_program *programs[BPF_EARLY] = {b->early->progs.dp_exec, b->early->progs.dp_fork,
@@ -39,25 +22,19 @@ int early_attach(struct dp_bpf *b)
 
 int early_load(struct dp_bpf *b)
 {
-	int err = choose(b->early, true);
+	const struct dora_probe_bpf *skel = b->early;
+	struct bpf_program *p;
 
-	return err ? err : dora_probe_bpf__load(b->early);
-}
-
-int early_share(struct dp_bpf *b)
-{
-	int err = choose(b->skel, false);
-	struct bpf_map *map;
-
-	bpf_object__for_each_map(map, b->skel->obj)
+	bpf_object__for_each_program(p, skel->obj)
 	{
-		const struct bpf_map *have =
-			bpf_object__find_map_by_name(b->early->obj, bpf_map__name(map));
+		bool is = p == skel->progs.dp_exec || p == skel->progs.dp_fork ||
+			  p == skel->progs.dp_exit;
+		int err = bpf_program__set_autoload(p, is);
 
-		if (!err && have)
-			err = bpf_map__reuse_fd(map, bpf_map__fd(have));
+		if (err)
+			return err;
 	}
-	return err;
+	return dora_probe_bpf__load(b->early);
 }
 
 void early_close(struct dp_bpf *b)

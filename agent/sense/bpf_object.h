@@ -17,7 +17,7 @@
 #include "dora_probe.skel.h"
 #pragma GCC diagnostic pop
 
-#define BPF_LINKS_MAX 8
+#define BPF_LINKS_MAX 24
 #define BPF_EARLY     3 /* programs of births and deaths */
 
 /*
@@ -42,13 +42,18 @@ struct armed {
 
 struct dp_bpf {
 	struct dora_probe_bpf *skel;
-	struct dora_probe_bpf *early; /* the same object, of which only the lifecycle is loaded */
+	struct dora_probe_bpf *early; /* of which only births and deaths are loaded; it has the maps */
 	struct bpf_link *early_links[BPF_EARLY];
+	struct dora_probe_bpf *calls; /* loaded later, for system calls alone, with the same maps */
 	struct ring_buffer *ring;
-	struct bpf_link *links[BPF_LINKS_MAX];
-	size_t link_count;
+	struct bpf_link *links[BPF_LINKS_MAX]; /* NULL where not attached */
+	bool is_attached;                      /* all of them */
+	/* Sources (1 << enum dp_source) that come from tracepoints, and from system calls; SOCKET may be in both. */
+	uint32_t traced, called;
+	unsigned int watched;
 	struct bpf_link **samples; /* per possible CPU, NULL where offline */
 	int *sample_fds;
+	uint64_t *sample_base; /* samples taken when the clock was attached */
 	int cpus;
 	unsigned int sample_hz;
 	uint64_t samples_missed;
@@ -64,11 +69,23 @@ struct dp_bpf {
 	int drained;
 };
 
+/* The sources that have two ways. */
+#define BPF_TWO_WAYS (1u << DP_SOURCE_FUTEX | 1u << DP_SOURCE_SOCKET | 1u << DP_SOURCE_REGION)
+
+/*
+ * Which programs of the object are to be loaded, by the way of each source; with `only` those of system
+ * calls alone. 0 or -errno.
+ */
+int bpf_choose_programs(struct dora_probe_bpf *skel, uint32_t traced, uint32_t called, bool only);
+/* Loads what `called` asks for and is not loaded yet. 0 or -errno. */
+int bpf_load_calls(struct dp_bpf *b, uint32_t called);
+/* Attaches what is not attached yet. 0 or -errno, then as while nothing is watched. */
+int bpf_attach_again(struct dp_bpf *b);
+void bpf_detach(struct dp_bpf *b);
+
 /* Each 0 or -errno. Loads births and deaths from b->early, and with them all maps. */
 int early_load(struct dp_bpf *b);
 int early_attach(struct dp_bpf *b);
-/* The rest, b->skel, is to use the same maps. */
-int early_share(struct dp_bpf *b);
 void early_close(struct dp_bpf *b);
 
 /* Lets go of every armed process: waits for the threads, closes the links that are left. */

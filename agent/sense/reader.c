@@ -363,6 +363,19 @@ int dp_reader_native_stack(struct dp_reader *r, pid_t pid, struct dp_rec_stack *
 	return take_stack(ask(r, &j), &j, ret);
 }
 
+int dp_reader_threads(struct dp_reader *r, pid_t ret[DP_THREADS_LOOKED_AT])
+{
+	struct job j = {.kind = JOB_THREADS, .result = INT32_MIN};
+	int err = ask(r, &j);
+
+	if (err)
+		return err;
+	if (j.u.threads.count > DP_THREADS_LOOKED_AT)
+		return -EBADMSG;
+	memcpy(ret, j.u.threads.tids, sizeof(j.u.threads.tids));
+	return (int)j.u.threads.count;
+}
+
 int dp_reader_waits(struct dp_reader *r, pid_t tid, struct dp_rec_waits *ret)
 {
 	struct job j = {.kind = JOB_WAITS, .tid = tid, .result = INT32_MIN};

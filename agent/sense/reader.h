@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "dora/nodeconfig.h"
+#include "dora_probe/request.h"
 #include "python/pyprocess.h"
 
 struct dp_reader;
@@ -56,6 +57,8 @@ int dp_reader_look(struct dp_reader *r, unsigned int index, struct dp_rec_look *
 /* Fill the whole body, with the error in its status. `is_python`: frames too. */
 int dp_reader_stack(struct dp_reader *r, bool is_python, pid_t tid, struct dp_rec_stack *ret);
 int dp_reader_waits(struct dp_reader *r, pid_t tid, struct dp_rec_waits *ret);
+/* The threads that Python knows of, as dp_py_threads(); returns how many, or -errno. */
+int dp_reader_threads(struct dp_reader *r, pid_t ret[DP_THREADS_LOOKED_AT]);
 int dp_reader_signal_pending(struct dp_reader *r);
 int dp_reader_site(struct dp_reader *r, char *path, size_t len, uint64_t *ret_offset);
 int dp_reader_version(struct dp_reader *r, char *ret, size_t len);

@@ -18,6 +18,7 @@ enum job_kind {
 	JOB_VERSION,
 	JOB_CONFIG,
 	JOB_COMMAND,
+	JOB_THREADS,
 };
 
 #define SITE_PATH_MAX 256
@@ -52,6 +53,10 @@ struct job {
 		char version[24];
 		struct dp_node_config config;
 		struct dp_rec_command command;
+		struct {
+			uint32_t count;
+			pid_t tids[DP_THREADS_LOOKED_AT];
+		} threads;
 	} u;
 };
 

@@ -68,6 +68,10 @@ static int answer_python(struct dp_py **py, struct job *j)
 		return dp_py_look(*py, j->index, &j->u.look.look, &j->u.look.tid);
 	case JOB_WAITS:
 		return dp_py_waits(*py, j->tid, &j->u.waits);
+	case JOB_THREADS:
+		memset(&j->u.threads, 0, sizeof(j->u.threads));
+		j->u.threads.count = dp_py_threads(*py, j->u.threads.tids, DP_THREADS_LOOKED_AT);
+		return 0;
 	case JOB_SIGNAL:
 		return dp_py_signal_pending(*py);
 	case JOB_SITE:
@@ -122,10 +126,10 @@ static void become_reader(pid_t parent)
 	prctl(PR_SET_NAME, "dora-probe-read");
 	setrlimit(RLIMIT_NOFILE, &files);
 	setrlimit(RLIMIT_CORE, &no_core);
-	if (dp_privileges_drop_to_reading() < 0)
+	/* Before the system calls are limited. Fewer capabilities leave it as it is (commit_creds). */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		_exit(1);
-	/* After the rights, whose change clears it. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
+	if (dp_privileges_drop_to_reading() < 0 || getppid() != parent)
 		_exit(1);
 }
 

@@ -220,7 +220,8 @@
 	X(SOCKET, "socket")                                                                        \
 	X(REGION, "region")                                                                        \
 	X(SIGNAL, "signal")                                                                        \
-	X(LIFECYCLE, "lifecycle")
+	X(LIFECYCLE, "lifecycle")                                                                  \
+	X(SYSCALLS, "syscalls")
 
 /*
  * X(ENUM, "name"): every place where something can be lost. Counted where it happens; the first

@@ -79,8 +79,10 @@ static void test_programs_and_stats(void **state)
 	uint64_t losses[DP_LOSS_COUNT];
 	int n;
 
+	assert_int_equal(dp_bpf_watch(s->bpf, getpid(), &(struct dp_target){0}), 0);
 	assert_int_equal(dp_bpf_stats(s->bpf, 1), 0);
 	poll(NULL, 0, 300);
+	dp_bpf_unwatch(s->bpf, getpid());
 	n = dp_bpf_programs(s->bpf, p, 64);
 	assert_in_range(n, 10, 64);
 	for (int i = 0; i < n; i++) {
@@ -89,13 +91,54 @@ static void test_programs_and_stats(void **state)
 	}
 	assert_true(runs > 10 && ns > 0);
 	assert_int_equal(dp_bpf_stats(s->bpf, 0), 0);
-	assert_int_equal(dp_bpf_sources(s->bpf),
+	assert_int_equal(dp_bpf_sources(s->bpf) & ~(1u << DP_SOURCE_SYSCALLS),
 			 1u << DP_SOURCE_FUTEX | 1u << DP_SOURCE_SCHED | 1u << DP_SOURCE_CPU_CLOCK |
 				 1u << DP_SOURCE_SOCKET | 1u << DP_SOURCE_REGION |
 				 1u << DP_SOURCE_SIGNAL | 1u << DP_SOURCE_LIFECYCLE);
 	dp_bpf_losses(s->bpf, 1, losses);
 	assert_int_equal(losses[DP_LOSS_RING_FULL], 0);
 	assert_int_equal(losses[DP_LOSS_MAP_FULL], 0);
+}
+
+/* Links to programs that this process holds, by the kernel's own account. */
+static unsigned int links_held(void)
+{
+	unsigned int n = 0;
+
+	for (int fd = 0; fd < 1024; fd++) {
+		char path[64], line[256];
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+		f = fopen(path, "r");
+		while (f && fgets(line, sizeof(line), f))
+			n += strncmp(line, "link_type:", 10) == 0;
+		if (f)
+			fclose(f);
+	}
+	return n;
+}
+
+/* Nobody pays while nothing is watched: what tells of new programs alone is left. */
+static void test_attached_while_watched(void **state)
+{
+	struct session *s = *state;
+	struct dp_target t = {0};
+
+	dp_bpf_rest(s->bpf);
+	assert_int_equal(links_held(), 1);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(dp_bpf_watch(s->bpf, getpid(), &t), 0);
+		assert_true(links_held() > 6);
+		assert_int_equal(dp_bpf_watch(s->bpf, getppid(), &t), 0);
+		dp_bpf_rest(s->bpf);
+		dp_bpf_unwatch(s->bpf, getpid());
+		assert_true(links_held() > 6);
+		dp_bpf_unwatch(s->bpf, getppid());
+		assert_int_equal(links_held(), 1);
+		/* Of one that is not watched: nothing is counted off. */
+		dp_bpf_unwatch(s->bpf, getpid());
+	}
 }
 
 /* Without rights: said so, with the command that mends it. */
@@ -126,6 +169,7 @@ int main(void)
 		cmocka_unit_test(test_ring_overflow),
 		cmocka_unit_test(test_nothing_stays),
 		cmocka_unit_test(test_programs_and_stats),
+		cmocka_unit_test(test_attached_while_watched),
 		cmocka_unit_test(test_no_rights),
 	};
 

@@ -48,7 +48,8 @@ static void all_sizes(struct session *s, int family, const char *send, const cha
 
 	dp_bpf_losses(s->bpf, 1, before);
 	target_start(&t, family);
-	watch(s, &t, 0, 0);
+	/* The configuration of a node always says when it is a unix socket. */
+	watch(s, &t, family == AF_UNIX ? AF_UNIX : 0, 0);
 	fd = target_connect(&t, "connect");
 	drain(s);
 	conn = only_connect(s, t.pid)->conn;

@@ -6,6 +6,7 @@
 #ifndef DORA_PROBE_PYTHON_SUPPORT_H
 #define DORA_PROBE_PYTHON_SUPPORT_H
 
+#include <libgen.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "base/array.h"
 #include "python/internal.h"
 #include "pythons.h"
 
@@ -123,6 +125,24 @@ static inline void stack_of_sleeper(struct dp_py *p, uint32_t tid, struct dp_rec
 		fail_msg("%s: thread %u does not sleep: %c, system call %d", dp_py_info(p)->version,
 			 tid, s->state, (int)s->syscall_nr);
 	assert_int_equal(dp_py_stack(p, (pid_t)tid, s), 0);
+}
+
+/* Runs them on every Python that is found; main()'s exit code. */
+static inline int python_tests(const char *name, const struct CMUnitTest *tests, size_t count)
+{
+	char self[] = __FILE__;
+	int failed;
+
+	if (!realpath(dirname(self), target_path)) {
+		fprintf(stderr, "run it from the top of the source tree\n");
+		return 1;
+	}
+	strcat(target_path, "/python_target.py");
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	pythons_find(&all);
+	failed = _cmocka_run_group_tests(name, tests, count, NULL, NULL);
+	printf("python: %u skipped\n", skipped + all.skipped);
+	return failed;
 }
 
 #endif

@@ -3,7 +3,6 @@
  * Real CPythons with a known state: who holds the GIL, seen from outside, must be who they say
  * themselves; which processes are a Python, and which of its runtimes runs.
  */
-#include <libgen.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <sys/ptrace.h>
@@ -483,17 +482,6 @@ int main(void)
 		cmocka_unit_test(finds_the_runtime_that_runs),
 		cmocka_unit_test(measures_its_cost),
 	};
-	char self[] = __FILE__;
-	int failed;
 
-	if (!realpath(dirname(self), target_path)) {
-		fprintf(stderr, "run it from the top of the source tree\n");
-		return 1;
-	}
-	strcat(target_path, "/python_target.py");
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	pythons_find(&all);
-	failed = cmocka_run_group_tests_name("python", tests, NULL, NULL);
-	printf("python: %u skipped\n", skipped + all.skipped);
-	return failed;
+	return python_tests("python", tests, DP_COUNT_OF(tests));
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Which processes are a CPython that is known, and what is found in its ELF files. */
 #include <dlfcn.h>
-#include <libgen.h>
 #include <sys/stat.h>
 
 #include "python_support.h"
@@ -156,17 +155,6 @@ int main(void)
 		cmocka_unit_test(reads_elf_from_memory),
 		cmocka_unit_test(finds_cond_signal),
 	};
-	char self[] = __FILE__;
-	int failed;
 
-	if (!realpath(dirname(self), target_path)) {
-		fprintf(stderr, "run it from the top of the source tree\n");
-		return 1;
-	}
-	strcat(target_path, "/python_target.py");
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	pythons_find(&all);
-	failed = cmocka_run_group_tests_name("python: ELF", tests, NULL, NULL);
-	printf("python: %u skipped\n", skipped + all.skipped);
-	return failed;
+	return python_tests("python: ELF", tests, DP_COUNT_OF(tests));
 }

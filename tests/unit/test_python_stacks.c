@@ -3,7 +3,6 @@
  * Stacks of real CPythons: what is read from outside must be what they say themselves; until when
  * a thread sleeps.
  */
-#include <libgen.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/select.h>
@@ -304,17 +303,6 @@ int main(void)
 		cmocka_unit_test(says_when_a_sleep_ends),
 
 	};
-	char self[] = __FILE__;
-	int failed;
 
-	if (!realpath(dirname(self), target_path)) {
-		fprintf(stderr, "run it from the top of the source tree\n");
-		return 1;
-	}
-	strcat(target_path, "/python_target.py");
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	pythons_find(&all);
-	failed = cmocka_run_group_tests_name("python: stacks", tests, NULL, NULL);
-	printf("python: %u skipped\n", skipped + all.skipped);
-	return failed;
+	return python_tests("python: stacks", tests, DP_COUNT_OF(tests));
 }
