@@ -93,7 +93,7 @@ $(B)/obj/%.o: %.c Makefile VERSION $(B)/compiler.stamp | $(B)/deps.stamp
 	$(Q)$(CC) $(CFLAGS) $(CFLAGS_) $(SAME) -MMD -MP -c -o $@ $<
 
 # Only these files include the skeleton.
-SKEL_SRC := $(addprefix agent/sense/bpf_,source.c attach.c trial.c maps.c edges.c losses.c)
+SKEL_SRC := $(addprefix agent/sense/bpf_,early.c source.c attach.c trial.c maps.c edges.c losses.c)
 $(SKEL_SRC:%.c=$(B)/obj/%.o): $(SKEL)
 
 $(B)/bpf/%.bpf.o: bpf/%.bpf.c $(BPF_HDR) Makefile | $(B)/deps.stamp

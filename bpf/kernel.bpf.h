@@ -113,6 +113,11 @@ struct files_struct {
 	struct fdtable *fdt;
 };
 
+struct mm_struct {
+	unsigned long env_start, env_end;
+	struct file *exe_file;
+};
+
 struct task_struct {
 	struct files_struct *files;
 	unsigned int __state;
@@ -120,9 +125,17 @@ struct task_struct {
 	int exit_code;
 	int pid;
 	int tgid;
+	__u64 start_boottime;
+	struct mm_struct *mm;
+	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
 	struct signal_struct *signal;
+};
+
+/* Before 5.5, commit cf25e24db61c ("time: Rename tsk->real_start_time to ->start_boottime"). */
+struct task_struct___before_5_5 {
+	__u64 real_start_time;
 };
 
 /* Before 5.14, commit 2f064a59a11f ("sched: Change task_struct::state"). */

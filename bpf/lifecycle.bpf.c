@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Birth and death of watched processes and threads; closes the books of what dies. */
+#include "birth.bpf.h"
 #include "gil.bpf.h"
 #include "socket.bpf.h"
 #include <bpf/bpf_tracing.h>
@@ -30,10 +31,14 @@ static __always_inline void thread_end(__u32 tgid, __u32 tid, __u64 now)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(dp_exec, struct task_struct *p)
 {
-	__u32 tgid = p->tgid;
+	struct {
+		struct dp_capture h;
+		struct dp_exec_op b;
+	} * c;
+	__u32 tgid = p->tgid, config_len = 0;
 	struct dp_target *t = target_of(tgid);
 	__u64 now = bpf_ktime_get_ns();
-	struct dp_capture *c;
+	const unsigned char *name;
 
 	if (!t && !trace_all_exec)
 		return 0;
@@ -42,10 +47,19 @@ int BPF_PROG(dp_exec, struct task_struct *p)
 		t->gil_count = 0;
 		thread_end(tgid, p->pid, now);
 	}
+	if (trace_all_exec)
+		config_len = emit_config(p, now);
 	c = capture_reserve(DP_CAP_EXEC, sizeof(*c), now, tgid, p->pid);
-	/* Who it is stands in its environment, which is gone with it: some live for a millisecond. */
-	if (c)
-		capture_submit_now(c);
+	if (!c)
+		return 0;
+	__builtin_memset(&c->b, 0, sizeof(c->b));
+	c->b.config_len = config_len;
+	c->b.started_ns = started_ns(p);
+	c->b.parent_pid = BPF_CORE_READ(p, real_parent, tgid);
+	name = BPF_CORE_READ(p, mm, exe_file, f_path.dentry, d_name.name);
+	bpf_probe_read_kernel_str(c->b.exe, sizeof(c->b.exe), name);
+	/* What it is stands in /proc, which is gone with it: some live for a millisecond. */
+	capture_submit_now(c);
 	return 0;
 }
 
@@ -93,8 +107,10 @@ int BPF_PROG(dp_exit, struct task_struct *p)
 	/* do_exit has counted the thread off before it comes here. */
 	last = p->signal->live.counter == 0;
 	/* Of a daemon its end alone, not that of each thread. */
-	if (!t && (!last || !is_told(tgid)))
+	if (!t && (!last || (!is_told(tgid) && !bpf_map_lookup_elem(&born, &tgid))))
 		return 0;
+	if (last)
+		bpf_map_delete_elem(&born, &tgid);
 	if (t)
 		thread_end(tgid, tid, now);
 	if (t && t->other_pid_ns) {

@@ -30,6 +30,13 @@ struct dp_copy_state {
 	__u32 left;      /* bytes of the call still to come */
 };
 
+#define DP_MAX_BORN     1024
+#define DP_VARIABLE_MAX 4096
+
+struct dp_variable {
+	__u64 words[DP_VARIABLE_MAX / 8];
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4 * 1024 * 1024);
@@ -56,6 +63,25 @@ struct {
 	__type(key, __u32);
 	__type(value, __u8);
 } daemons SEC(".maps") __weak;
+
+/*
+ * Processes that began with a node's configuration, which the agent may not have heard of when they
+ * end: their end is told whatever it knows.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, DP_MAX_BORN);
+	__type(key, __u32);
+	__type(value, __u8);
+} born SEC(".maps") __weak;
+
+/* A variable of an environment while it is looked at. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct dp_variable);
+} variable SEC(".maps") __weak;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -394,22 +394,49 @@ static void node_event(struct dp_cursor *c, const struct dp_items *out, struct r
 	measured(c, row);
 }
 
-/* Inputs behind a hole, when its length says that nothing but such inputs lies there. */
+/*
+ * The `n` events that end the body and take `size` bytes, such as Stop behind a backlog of inputs: from
+ * the end, which is there. Without `out` it is but tried. Were they read, to the last byte?
+ */
+static bool last_events(const struct dp_cursor *c, uint64_t size, uint64_t n, uint64_t of,
+			const struct dp_items *out)
+{
+	const struct dp_items nobody = {.item = NULL};
+	struct dp_cursor end = {.body = c->body, .pos = c->body->len - size};
+	struct row row = {.n = of, .left = n};
+
+	if (size > c->body->tail_len)
+		return size == 0 && n == 0;
+	while (row.left && end.status == DP_CUR_OK)
+		node_event(&end, out ? out : &nobody, &row);
+	return end.status == DP_CUR_OK && end.pos == c->body->len;
+}
+
+/*
+ * Inputs behind a hole, when its length says that nothing but such inputs lies there, up to the events
+ * that the body ends with.
+ */
 static void alike_inputs(struct dp_cursor *c, const struct dp_items *out, const struct row *row)
 {
 	struct dp_item it = {
 		.type = DP_ITEM_WIRE, .kind = DP_WIRE_INPUT, .cut = 1, .count = (uint32_t)row->n};
+	uint64_t behind = row->left - (uint64_t)row->cut, alike, rest;
 
-	if (!dp_cur_rest_alike(c, row->end, row->size, row->left - (uint64_t)row->cut))
+	if (c->status != DP_CUR_HOLE || row->size < DP_ALIKE_MIN || row->end > c->body->len)
+		return;
+	alike = (c->body->len - row->end) / row->size;
+	rest = (c->body->len - row->end) % row->size;
+	if (alike > behind || !last_events(c, rest, behind - alike, row->n, NULL))
 		return;
 	c->status = DP_CUR_OK;
 	c->pos = c->body->len;
 	it.id = row->cut_id;
-	for (uint64_t i = 0; out->item && i < row->left; i++) {
+	for (uint64_t i = 0; out->item && i < alike + (uint64_t)row->cut; i++) {
 		if (i >= (uint64_t)row->cut)
 			it.id = no_id;
 		out->item(out->ctx, &it);
 	}
+	last_events(c, rest, behind - alike, row->n, out);
 }
 
 static void next_events(struct dp_cursor *c, const struct dp_items *out)

@@ -90,7 +90,7 @@ static void feed(struct live *w, uint64_t until)
 
 static void second(struct live *w)
 {
-	live_wall_clock(w);
+	live_wall_clock(w, dp_now());
 	if (w->session.metrics)
 		dp_cost_tell(&w->cost, w->bpf, w->session.metrics, w->targets, w->losses.told,
 			     w->session.records);

@@ -49,7 +49,7 @@ void live_gone(void *ctx, pid_t pid);
 void live_push_session(struct live *w);
 void live_push_sources(struct live *w);
 /* A record when the wall clock has been set, and at first. */
-void live_wall_clock(struct live *w);
+void live_wall_clock(struct live *w, uint64_t t_ns);
 
 /* ---- opening.c ---------------------------------------------------------------------------------- */
 

@@ -17,7 +17,7 @@
 #define EDGE_RELEASE_NS 3500.0
 #define WALL_STEP_NS    50000000LL /* a wall clock that moved by more has been set */
 
-void live_wall_clock(struct live *w)
+void live_wall_clock(struct live *w, uint64_t t_ns)
 {
 	int64_t offset = dp_wall_offset();
 	struct dp_record r;
@@ -25,7 +25,7 @@ void live_wall_clock(struct live *w)
 	if (w->wall_offset_ns && llabs(offset - w->wall_offset_ns) < WALL_STEP_NS)
 		return;
 	w->wall_offset_ns = offset;
-	dp_record_init(&r, DP_REC_WALL_CLOCK, dp_now(), 0, 0);
+	dp_record_init(&r, DP_REC_WALL_CLOCK, t_ns, 0, 0);
 	r.u.wall_clock.offset_ns = offset;
 	live_push(w, &r);
 }
@@ -37,6 +37,10 @@ static void append(char *buf, size_t len, const char *words)
 	snprintf(buf + have, len - have, "%s%s", have ? "," : "", words);
 }
 
+/*
+ * All that describes the run has the time at which it began: what begins while the sources are loaded
+ * comes after it.
+ */
 void live_push_session(struct live *w)
 {
 	const struct dp_live_options *o = w->o;
@@ -44,7 +48,7 @@ void live_push_session(struct live *w)
 	struct dp_record r;
 	char pid[16];
 
-	dp_record_init(&r, DP_REC_SESSION, dp_now(), 0, 0);
+	dp_record_init(&r, DP_REC_SESSION, w->started_ns, 0, 0);
 	memset(&r.u.session, 0, sizeof(r.u.session));
 	snprintf(r.u.session.version, sizeof(r.u.session.version), "%s", DP_VERSION);
 	if (uname(&u) == 0)
@@ -62,13 +66,13 @@ void live_push_session(struct live *w)
 		append(r.u.session.targets, sizeof(r.u.session.targets), "all");
 	live_push(w, &r);
 
-	dp_record_init(&r, DP_REC_OPTIONS, dp_now(), 0, 0);
+	dp_record_init(&r, DP_REC_OPTIONS, w->started_ns, 0, 0);
 	r.u.options = o->model;
 	r.u.options.max_edge_rate = (uint64_t)(o->max_overhead / 100.0 * 1e9 / EDGE_RELEASE_NS);
 	if (o->model.exact && o->exact_ns)
 		r.u.options.exact_until_ns = w->started_ns + o->exact_ns;
 	live_push(w, &r);
-	live_wall_clock(w);
+	live_wall_clock(w, w->started_ns);
 }
 
 void live_push_sources(struct live *w)
@@ -80,7 +84,7 @@ void live_push_sources(struct live *w)
 
 		if (!(on & (1u << i)))
 			continue;
-		dp_record_init(&r, DP_REC_SOURCE_STATE, dp_now(), 0, 0);
+		dp_record_init(&r, DP_REC_SOURCE_STATE, w->started_ns, 0, 0);
 		memset(&r.u.source, 0, sizeof(r.u.source));
 		r.u.source.source = (uint8_t)i;
 		r.u.source.on = 1;

@@ -19,7 +19,7 @@
 #define BIT(source)   (1u << DP_SOURCE_##source)
 
 /*
- * What is attached; libbpf knows from the section where. A program without `traced` and `called` always
+ * What is attached after births and deaths (bpf_early.c), which stay; libbpf knows from the section where. A program without `traced` and `called` always
  * is; else where tracepoints, or system calls, are the way of one of these sources.
  */
 static const struct {
@@ -27,16 +27,12 @@ static const struct {
 	uint32_t feeds;
 	uint32_t traced;
 	uint32_t called;
-	bool stays; /* while nothing is watched, too: it tells of processes to be watched */
 } attached[] = {
-	{.program = PROGRAM(dp_exec), .feeds = BIT(LIFECYCLE), .stays = true},
 	{.program = PROGRAM(dp_sched_switch), .feeds = BIT(SCHED), .called = BIT(FUTEX)},
 	{.program = PROGRAM(dp_sched_switch_futex), .feeds = BIT(SCHED), .traced = BIT(FUTEX)},
 	{.program = PROGRAM(dp_sched_waking), .traced = BIT(SOCKET) | BIT(FUTEX)},
 	{.program = PROGRAM(dp_signal_generate), .feeds = BIT(SIGNAL)},
 	{.program = PROGRAM(dp_signal_deliver), .feeds = BIT(SIGNAL)},
-	{.program = PROGRAM(dp_fork), .feeds = BIT(LIFECYCLE)},
-	{.program = PROGRAM(dp_exit), .feeds = BIT(LIFECYCLE)},
 	{.program = PROGRAM(dp_sock_state), .feeds = BIT(SOCKET), .traced = BIT(SOCKET)},
 	{.program = PROGRAM(dp_sock_destroy), .feeds = BIT(SOCKET), .traced = BIT(SOCKET)},
 	{.program = PROGRAM(dp_sock_send), .feeds = BIT(SOCKET), .traced = BIT(SOCKET)},
@@ -87,9 +83,13 @@ static bool is_used(size_t i, uint32_t traced, uint32_t called)
 
 int bpf_choose_programs(struct dora_probe_bpf *skel, uint32_t traced, uint32_t called, bool only)
 {
+	struct bpf_program *const early[BPF_EARLY] = {skel->progs.dp_exec, skel->progs.dp_fork,
+						      skel->progs.dp_exit};
 	int err = 0;
 
-	if (only)
+	for (int i = 0; !err && i < BPF_EARLY; i++)
+		err = bpf_program__set_autoload(early[i], false);
+	if (only && !err)
 		err = bpf_program__set_autoload(skel->progs.dp_edge, false);
 	if (only && !err)
 		err = bpf_program__set_autoload(skel->progs.dp_sample, false);
@@ -148,25 +148,17 @@ static int attach_samples(struct dp_bpf *b)
 	return 0;
 }
 
-/* Detaches; with `rest` what stays while nothing is watched is left where it is. */
-static void detach(struct dp_bpf *b, bool rest)
+void bpf_detach(struct dp_bpf *b)
 {
 	for (int cpu = 0; b->samples && cpu < b->cpus; cpu++) {
 		bpf_link__destroy(b->samples[cpu]);
 		b->samples[cpu] = NULL;
 	}
 	for (size_t i = DP_COUNT_OF(attached); i-- > 0;) {
-		if (rest && attached[i].stays)
-			continue;
 		bpf_link__destroy(b->links[i]);
 		b->links[i] = NULL;
 	}
 	b->is_attached = false;
-}
-
-void bpf_detach(struct dp_bpf *b)
-{
-	detach(b, false);
 }
 
 static int fill_families(struct dp_bpf *b)
@@ -208,7 +200,7 @@ static int attach_all(struct dp_bpf *b, const char **ret_what)
 		}
 		b->sources |= attached[i].feeds;
 	}
-	b->sources |= BIT(FUTEX) | (b->called & (BIT(SOCKET) | BIT(REGION)));
+	b->sources |= BIT(LIFECYCLE) | BIT(FUTEX) | (b->called & (BIT(SOCKET) | BIT(REGION)));
 	if (!err && !b->is_attached) {
 		*ret_what = "cpu-clock";
 		err = attach_samples(b);
@@ -256,7 +248,7 @@ int dp_bpf_attach(struct dp_bpf *b, char *why, size_t why_len)
 void dp_bpf_rest(struct dp_bpf *b)
 {
 	if (b && b->is_attached && !b->watched)
-		detach(b, true);
+		bpf_detach(b);
 }
 
 int bpf_attach_again(struct dp_bpf *b)
@@ -265,6 +257,6 @@ int bpf_attach_again(struct dp_bpf *b)
 	int err = attach_all(b, &what);
 
 	if (err)
-		detach(b, true);
+		bpf_detach(b);
 	return err;
 }

@@ -116,6 +116,7 @@ int dp_bpf_programs(struct dp_bpf *b, struct dp_bpf_program *ret, int max)
 
 	if (!b)
 		return 0;
-	n = add_programs(b->skel->obj, ret, 0, max);
+	n = add_programs(b->early->obj, ret, 0, max);
+	n = add_programs(b->skel->obj, ret, n, max);
 	return b->calls ? add_programs(b->calls->obj, ret, n, max) : n;
 }

@@ -18,6 +18,7 @@
 #pragma GCC diagnostic pop
 
 #define BPF_LINKS_MAX 24
+#define BPF_EARLY     3 /* programs of births and deaths */
 
 /*
  * Attaching a uprobe takes the kernel 5 to 30 ms and detaching it 80 to 120 ms (measured on 6.18:
@@ -41,6 +42,8 @@ struct armed {
 
 struct dp_bpf {
 	struct dora_probe_bpf *skel;
+	struct dora_probe_bpf *early; /* of which only births and deaths are loaded; it has the maps */
+	struct bpf_link *early_links[BPF_EARLY];
 	struct dora_probe_bpf *calls; /* loaded later, for system calls alone, with the same maps */
 	struct ring_buffer *ring;
 	struct bpf_link *links[BPF_LINKS_MAX]; /* NULL where not attached */
@@ -85,6 +88,11 @@ int bpf_load_calls(struct dp_bpf *b, uint32_t called);
 /* Attaches what is not attached yet. 0 or -errno, then as while nothing is watched. */
 int bpf_attach_again(struct dp_bpf *b);
 void bpf_detach(struct dp_bpf *b);
+
+/* Each 0 or -errno. Loads births and deaths from b->early, and with them all maps. */
+int early_load(struct dp_bpf *b);
+int early_attach(struct dp_bpf *b);
+void early_close(struct dp_bpf *b);
 
 /* Lets go of every armed process: waits for the threads, closes the links that are left. */
 void edges_close(struct dp_bpf *b);

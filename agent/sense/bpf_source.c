@@ -28,24 +28,24 @@ _Static_assert(sizeof(struct dp_gil_span) == 48, "layout shared with bpf/");
 _Static_assert(sizeof(struct dp_sock_key) == 8, "layout shared with bpf/");
 _Static_assert(sizeof(struct dp_region_key) == 16, "layout shared with bpf/");
 
-static int prepare(struct dp_bpf *b, const struct dp_bpf_options *o)
+static int prepare(struct dora_probe_bpf *skel, const struct dp_bpf_options *o)
 {
 	size_t ring = o->ring_bytes ? o->ring_bytes : RING_BYTES;
 	int err;
 
 	if (ring > UINT32_MAX)
 		return -EINVAL;
-	b->skel->rodata->wake_bytes = ring / 8;
-	b->skel->rodata->run_min_ns = o->run_min_ns ? o->run_min_ns : DP_RUN_MIN_NS;
-	b->skel->rodata->trace_all_exec = o->trace_all_exec != 0;
-	err = bpf_map__set_max_entries(b->skel->maps.events, (uint32_t)ring);
+	skel->rodata->wake_bytes = ring / 8;
+	skel->rodata->run_min_ns = o->run_min_ns ? o->run_min_ns : DP_RUN_MIN_NS;
+	skel->rodata->trace_all_exec = o->trace_all_exec != 0;
+	err = bpf_map__set_max_entries(skel->maps.events, (uint32_t)ring);
 	if (!err && o->sockets_max)
-		err = bpf_map__set_max_entries(b->skel->maps.sockets, o->sockets_max);
+		err = bpf_map__set_max_entries(skel->maps.sockets, o->sockets_max);
 	if (!err && o->regions_max)
-		err = bpf_map__set_max_entries(b->skel->maps.regions, o->regions_max);
+		err = bpf_map__set_max_entries(skel->maps.regions, o->regions_max);
 	/* Preallocated, its 65,536 entries take 7 MB, of which a few hundred are used. */
 	if (!err && dp_bpf_has_lazy_hash())
-		err = bpf_map__set_map_flags(b->skel->maps.regions, BPF_F_NO_PREALLOC);
+		err = bpf_map__set_map_flags(skel->maps.regions, BPF_F_NO_PREALLOC);
 	return err;
 }
 
@@ -190,29 +190,51 @@ static int allocate(struct dp_bpf *b)
 											 : -ENOMEM;
 }
 
-/* Opens the object, sets it up, has the kernel take it, maps its ring. */
-static int load(struct dp_bpf *b, const struct dp_bpf_options *o, char *why, size_t why_len)
+static int open_object(const struct dp_bpf_options *o, struct dora_probe_bpf **ret, char *why,
+		       size_t why_len)
 {
-	struct dp_refusal refusal = {0};
 	int err;
 
-	b->skel = dora_probe_bpf__open();
-	if (!b->skel) {
+	*ret = dora_probe_bpf__open();
+	if (!*ret) {
 		err = -errno;
 		snprintf(why, why_len, "the BPF object cannot be opened (%s); see: dora-probe -v",
 			 strerror(-err));
 		return err;
 	}
-	err = prepare(b, o);
-	if (!err)
-		err = bpf_choose_programs(b->skel, b->traced, b->called, false);
-	if (err) {
+	err = prepare(*ret, o);
+	if (err)
 		snprintf(why, why_len, "the BPF object cannot be set up (%s); see: dora-probe -v",
 			 strerror(-err));
+	return err;
+}
+
+/* Births and deaths first, which are told from then on; then the rest, with the same maps. */
+static int load_both(struct dp_bpf *b)
+{
+	int err = early_load(b);
+
+	if (!err)
+		err = early_attach(b);
+	if (!err)
+		err = share_maps(b->early, b->skel);
+	if (!err)
+		err = bpf_choose_programs(b->skel, b->traced, b->called, false);
+	return err ? err : dora_probe_bpf__load(b->skel);
+}
+
+/* Opens the object, sets it up, has the kernel take it, maps its ring. */
+static int load(struct dp_bpf *b, const struct dp_bpf_options *o, char *why, size_t why_len)
+{
+	struct dp_refusal refusal = {0};
+	int err = open_object(o, &b->early, why, why_len);
+
+	if (!err)
+		err = open_object(o, &b->skel, why, why_len);
+	if (err)
 		return err;
-	}
 	dp_refusal_listen(&refusal, o->verbose > 0);
-	err = dora_probe_bpf__load(b->skel);
+	err = load_both(b);
 	dp_refusal_listen(NULL, o->verbose > 0);
 	if (err)
 		return say_refused(&refusal, err, why, why_len);
@@ -271,6 +293,7 @@ void dp_bpf_close(struct dp_bpf *b)
 	edges_close(b);
 	bpf_detach(b);
 	ring_buffer__free(b->ring);
+	early_close(b);
 	dora_probe_bpf__destroy(b->calls);
 	dora_probe_bpf__destroy(b->skel);
 	if (b->stats_fd >= 0)

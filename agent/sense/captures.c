@@ -78,6 +78,14 @@ static void socket_data(const struct dp_captures *c, const struct dp_capture *h,
 		dp_wire_data(c->wire, h, d, (const uint8_t *)(d + 1));
 }
 
+static void node_config(const struct dp_captures *c, const struct dp_capture *h, size_t len)
+{
+	const struct dp_config_piece *p = (const void *)(h + 1);
+
+	if (p->copied <= len - sizeof(*h) - sizeof(*p))
+		dp_targets_config(c->targets, (pid_t)h->pid, p, (const char *)(p + 1));
+}
+
 static void caught_signal(const struct dp_captures *c, const struct dp_capture *h)
 {
 	const struct dp_signal_op *s = (const void *)(h + 1);
@@ -134,9 +142,14 @@ void dp_captures_take(const struct dp_captures *c, const struct dp_capture *h, s
 					(pid_t)((const struct dp_fork_op *)body)->child_pid,
 					h->t_ns);
 		break;
+	case DP_CAP_NODE_CONFIG:
+		if (HAS(len, struct dp_config_piece))
+			node_config(c, h, len);
+		break;
 	case DP_CAP_EXEC:
 		stop_command(c, h);
-		dp_targets_exec(c->targets, (pid_t)h->pid, h->t_ns);
+		if (HAS(len, struct dp_exec_op))
+			dp_targets_exec(c->targets, (pid_t)h->pid, body, h->t_ns);
 		break;
 	case DP_CAP_EXIT:
 		if (HAS(len, struct dp_exit_op))

@@ -97,26 +97,68 @@ static struct target *add(struct dp_targets *t, pid_t pid, const struct dp_node_
 	return x;
 }
 
-/* A process that is wanted gets a slot: 0 and *ret; 1 not wanted, or watched already; -errno. */
-static int select_one(struct dp_targets *t, pid_t pid, struct target **ret)
+/*
+ * Its configuration: from /proc, or, if it is gone from there, from what the kernel told when it began.
+ * 0, or as targets_config() says.
+ */
+static int read_config(struct dp_targets *t, pid_t pid, const struct dp_birth *birth,
+		       struct dp_node_config *ret)
 {
-	struct dp_node_config config;
+	int err = targets_config(t, pid, ret);
+
+	if (err && birth && birth->config)
+		err = dp_node_config_parse(birth->config, birth->config_len, ret);
+	return err;
+}
+
+/*
+ * When it started, in clock ticks. False: it has left, and nobody tells of its end.
+ */
+static bool has_started(pid_t pid, const struct dp_birth *birth, uint64_t *ret)
+{
 	struct dp_task_stat stat;
+
+	if (birth && birth->end_is_told) {
+		*ret = birth->start_time;
+		return true;
+	}
+	if (dp_task_stat("/proc", pid, 0, &stat) < 0 || dp_task_state_is_dead(stat.state))
+		return false;
+	*ret = stat.start_time;
+	return true;
+}
+
+/*
+ * A process that is wanted gets a slot: 0 and *ret; 1 not wanted, or watched already; -errno. `birth`
+ * is NULL for one that ran before.
+ */
+static int select_one(struct dp_targets *t, pid_t pid, const struct dp_birth *birth,
+		      struct target **ret)
+{
+	uint64_t start_time, read_ns = dp_now();
+	struct dp_node_config config;
 	int err;
 
 	if (target_find(t, pid) || (!is_named(&t->wanted, pid) && !wanted_others(&t->wanted)))
 		return 1;
-	err = targets_config(t, pid, &config);
+	err = read_config(t, pid, birth, &config);
 	if (err == -EPERM)
 		t->unreadable++;
 	if (!is_selected(t, pid, err ? NULL : &config))
 		return 1;
 	if (err && err != -ENOENT && err != -EBADMSG)
 		return refused(t, pid, err);
-	if (dp_task_stat("/proc", pid, 0, &stat) < 0 || dp_task_state_is_dead(stat.state))
+	if (!has_started(pid, birth, &start_time))
 		return refused(t, pid, -ESRCH);
-	*ret = add(t, pid, err ? NULL : &config, stat.start_time);
-	return *ret ? 0 : -ENOSPC;
+	*ret = add(t, pid, err ? NULL : &config, start_time);
+	if (!*ret)
+		return -ENOSPC;
+	(*ret)->read_ns = read_ns;
+	if (birth) {
+		(*ret)->parent = birth->parent;
+		(*ret)->looks_python = strncmp(birth->exe, "python", 6) == 0;
+	}
+	return 0;
 }
 
 /* It has just begun, at t_ns: its first record has that time, so that all others come after it. */
@@ -173,14 +215,15 @@ static void check_alive(struct dp_targets *t, struct target *x)
 	dp_targets_exit(t, x->pid, r.h.t_ns);
 }
 
-bool target_take(struct dp_targets *t, pid_t pid, uint64_t t_ns)
+bool target_take(struct dp_targets *t, const struct dp_birth *birth, uint64_t t_ns)
 {
 	struct target *x;
 
-	if (select_one(t, pid, &x))
+	if (select_one(t, birth->pid, birth, &x))
 		return false;
 	begin(t, x, t_ns);
-	check_alive(t, x);
+	if (!birth->end_is_told)
+		check_alive(t, x);
 	return true;
 }
 
@@ -203,7 +246,13 @@ void dp_targets_fork(struct dp_targets *t, pid_t parent, pid_t pid, uint64_t t_n
 
 static void take_new(void *ctx, pid_t pid)
 {
-	target_take(ctx, pid, dp_now());
+	struct dp_targets *t = ctx;
+	struct target *x;
+
+	if (select_one(t, pid, NULL, &x))
+		return;
+	begin(t, x, dp_now());
+	check_alive(t, x);
 }
 
 void targets_look_around(struct dp_targets *t, uint64_t now)
@@ -223,7 +272,7 @@ static void scan_one(void *ctx, pid_t pid)
 	struct dp_targets *t = ctx;
 	struct target *x;
 
-	select_one(t, pid, &x);
+	select_one(t, pid, NULL, &x);
 }
 
 /* All are looked through at the same time, and for one that takes long the others do not wait. */
@@ -292,7 +341,7 @@ int dp_targets_scan(struct dp_targets *t)
 
 	t->patience.left_ns = SCAN_PATIENCE_NS;
 	for (unsigned int i = 0; i < t->wanted.pids.count; i++) {
-		err = select_one(t, t->wanted.pids.pid[i], &x);
+		err = select_one(t, t->wanted.pids.pid[i], NULL, &x);
 		if (err < 0 && !first)
 			first = err;
 	}

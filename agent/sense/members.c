@@ -69,20 +69,30 @@ static bool same_node(const struct dp_node_config *a, const struct dp_node_confi
 	return strcmp(a->node, b->node) == 0 && strcmp(a->dataflow, b->dataflow) == 0;
 }
 
+/* 0: not known. What has left is known only as it began. */
+static pid_t parent_of(struct dp_targets *t, pid_t pid)
+{
+	const struct target *x;
+	struct dp_task_stat st;
+
+	if (dp_task_stat("/proc", pid, 0, &st) == 0)
+		return st.ppid;
+	x = target_find(t, pid);
+	return x ? x->parent : 0;
+}
+
 /* The nearest ancestor with the same configuration, which need not be watched; 0 none. */
 void member_link(struct dp_targets *t, struct target *x)
 {
 	struct dp_node_config c;
-	struct dp_task_stat st;
 
 	x->above = 0;
-	for (pid_t p = x->pid; !x->above && dp_task_stat("/proc", p, 0, &st) == 0 && st.ppid > 1;
-	     p = st.ppid) {
-		const struct target *o = target_find(t, st.ppid);
+	for (pid_t p = parent_of(t, x->pid); !x->above && p > 1; p = parent_of(t, p)) {
+		const struct target *o = target_find(t, p);
 
 		if (o ? o->is_dora && same_node(&o->config, &x->config)
-		      : targets_config(t, st.ppid, &c) == 0 && same_node(&c, &x->config))
-			x->above = st.ppid;
+		      : targets_config(t, p, &c) == 0 && same_node(&c, &x->config))
+			x->above = p;
 	}
 }
 

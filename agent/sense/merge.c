@@ -21,6 +21,8 @@
 /* After a burst the arena goes back to the kernel once this many blocks were in use: 2 MiB. */
 #define BLOCKS_KEPT 16384u
 
+_Static_assert(DP_SEND_BACK_NS < DP_MERGE_WATERMARK_NS, "a send that blocked comes in time");
+
 struct block {
 	uint32_t next;
 	unsigned char bytes[BLOCK_PAYLOAD];

@@ -46,6 +46,7 @@ void dp_targets_free(struct dp_targets *t)
 	for (int i = 0; i < DP_MAX_TARGETS; i++)
 		dp_reader_free(t->at[i].reader);
 	dp_reader_free(t->clerk);
+	dp_births_free(&t->births);
 	free(t);
 }
 
@@ -101,13 +102,24 @@ void target_emit_facts(struct dp_targets *t, struct target *x)
 	target_emit_facts_at(t, x, dp_now());
 }
 
-void dp_targets_exec(struct dp_targets *t, pid_t pid, uint64_t t_ns)
+void dp_targets_config(struct dp_targets *t, pid_t pid, const struct dp_config_piece *p,
+		       const char *bytes)
 {
-	struct target *x = target_find(t, pid);
+	dp_births_piece(&t->births, pid, p, bytes);
+}
+
+/* A process whose program is `birth`'s from t_ns on. */
+static void execed(struct dp_targets *t, const struct dp_birth *birth, uint64_t t_ns)
+{
+	struct target *x = target_find(t, birth->pid);
 	struct dp_node_config config;
+	pid_t pid = birth->pid;
 	bool is_dora = false;
 	struct dp_record r;
 
+	/* What is known of it was read when it ran that program already. */
+	if (x && x->read_ns > t_ns)
+		return;
 	if (x) {
 		/* The same pid runs another program: nothing known of it holds any more. */
 		for (unsigned int i = 0; i < x->conn_count; i++)
@@ -122,8 +134,17 @@ void dp_targets_exec(struct dp_targets *t, pid_t pid, uint64_t t_ns)
 		target_drop(t, x);
 	}
 	/* What is below it stays there if the new program is of the same node. */
-	if (!target_take(t, pid, t_ns) && is_dora)
+	if (!target_take(t, birth, t_ns) && is_dora)
 		members_decide(t, &config, t_ns);
+}
+
+void dp_targets_exec(struct dp_targets *t, pid_t pid, const struct dp_exec_op *o, uint64_t t_ns)
+{
+	struct dp_birth birth;
+
+	dp_births_take(&t->births, pid, o, &birth);
+	execed(t, &birth, t_ns);
+	dp_births_done(&t->births, pid);
 }
 
 void dp_targets_exit(struct dp_targets *t, pid_t pid, uint64_t t_ns)

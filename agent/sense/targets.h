@@ -55,7 +55,10 @@ int dp_targets_discover(void (*fn)(void *ctx, const struct dp_discovered *d), vo
 			unsigned int *ret_unreadable);
 
 /* A process has execed, forked or exited; `t_ns` of the event. */
-void dp_targets_exec(struct dp_targets *t, pid_t pid, uint64_t t_ns);
+void dp_targets_exec(struct dp_targets *t, pid_t pid, const struct dp_exec_op *o, uint64_t t_ns);
+/* A piece of the node configuration of a process that is about to be told as execed. */
+void dp_targets_config(struct dp_targets *t, pid_t pid, const struct dp_config_piece *p,
+		       const char *bytes);
 void dp_targets_fork(struct dp_targets *t, pid_t parent, pid_t pid, uint64_t t_ns);
 /* SIGBUS has ended the process at t_ns: tells how full its shared memory is. Before the exit itself. */
 void dp_targets_no_memory(struct dp_targets *t, pid_t pid, uint64_t t_ns);

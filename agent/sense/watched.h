@@ -11,6 +11,7 @@
 #include "base/units.h"
 #include "dora/nodeconfig.h"
 #include "python/pyprocess.h"
+#include "sense/birth.h"
 #include "sense/reader.h"
 #include "sense/targets.h"
 
@@ -30,6 +31,7 @@ struct target {
 	pid_t pid; /* 0: slot free */
 	uint64_t start_time;
 	uint64_t since_ns;
+	uint64_t read_ns;     /* what is known of it was read from then on */
 	uint64_t next_try_ns; /* 0: the runtime is known, or known not to be there */
 	uint64_t next_rescan_ns;
 	uint64_t
@@ -48,6 +50,7 @@ struct target {
 	uint8_t named;         /* asked for by --pid */
 	/* What it is to its node, and by what: see roles.h. */
 	pid_t above;  /* nearest ancestor with the same node configuration; 0 none */
+	pid_t parent; /* as it began; 0 not known */
 	uint8_t role; /* enum dp_member_role */
 	uint8_t proven, connected, from_start, looks_python;
 	uint8_t member_told;
@@ -98,6 +101,7 @@ struct dp_targets {
 	unsigned int unreadable; /* processes of other users that may not be read */
 	struct command commands[COMMANDS_MAX];
 	unsigned int next_command;
+	struct dp_births births;
 	uint64_t share_every_ns; /* that often a line about shares is wanted; 0 never */
 	uint64_t emptied_ns;     /* the last one has left; 0 as long as there was none */
 	bool sampling;           /* there is no kernel side to tell of anything */
@@ -168,7 +172,7 @@ void target_memory(struct dp_targets *t, struct target *x);
 /* Can processes that nobody named be wanted, now or later? */
 int wanted_others(const struct dp_wanted *w);
 /* Takes up a process that began at t_ns, when it is wanted. Is it watched now? */
-bool target_take(struct dp_targets *t, pid_t pid, uint64_t t_ns);
+bool target_take(struct dp_targets *t, const struct dp_birth *birth, uint64_t t_ns);
 
 /* ---- members.c: what each is to its node ------------------------------------------------------- */
 

@@ -36,6 +36,12 @@ typedef uint8_t dp_u8;
 #define DP_SOCK_COPY_MAX   (128 * 1024) /* bytes of one socket call that are copied at most */
 /* 8 bytes that announce at most this much are taken for the length of a frame (dora 1.x's limit). */
 #define DP_SOCK_LENGTH_MAX (64u * 1024 * 1024)
+/*
+ * A send is told when it has returned, with the time at which it was entered, but not more than this
+ * before: a message of 4 MB blocks its sender for 10 ms, and what is older than the merge waits for
+ * would come late.
+ */
+#define DP_SEND_BACK_NS 4000000ULL
 /* Of one signal by one sender to one process in a second; more are counted alone. */
 #define DP_SIGNALS_MAX 50
 #define DP_RUN_MIN_NS  2000000ULL /* shorter runs and holds stay in the kernel */
@@ -53,9 +59,10 @@ enum dp_capture_type {
 	DP_CAP_SOCK_CLOSE,     /* dp_sock_close */
 	DP_CAP_REGION,         /* dp_region_op */
 	DP_CAP_SIGNAL,         /* dp_signal_op */
-	DP_CAP_EXEC,           /* header only */
+	DP_CAP_EXEC,           /* dp_exec_op */
 	DP_CAP_FORK,           /* dp_fork_op */
 	DP_CAP_EXIT,           /* dp_exit_op */
+	DP_CAP_NODE_CONFIG,    /* dp_config_piece + bytes; comes before the EXEC of the process */
 	DP_CAP_COUNT
 };
 
@@ -171,6 +178,27 @@ struct dp_signal_op {
 	dp_u8 pad[3];
 	dp_u32 sender_pid; /* GENERATED; 0 the kernel */
 	dp_u32 pad2;
+};
+
+/*
+ * A process runs a new program. Where its environment has a node's configuration, the text came in
+ * pieces before: some leave before anybody could read it in /proc.
+ */
+#define DP_EXE_MAX 32
+#define DP_CONFIG_MAX                                                                              \
+	(128 * 1024) /* bytes of one variable, at most (the kernel's MAX_ARG_STRLEN) */
+struct dp_exec_op {
+	dp_u64 started_ns; /* CLOCK_BOOTTIME */
+	dp_u32 parent_pid;
+	dp_u32 config_len;    /* bytes of the configuration; 0 none */
+	char exe[DP_EXE_MAX]; /* the file that it runs, without its path; cut if longer */
+};
+
+/* Pieces of one configuration come in order. */
+#define DP_CONFIG_PIECE 4096
+struct dp_config_piece {
+	dp_u32 offset;
+	dp_u32 copied; /* bytes that follow */
 };
 
 struct dp_fork_op {

@@ -287,6 +287,56 @@ static void test_exec_of_everybody(void **state)
 	session_stop((void **)&s);
 }
 
+/*
+ * A node's configuration is told with its exec, in pieces and behind variables of any length, and the
+ * end of such a process too, though nobody watches it.
+ */
+static void test_configuration_of_the_newborn(void **state)
+{
+	static char before[3 * DP_CONFIG_PIECE], config[2 * DP_CONFIG_PIECE + 2];
+	static const char name[] = "DORA_NODE_CONFIG=";
+	const char *argv[] = {"/usr/bin/env", "-i", before, config, "/bin/true", NULL};
+	struct dp_bpf_options o = {.trace_all_exec = 1};
+	const struct dp_capture *h = NULL;
+	const struct dp_exec_op *exec;
+	size_t seen = 0;
+	struct session *s;
+	struct child c;
+
+	(void)state;
+	memset(before, 'A', sizeof(before) - 1);
+	memcpy(before, "A=", 2);
+	/* Within another one it is no name. */
+	memcpy(before + DP_CONFIG_PIECE - 1, name, sizeof(name) - 1);
+	memcpy(config, name, sizeof(name) - 1);
+	for (size_t i = sizeof(name) - 1; i < sizeof(config) - 1; i++)
+		config[i] = (char)('a' + i % 26);
+	assert_int_equal(session_start_with((void **)&s, &o), 0);
+	child_start(&c, argv);
+	assert_int_equal(child_end(&c), 0);
+	drain(s);
+	while ((h = next_capture(s, h, DP_CAP_NODE_CONFIG, c.pid))) {
+		const struct dp_config_piece *p = body(h);
+
+		assert_int_equal(p->offset, seen);
+		assert_memory_equal(p + 1, config + sizeof(name) - 1 + seen, p->copied);
+		seen += p->copied;
+	}
+	assert_int_equal(seen, sizeof(config) - sizeof(name));
+	assert_int_equal(count_captures(s, DP_CAP_EXEC, c.pid), 2);
+	h = next_capture(s, NULL, DP_CAP_EXEC, c.pid);
+	exec = body(h);
+	assert_int_equal(exec->config_len, 0);
+	assert_string_equal(exec->exe, "env");
+	assert_int_equal(exec->parent_pid, getpid());
+	h = next_capture(s, h, DP_CAP_EXEC, c.pid);
+	exec = body(h);
+	assert_int_equal(exec->config_len, seen);
+	assert_string_equal(exec->exe, "true");
+	assert_int_equal(count_captures(s, DP_CAP_EXIT, c.pid), 1);
+	session_stop((void **)&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +347,7 @@ int main(void)
 		cmocka_unit_test(test_exit_status),
 		cmocka_unit_test(test_threads_and_children),
 		cmocka_unit_test(test_exec_of_everybody),
+		cmocka_unit_test(test_configuration_of_the_newborn),
 
 	};
 
