@@ -1,15 +1,28 @@
 // SPDX-License-Identifier: MIT
 /* dora-probe: one command line, one command. */
-#include <string.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "cli/doctor.h"
 #include "cli/options.h"
 #include "cli/watch.h"
 
+/*
+ * Whoever has closed a standard stream wants to hear nothing of it. The next file that is opened would
+ * get its number, and with it what is meant for the user: a recording, or a socket.
+ */
+static int fill_standard_streams(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return -1;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static struct dp_options o;
-	int code = dp_options_parse(argc, argv, &o);
+	int code = fill_standard_streams() ? DP_EX_INTERNAL : dp_options_parse(argc, argv, &o);
 
 	if (code >= 0)
 		return code;

@@ -7,8 +7,9 @@ FUZZ_SECONDS ?= 30
 FUZZ_SAN     := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZ_SRC     := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN     := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
-# Without the kernel side: nothing that is fuzzed needs it.
-FUZZ_OBJ     := $(patsubst %.c,$(B)/fuzz/obj/%.o,$(filter-out $(SKEL_SRC),$(AGENT_SRC)))
+FUZZ_OBJ     := $(AGENT_SRC:%.c=$(B)/fuzz/obj/%.o)
+
+$(SKEL_SRC:%.c=$(B)/fuzz/obj/%.o): $(SKEL)
 
 $(B)/fuzz/deps.stamp: tests/setup/packages.sh
 	$(Q)mkdir -p $(@D)
@@ -29,9 +30,9 @@ $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(B)/fuzz/libfuzz.a
 	$(Q)$(CLANG) -O1 -g $(CFLAGS_) -U_FORTIFY_SOURCE $(FUZZ_SAN) -fsanitize=fuzzer -o $@ $< \
 		$(B)/fuzz/libfuzz.a $(LIBS)
 
-$(B)/fuzz/seeds.stamp: tests/fuzz/seeds.py $(wildcard tests/unit/golden/*)
+$(B)/fuzz/seeds.stamp: tests/fuzz/seeds.py $(wildcard tests/unit/golden/*) $(wildcard tests/recordings/*/recording.rec.xz)
 	$(Q)mkdir -p $(@D)
-	$(Q)python3 tests/fuzz/seeds.py tests/unit/golden $(B)/fuzz/seeds
+	$(Q)python3 tests/fuzz/seeds.py tests/unit/golden $(B)/fuzz/seeds tests/recordings
 	$(Q)touch $@
 
 ## fuzz       libFuzzer on everything that reads foreign bytes (FUZZ_SECONDS=30 each)
@@ -40,7 +41,7 @@ fuzz: $(FUZZ_BIN) $(B)/fuzz/seeds.stamp
 		n=$${f##*/fuzz_}; \
 		mkdir -p $(B)/fuzz/corpus/$$n $(B)/fuzz/seeds/$$n $(B)/fuzz/found; \
 		echo "  FUZZ     $$n for $(FUZZ_SECONDS) s"; \
-		$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -max_len=16384 \
+		$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=1024 -max_len=16384 -close_fd_mask=3 \
 			-print_final_stats=1 -verbosity=0 -artifact_prefix=$(B)/fuzz/found/$$n- \
 			$(B)/fuzz/corpus/$$n $(B)/fuzz/seeds/$$n || exit 1; \
 	done

@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,9 +13,17 @@
 
 #define MESSAGE_MAX 2048
 
+/* How long a reader of standard error is waited for, ms: the nodes are more important. */
+#define PATIENCE_MS 20
+
 /* Nothing can be said about a standard error that takes nothing. */
 static void write_out(const char *data, size_t len)
 {
+	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	/* A pipe that is writable has room for PIPE_BUF bytes, which is more than a line. */
+	if (poll(&p, 1, PATIENCE_MS) == 0)
+		return;
 	while (len > 0) {
 		ssize_t n = write(STDERR_FILENO, data, len);
 

@@ -20,7 +20,7 @@
 #define DP_INTERPRETERS_MAX 256         /* interpreters walked in one list */
 #define DP_TSTATES_MAX      4096        /* thread states walked in one list */
 #define DP_FRAME_STEPS_MAX  64          /* frames walked to find DP_FRAMES_MAX that can be shown */
-#define DP_MAPS_KEPT_MAX    2048        /* executable mappings kept of a process */
+#define DP_MAPS_KEPT_MAX    16384       /* executable mappings kept of a process */
 #define DP_MAPS_TEXT_MAX    (16u << 20) /* bytes of /proc/PID/maps read at most */
 #define DP_PATH_KEPT_MAX    256
 #define DP_PHDRS_MAX        32

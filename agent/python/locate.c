@@ -178,7 +178,12 @@ static int explain(const struct search *s, uint64_t age_ms, bool foreign, char *
 		snprintf(why, len, "still starting: no Python library is mapped yet");
 		return -EAGAIN;
 	}
-	if (foreign)
+	if (s->maps->count == DP_MAPS_KEPT_MAX)
+		snprintf(
+			why, len,
+			"it has more than %d executable mappings, not all of which were looked at: a Python among them is not seen",
+			DP_MAPS_KEPT_MAX);
+	else if (foreign)
 		snprintf(why, len,
 			 "not a 64-bit program of this machine: only native 64-bit "
 			 "CPython can be read");

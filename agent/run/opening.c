@@ -44,6 +44,25 @@ static void on_signal(void *ctx, int fd)
 	w->end = true;
 }
 
+/*
+ * From the first moment on: a signal that comes while the programs are loaded ends the run as any
+ * other does, as soon as it begins. The end of a terminal too, unless nohup(1) has it ignored.
+ */
+static int open_signals(struct live *w)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	signal(SIGPIPE, SIG_IGN);
+	w->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return w->signals < 0 ? -errno : 0;
+}
+
 static void on_timer(void *ctx, int fd)
 {
 	struct live *w = ctx;
@@ -77,18 +96,10 @@ static int open_loop(struct live *w)
 		.it_interval = {.tv_nsec = (long)TICK_NS},
 		.it_value = {.tv_nsec = (long)TICK_NS},
 	};
-	sigset_t set;
 	int err;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return -errno;
-	signal(SIGPIPE, SIG_IGN);
-	w->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	w->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (w->signals < 0 || w->timer < 0 || timerfd_settime(w->timer, 0, &every, NULL) < 0)
+	if (w->timer < 0 || timerfd_settime(w->timer, 0, &every, NULL) < 0)
 		return -errno;
 	err = dp_loop_open(&w->loop);
 	if (!err)
@@ -338,7 +349,11 @@ int live_open(struct live *w, struct dp_live_result *ret, char *why, size_t why_
 	w->losses.thin_ns = w->started_ns;
 	/* Read from a file each time: not at every tick. */
 	w->losses.cpus_online = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
-	err = make_parts(w, why, why_len);
+	err = open_signals(w);
+	if (err)
+		snprintf(why, why_len, "%s", strerror(-err));
+	else
+		err = make_parts(w, why, why_len);
 	if (!err)
 		err = open_parts(w, ret, why, why_len);
 	return err ? err : start(w, ret, why, why_len);

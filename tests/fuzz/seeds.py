@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes the first inputs of the fuzzers from the golden files: seeds.py GOLDEN_DIR OUT_DIR"""
+"""Writes the first inputs of the fuzzers from the golden files: seeds.py GOLDEN_DIR OUT_DIR RECORDINGS_DIR"""
+import lzma
 import os
 import sys
 
-golden, out = sys.argv[1:]
-for name in ("wire", "nodeconfig"):
+golden, out, recordings = sys.argv[1:]
+for name in ("wire", "nodeconfig", "recording", "elf", "linetable", "command", "captures", "proc"):
     os.makedirs(os.path.join(out, name), exist_ok=True)
 count = 0
 for name in sorted(os.listdir(golden)):
@@ -34,3 +35,43 @@ for name in sorted(os.listdir(golden)):
         with open(os.path.join(out, "wire", f"{count:04}"), "wb") as o:
             o.write(bytes([dora | dora << 3, op]) + b"".join(calls)[:8192])
         count += 1
+
+
+def seed(kind, name, data):
+    with open(os.path.join(out, kind, name), "wb") as o:
+        o.write(data[:16384])
+
+
+# The first records of each golden recording, behind the byte that chooses what is made of them.
+for i, name in enumerate(sorted(os.listdir(recordings))):
+    path = os.path.join(recordings, name, "recording.rec.xz")
+    if os.path.exists(path):
+        with lzma.open(path) as f:
+            seed("recording", name, bytes([0x20 | i % 4]) + f.read(16384)[16:])
+for path in ("/bin/true", "/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"):
+    if os.path.exists(path):
+        with open(path, "rb") as f:
+            seed("elf", os.path.basename(path), f.read())
+for code in (seed.__code__, os.walk.__code__, os.makedirs.__code__):
+    table = getattr(code, "co_linetable", None) or code.co_lnotab
+    for form in range(3):
+        seed("linetable", f"{code.co_name}{form}",
+             bytes([form, 40]) + code.co_firstlineno.to_bytes(4, "little") + (8).to_bytes(4, "little") + table)
+for i, line in enumerate((
+        "dora stop 018f0000-0000-7000-8000-000000000000 --grace-duration 3s",
+        "dora stop --name flow --force", "dora node stop --grace 5s camera", "/usr/bin/python3 /usr/bin/dora down")):
+    seed("command", f"stop{i}", b"\0" + line.encode().replace(b" ", b"\0") + b"\0")
+for i, line in enumerate((
+        "--pid 1,2 --json --hold-threshold 5ms --listen 127.0.0.1:9469", "replay file --grace 3s",
+        "report file -o out.html", "--all --shutdown nudge --nudge-signal USR1 --exact=3s", "--help", "list")):
+    seed("command", f"options{i}", b"\1" + line.encode().replace(b" ", b"\0"))
+for kind in range(1, 24):
+    body = kind.to_bytes(2, "little") + bytes(30) + bytes(64)
+    seed("captures", str(kind), len(body).to_bytes(2, "little") + body)
+with open("/proc/self/stat", "rb") as f, open("/proc/self/status", "rb") as g:
+    seed("proc", "self", b"\xff".join((
+        b"7f0000000000-7f0000001000 r-xp 00000000 08:01 42 /lib/python3/site-packages/dora/dora.abi3.so\n"
+        b"7f1000000000-7f1000001000 rw-s 00000000 00:15 43 /dev/shm/shmem_0123\n",
+        b"Metadata-Version: 2.3\nName: dora-rs\nVersion: 0.5.0\n",
+        b"  sl  local_address rem_address   st\n   0: 0100007F:0009 0100007F:C000 01 00000000:00000000 "
+        b"00:00000000 00000000 0 0 44 1\n", f.read(), g.read())))
