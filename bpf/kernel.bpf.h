@@ -54,6 +54,10 @@ struct signal_struct {
 	unsigned int flags;
 };
 
+struct sched_entity {
+	unsigned long long sum_exec_runtime;
+};
+
 struct task_struct {
 	unsigned int __state;
 	unsigned int flags;
@@ -63,6 +67,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
 	struct signal_struct *signal;
+	struct sched_entity se;
 };
 
 /* Before 5.14, commit 2f064a59a11f ("sched: Change task_struct::state"). */
