@@ -45,7 +45,7 @@ FORTIFY := $(if $(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS) $(SANITIZE)),
 SAME    := -ffile-prefix-map=$(CURDIR)=.
 CFLAGS_ := -std=gnu17 $(WARN) -D_GNU_SOURCE -DDP_VERSION='"$(VERSION)"' -Iinclude -Iagent -I$(B)/gen \
            -fstack-protector-strong $(FORTIFY) $(CPPFLAGS) $(SANITIZE)
-LIBS    := -lbpf -lelf -lz -lyaml -lcap -lmicrohttpd -lncursesw -ltinfo $(EXTRA_LIBS)
+LIBS    := -lbpf -lelf -lz -lyaml -lcap -lseccomp -lmicrohttpd -lncursesw -ltinfo $(EXTRA_LIBS)
 TLIBS   := -lcmocka
 
 BPF_SRC := $(wildcard bpf/*.bpf.c)
@@ -93,7 +93,7 @@ $(B)/obj/%.o: %.c Makefile VERSION $(B)/compiler.stamp | $(B)/deps.stamp
 	$(Q)$(CC) $(CFLAGS) $(CFLAGS_) $(SAME) -MMD -MP -c -o $@ $<
 
 # Only these files include the skeleton.
-SKEL_SRC := $(addprefix agent/sense/bpf_,source.c maps.c edges.c losses.c)
+SKEL_SRC := $(addprefix agent/sense/bpf_,source.c attach.c maps.c edges.c losses.c)
 $(SKEL_SRC:%.c=$(B)/obj/%.o): $(SKEL)
 
 $(B)/bpf/%.bpf.o: bpf/%.bpf.c $(BPF_HDR) Makefile | $(B)/deps.stamp
@@ -140,9 +140,9 @@ else
 	$(Q)for t in $^; do $$t || exit 1; done
 endif
 
-## bpf-test   load and attach the real programs (root)
+## bpf-test   load and attach the real programs, by both ways of the sources (root)
 bpf-test: $(BPFTEST_BIN)
-	$(Q)for t in $^; do $$t || exit 1; done
+	$(Q)for t in $^; do $$t && DORA_PROBE_SOURCES=syscalls $$t || exit 1; done
 
 clean:
 	$(Q)rm -rf $(B)

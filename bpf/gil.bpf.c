@@ -257,6 +257,16 @@ int BPF_PROG(dp_sched_switch, bool preempt, struct task_struct *prev, struct tas
 	return 0;
 }
 
+static __always_inline bool in_bytecode_loop(const struct dp_target *t, __u64 ip)
+{
+	bool in = 0;
+
+#pragma unroll
+	for (int i = 0; i < DP_EVAL_RANGES; i++)
+		in |= ip >= t->eval[i].from && ip < t->eval[i].to;
+	return in;
+}
+
 SEC("perf_event")
 int dp_sample(struct pt_regs *ctx)
 {
@@ -293,7 +303,6 @@ int dp_sample(struct pt_regs *ctx)
 	if ((__s64)ip < 0)
 		return 0;
 	ts->run_samples++;
-	if (ip >= t->eval_from && ip < t->eval_to)
-		ts->run_eval++;
+	ts->run_eval += in_bytecode_loop(t, ip);
 	return 0;
 }

@@ -93,6 +93,14 @@ struct {
 	__type(value, struct dp_sock_state);
 } sockets SEC(".maps") __weak;
 
+/* Connections that the socket tracepoints follow, by struct sock. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, DP_MAX_SOCKETS);
+	__type(key, __u64);
+	__type(value, struct dp_sock_state);
+} streams SEC(".maps") __weak;
+
 /* Connections with more than one descriptor (dup): how many. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -3,7 +3,7 @@
  * dora's shared-memory regions, /dev/shm/shmem_HEX: made by the sender, mapped by the receiver when
  * a message is taken, unmapped when the last reference to its array is gone.
  */
-#include "emit.bpf.h"
+#include "region.bpf.h"
 #include "syscall.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
@@ -28,23 +28,6 @@ static __always_inline bool region_name(const char *path, char name[DP_REGION_NA
 			return 0;
 	__builtin_memcpy(name, s + DIR_LEN, DP_REGION_NAME_MAX);
 	return 1;
-}
-
-static __always_inline void emit_region(enum dp_region_kind kind, __u64 id, __u64 addr,
-					const char *name)
-{
-	struct {
-		struct dp_capture h;
-		struct dp_region_op b;
-	} *c = capture_reserve(DP_CAP_REGION, sizeof(*c), bpf_ktime_get_ns(), id >> 32, (__u32)id);
-
-	if (!c)
-		return;
-	__builtin_memset(&c->b, 0, sizeof(c->b));
-	c->b.kind = kind;
-	c->b.addr = addr;
-	__builtin_memcpy(c->b.name, name, DP_REGION_NAME_MAX);
-	capture_submit(c);
 }
 
 static __always_inline void on_open(__u64 id, const char *path, __u64 flags, int fd)
@@ -97,16 +80,7 @@ static __always_inline void on_unlink(__u64 id, const char *path, long ret)
 SEC("tp_btf/sys_enter")
 int BPF_PROG(dp_region_enter, struct pt_regs *regs, long nr)
 {
-	__u64 id = bpf_get_current_pid_tgid();
-	struct dp_region_key key = {.pid = id >> 32, .addr = arg(regs, 0)};
-	struct dp_region_state *found, r;
-
-	found = bpf_map_lookup_elem(&regions, &key);
-	if (!found)
-		return 0;
-	r = *found;
-	bpf_map_delete_elem(&regions, &key);
-	emit_region(DP_REGION_UNMAPPED, id, key.addr, r.name);
+	region_unmapped(bpf_get_current_pid_tgid(), arg(regs, 0));
 	return 0;
 }
 

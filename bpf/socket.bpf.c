@@ -10,55 +10,14 @@
  * Not seen: sendmmsg, recvmmsg, splice, sendfile, io_uring, and close_range. dora's node library
  * (Rust std::net) uses none of them.
  */
-#include "socket.bpf.h"
+#include "socket_copy.bpf.h"
 #include "syscall.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
-#define AF_UNIX         1
-#define AF_INET         2
-#define AF_INET6        10
-#define MSG_OOB         1
-#define MSG_PEEK        2
 #define EINPROGRESS     115
 #define F_DUPFD         0
 #define F_DUPFD_CLOEXEC 1030
-
-#define IOVECS_MAX 64 /* of one call; a frame of dora has one or two */
-/* Full pieces of the largest copy, and one more for each buffer's end. */
-#define PIECES_MAX (DP_SOCK_COPY_MAX / DP_SOCK_PIECE_MAX + 16)
-
-struct iovec {
-	__u64 base;
-	__u64 len;
-};
-
-/* struct user_msghdr, include/linux/socket.h, as far as it is read (64-bit). */
-struct user_msghdr {
-	__u64 name;
-	__u64 namelen;
-	struct iovec *iov;
-	__u64 iovlen;
-};
-
-/* Is this the address of the daemon's listener, as far as the target says? */
-static __always_inline bool is_daemon(const struct dp_target *t, const struct dp_sock_connect *b)
-{
-	/* The 16 bytes of an IPv6 address; `addr` is 8-aligned in struct dp_sock_connect. */
-	__u64 high = *(const __u64 *)b->addr, low = *(const __u64 *)(b->addr + 8);
-
-	if (t->daemon_family)
-		return b->family == t->daemon_family &&
-		       (!t->daemon_port || b->port == t->daemon_port);
-	if (b->family == AF_UNIX)
-		return 1;
-	if (b->family == AF_INET)
-		return b->addr[0] == 127;
-	if (b->family != AF_INET6 || high)
-		return 0;
-	/* ::1, or an IPv4 address mapped: ::ffff:127.x.x.x (little endian) */
-	return low == 1ULL << 56 || (low & 0xffffffffff) == 0x7fffff0000;
-}
 
 /* 0, or negative when the address could not be read. */
 static __always_inline long read_address(struct dp_sock_connect *b, __u64 addr, __u64 len)
@@ -95,7 +54,7 @@ static __always_inline void on_connect(__u64 id, int fd, __u64 addr, __u64 len, 
 	struct dp_target *t = target_of(id >> 32);
 
 	/* A nonblocking connect is under way; what comes next on the socket is its data. */
-	if (!t || !cpu || !t->watch_sockets || (ret != 0 && ret != -EINPROGRESS))
+	if (!t || !cpu || !t->watch_sockets || !t->by_calls || (ret != 0 && ret != -EINPROGRESS))
 		return;
 	if (read_address(&b, addr, len)) {
 		count_loss(DP_LOSS_READ_FAULT);
@@ -119,231 +78,12 @@ static __always_inline void on_connect(__u64 id, int fd, __u64 addr, __u64 len, 
 	capture_submit(c);
 }
 
-/* Copies c->piece.copied bytes, at most `room`, into a capture of that size class. 0 or lost. */
-#define EMIT_PIECE(c, id, flags, room)                                                             \
-	({                                                                                         \
-		struct {                                                                           \
-			struct dp_capture h;                                                       \
-			struct dp_sock_data b;                                                     \
-			__u8 bytes[room];                                                          \
-		} *r_ = capture_reserve(DP_CAP_SOCK_DATA, sizeof(*r_), (c)->t_ns, (id) >> 32,      \
-					(__u32)(id));                                              \
-		int ret_ = -1;                                                                     \
-		if (r_) {                                                                          \
-			__u32 n_ = (c)->piece.copied;                                              \
-			r_->b = (c)->piece;                                                        \
-			r_->h.flags = (flags);                                                     \
-			ret_ = 0;                                                                  \
-			if (n_ > (room))                                                           \
-				n_ = (room);                                                       \
-			if (n_ && read_user_bounded(r_->bytes, n_, room, (c)->from)) {             \
-				r_->b.copied = 0;                                                  \
-				r_->b.last = 1;                                                    \
-				r_->h.flags = DP_F_UNREADABLE | DP_F_CUT;                          \
-				count_loss(DP_LOSS_READ_FAULT);                                    \
-				n_ = 0;                                                            \
-				ret_ = -1;                                                         \
-			}                                                                          \
-			r_->h.size = (__u32)(sizeof(r_->h) + sizeof(r_->b)) + n_;                  \
-			capture_submit(r_);                                                        \
-		}                                                                                  \
-		ret_;                                                                              \
-	})
-
-/*
- * Two size classes, the ends of buffers and whole pieces: the verifier walks each of them in every round of
- * the loop, which with four took 575,190 of the 1,000,000 instructions that 6.1 allows.
- */
-static __always_inline int emit_piece(const struct dp_copy_state *c, __u64 id, __u16 flags)
+/* Are the connections of the process followed here, not by tracepoints? */
+static __always_inline bool by_calls(__u32 tgid)
 {
-	if (c->piece.copied <= 256)
-		return EMIT_PIECE(c, id, flags, 256);
-	return EMIT_PIECE(c, id, flags, DP_SOCK_PIECE_MAX);
-}
+	struct dp_target *t = target_of(tgid);
 
-/* Goes to the vector's next buffer. 0 when there is none or it cannot be read. */
-static __always_inline bool next_buffer(struct dp_copy_state *c)
-{
-	struct iovec v;
-
-	if (!c->vecs || bpf_probe_read_user(&v, sizeof(v), (void *)c->vec))
-		return 0;
-	c->vec += sizeof(v);
-	c->vecs--;
-	c->base = v.base;
-	c->len = v.len;
-	return 1;
-}
-
-/* Cuts the next piece off the current buffer; one of no bytes when there is no buffer. */
-static __always_inline void next_piece(struct dp_copy_state *c)
-{
-	__u32 n = c->len > DP_SOCK_PIECE_MAX ? DP_SOCK_PIECE_MAX : (__u32)c->len;
-
-	if (n > c->left)
-		n = c->left;
-	if (n > DP_SOCK_COPY_MAX - c->piece.offset)
-		n = DP_SOCK_COPY_MAX - c->piece.offset;
-	c->piece.copied = n;
-	c->from = c->base;
-	c->base += n;
-	c->len -= n;
-	c->left -= n;
-}
-
-/*
- * What one call has moved, in one capture: the usual case, a frame of some 200 bytes. The length
- * that an earlier call has moved goes before it.
- */
-#define EMIT_WHOLE(s, id, t, fd_, dir, from, n, room)                                              \
-	({                                                                                         \
-		struct {                                                                           \
-			struct dp_capture h;                                                       \
-			struct dp_sock_data b;                                                     \
-			__u64 length;                                                              \
-			__u8 bytes[room];                                                          \
-		} *r_ = capture_reserve(DP_CAP_SOCK_DATA, sizeof(*r_), t, (id) >> 32,              \
-					(__u32)(id));                                              \
-		if (r_) {                                                                          \
-			__u32 n_ = (n), first_ = (s)->length[dir] ? 8 : 0;                         \
-			void *to_ = first_ ? (void *)r_->bytes : (void *)&r_->length;              \
-			if (n_ > (room))                                                           \
-				n_ = (room);                                                       \
-			__builtin_memset(&r_->b, 0, sizeof(r_->b));                                \
-			r_->b.conn = (s)->conn;                                                    \
-			r_->b.fd = (fd_);                                                          \
-			r_->b.direction = (dir);                                                   \
-			r_->b.last = 1;                                                            \
-			r_->b.total = n_ + first_;                                                 \
-			r_->b.copied = n_ + first_;                                                \
-			r_->length = (s)->length[dir];                                             \
-			if (read_user_bounded(to_, n_, room, from)) {                              \
-				r_->b.copied = first_;                                             \
-				r_->h.flags = DP_F_UNREADABLE | DP_F_CUT;                          \
-				count_loss(DP_LOSS_READ_FAULT);                                    \
-			}                                                                          \
-			r_->h.size = (__u32)(sizeof(r_->h) + sizeof(r_->b)) + r_->b.copied;        \
-			capture_submit(r_);                                                        \
-		}                                                                                  \
-	})
-
-#define WHOLE_MAX 1024
-
-/* Hands over a length that no call followed yet: what comes next takes another way. */
-static __always_inline void emit_length(struct dp_sock_state *s, __u64 id, __s32 fd, __u8 direction,
-					__u64 t_ns)
-{
-	struct {
-		struct dp_capture h;
-		struct dp_sock_data b;
-		__u64 length;
-	} *c = capture_reserve(DP_CAP_SOCK_DATA, sizeof(*c), t_ns, id >> 32, (__u32)id);
-
-	if (!c)
-		return;
-	__builtin_memset(&c->b, 0, sizeof(c->b));
-	c->b.conn = s->conn;
-	c->b.fd = fd;
-	c->b.total = 8;
-	c->b.copied = 8;
-	c->b.direction = direction;
-	c->b.last = 1;
-	c->length = s->length[direction & 1];
-	capture_submit(c);
-}
-
-/*
- * The length of a frame is a call of its own (dora up to 0.5 sends so, every version receives so):
- * it waits for the next call, which spares every second capture. 1: kept.
- */
-static __always_inline bool keep_length(struct dp_sock_state *s, __u8 direction, __u64 buffer)
-{
-	__u64 length = 0;
-
-	if (s->length[direction & 1] || bpf_probe_read_user(&length, 8, (void *)buffer) ||
-	    length < 2 || length > DP_SOCK_LENGTH_MAX)
-		return 0;
-	s->length[direction & 1] = length;
-	return 1;
-}
-
-/* Copies the `ret` bytes that a call has moved out of its one buffer; 0: it takes several pieces. */
-static __always_inline bool on_small(struct dp_sock_state *s, __u64 id, __s32 fd, __u64 buffer,
-				     __u8 direction, long ret, __u64 t_ns)
-{
-	__u32 dir = direction & 1;
-
-	if (ret > WHOLE_MAX)
-		return 0;
-	if (ret == 8 && keep_length(s, direction, buffer))
-		return 1;
-	if (ret <= 64)
-		EMIT_WHOLE(s, id, t_ns, fd, dir, buffer, (__u32)ret, 64);
-	else if (ret <= 256)
-		EMIT_WHOLE(s, id, t_ns, fd, dir, buffer, (__u32)ret, 256);
-	else
-		EMIT_WHOLE(s, id, t_ns, fd, dir, buffer, (__u32)ret, WHOLE_MAX);
-	s->length[dir] = 0;
-	return 1;
-}
-
-/* Copies the `ret` bytes that a call on a marked socket has moved out of its buffers. */
-static __always_inline void on_data(struct dp_sock_state *s, __u64 id, __s32 fd, __u64 buffer,
-				    __u64 vecs, bool is_vec, __u8 direction, long ret)
-{
-	struct dp_copy_state *c, fresh = {};
-	__u32 tid = (__u32)id;
-
-	if (ret <= 0 || ret > 0x7fffffff)
-		return;
-	fresh.t_ns = bpf_ktime_get_ns();
-	/* See the head of this file. */
-	if (direction == DP_TO_DAEMON && s->entered_tid == tid && s->entered_ns)
-		fresh.t_ns = s->entered_ns;
-	if (!is_vec && on_small(s, id, fd, buffer, direction, ret, fresh.t_ns))
-		return;
-	if (s->length[direction & 1]) {
-		emit_length(s, id, fd, direction, fresh.t_ns);
-		s->length[direction & 1] = 0;
-	}
-	fresh.piece.conn = s->conn;
-	fresh.piece.total = (__u32)ret;
-	fresh.piece.fd = fd;
-	fresh.piece.direction = direction;
-	fresh.left = (__u32)ret;
-	if (is_vec) {
-		fresh.vec = buffer;
-		fresh.vecs = vecs > IOVECS_MAX ? IOVECS_MAX : (__u32)vecs;
-	} else {
-		fresh.base = buffer;
-		fresh.len = (__u32)ret;
-	}
-	if (bpf_map_update_elem(&copies, &tid, &fresh, BPF_ANY)) {
-		count_loss(DP_LOSS_MAP_FULL);
-		return;
-	}
-	c = bpf_map_lookup_elem(&copies, &tid);
-	if (!c)
-		return;
-	for (int i = 0; i < PIECES_MAX; i++) {
-		__u16 flags = 0;
-
-		if (!c->len && next_buffer(c))
-			continue;
-		next_piece(c);
-		/* The last piece: all is there, or the limit or an unreadable vector cuts here. */
-		if (!c->left || !c->piece.copied || i == PIECES_MAX - 1 ||
-		    c->piece.offset + c->piece.copied >= DP_SOCK_COPY_MAX) {
-			c->piece.last = 1;
-			/* No loss yet: the decoder knows whether it wanted what lies there. */
-			if (c->left)
-				flags = DP_F_CUT;
-		}
-		if (emit_piece(c, id, flags) || c->piece.last)
-			break;
-		c->piece.offset += c->piece.copied;
-	}
-	bpf_map_delete_elem(&copies, &tid);
+	return t && t->by_calls;
 }
 
 /* A duplicate of a marked descriptor is marked; what it replaced is gone. */
@@ -353,7 +93,7 @@ static __always_inline void on_dup(__u64 id, __s32 from, __s32 to)
 	struct dp_sock_state *s, copy = {};
 	__u32 *fds, two = 2;
 
-	if (to < 0 || to == from)
+	if (to < 0 || to == from || !by_calls(key.pid))
 		return;
 	socket_unmark(key.pid, (__u32)id, to, CLOSE_REPLACED);
 	s = bpf_map_lookup_elem(&sockets, &key);
@@ -378,7 +118,7 @@ static __always_inline void on_shutdown(__u64 id, __s32 fd)
 	struct dp_sock_key key = {.pid = id >> 32, .fd = fd};
 	struct dp_sock_state *s = bpf_map_lookup_elem(&sockets, &key);
 
-	if (s)
+	if (s && !s->traced)
 		emit_close(s->conn, key.pid, (__u32)id, fd, CLOSE_SHUTDOWN);
 }
 
@@ -393,13 +133,14 @@ int BPF_PROG(dp_socket_enter, struct pt_regs *regs, long nr)
 	struct dp_sock_key key = {.pid = id >> 32, .fd = (__s32)arg(regs, 0)};
 	struct dp_sock_state *s;
 
+	s = bpf_map_lookup_elem(&sockets, &key);
 	if (nr == NR_CLOSE) {
-		socket_unmark(key.pid, (__u32)id, key.fd, CLOSE_CLOSE);
+		if (s && !s->traced)
+			socket_unmark(key.pid, (__u32)id, key.fd, CLOSE_CLOSE);
 		bpf_map_delete_elem(&region_fds, &key);
 		return 0;
 	}
-	s = bpf_map_lookup_elem(&sockets, &key);
-	if (!s)
+	if (!s || s->traced)
 		return 0;
 	s->entered_tid = (__u32)id;
 	s->entered_ns = bpf_ktime_get_ns();
@@ -439,7 +180,7 @@ int BPF_PROG(dp_socket_exit, struct pt_regs *regs, long ret)
 		return 0;
 	}
 	s = bpf_map_lookup_elem(&sockets, &key);
-	if (!s)
+	if (!s || s->traced)
 		return 0;
 	switch (nr) {
 	case NR_READ:

@@ -27,13 +27,16 @@ static __always_inline void socket_unmark(__u32 tgid, __u32 tid, __s32 fd, __u32
 {
 	struct dp_sock_key key = {.pid = tgid, .fd = fd};
 	struct dp_sock_state *s = bpf_map_lookup_elem(&sockets, &key);
+	__u64 conn, sock;
 	__u32 *fds;
-	__u64 conn;
 
 	if (!s)
 		return;
 	conn = s->conn;
+	sock = s->sock;
 	bpf_map_delete_elem(&sockets, &key);
+	if (sock)
+		bpf_map_delete_elem(&streams, &sock);
 	fds = bpf_map_lookup_elem(&conn_fds, &conn);
 	if (fds && *fds > 1) {
 		*fds -= 1;

@@ -12,7 +12,7 @@ import sys
 HERE = pathlib.Path(__file__).parent
 
 # Okabe and Ito's palette: told apart with every common colour blindness, by lightness too
-# (tests/dashboards/dash_test.py measures it). Values are always written as well.
+# (tests/dashboards/test_live.py measures it). Values are always written as well.
 OK, CAUTION, DANGER = "#56B4E9", "#F0E442", "#D55E00"
 SERIES = ["#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#F0E442", "#999999"]
 DS = {"type": "prometheus", "uid": "${datasource}"}

@@ -33,8 +33,7 @@ dashboards-generate: $(DASH_TOOLS)
 
 ## dashboards-test      endpoint, rules and dashboards against the real Prometheus and Alertmanager
 dashboards-test: $(DASH_TOOLS) $(DASH_DEPS)
-	$(Q)$(DASH_VENV)/bin/python tests/dashboards/dash_test.py --bin $(DASH_BIN) --npm $(DASH_NPM) \
-		--work $(B)/dashboards-work
+	$(Q)tests/pytest.sh tests/dashboards
 
 ## bench-http           cost of a scrape; what hostile clients do to the loop
 bench-http: $(B)/bench/bench_http

@@ -42,7 +42,7 @@ format-check: $(B)/lint.stamp
 	$(Q)$(LINT_VENV)/bin/clang-format --dry-run --Werror $(C_FILES)
 
 shape:
-	$(call msg,SHAPE,'agent bpf include')
+	$(call msg,SHAPE,'agent bpf include tests')
 	$(Q)tests/pytest.sh tests/tools
 	$(Q)tests/tools/shape.py
 

@@ -39,6 +39,11 @@ bad-input: setup-test all
 view-test: setup-test all
 	$(Q)tests/e2e/view_test.py
 
+## fault      targets that cannot be read, and other faults: what they cost the others (root)
+.PHONY: fault
+fault: setup-test all
+	$(Q)tests/pytest.sh tests/fault
+
 .PHONY: setup-demo
 setup-demo: $(B)/test-deps.stamp
 	$(Q)tests/setup/dora_env.sh $(DORA)

@@ -3,10 +3,8 @@
 #include "act/doracli.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +12,7 @@
 #include <unistd.h>
 
 #include "act/child.h"
+#include "act/user.h"
 #include "base/units.h"
 #include "base/sentence.h"
 
@@ -140,30 +139,6 @@ static int handed_on(const char *e)
 	       (!strncmp(e, "DORA_", 5) && strncmp(e, "DORA_PROBE_", 11) != 0);
 }
 
-/* User, group, groups and home from the user database; a uid that has none runs without. */
-static void as_user(struct dp_child_options *o, uid_t uid, char *home, size_t home_len, char *name,
-		    size_t name_len)
-{
-	struct passwd pw, *found = NULL;
-	char buf[4096];
-	int n = DP_CHILD_GROUPS_MAX;
-
-	o->change_user = uid != geteuid();
-	o->uid = uid;
-	o->gid = (gid_t)uid;
-	o->group_count = 0;
-	snprintf(home, home_len, "HOME=/");
-	snprintf(name, name_len, "USER=%u", (unsigned int)uid);
-	if (getpwuid_r(uid, &pw, buf, sizeof(buf), &found) || !found)
-		return;
-	o->gid = found->pw_gid;
-	snprintf(home, home_len, "HOME=%s", found->pw_dir);
-	snprintf(name, name_len, "USER=%s", found->pw_name);
-	if (getgrouplist(found->pw_name, found->pw_gid, o->groups, &n) < 0)
-		n = DP_CHILD_GROUPS_MAX;
-	o->group_count = n;
-}
-
 /* Why this request cannot be carried out at all; NULL if it can. */
 static const char *cannot(const struct dp_doracli *c, const struct dp_request *q,
 			  enum dp_action_result *ret_result)
@@ -217,7 +192,8 @@ int dp_doracli_stop(struct dp_doracli *c, const struct dp_request *q, uid_t uid,
 		    struct dp_rec_action *ret)
 {
 	struct dp_child_options o = {0};
-	char grace[32], home[PATH_MAX + 8], name[64];
+	struct dp_user user;
+	char grace[32];
 	char *argv[] = {(char *)c->command, "stop", NULL, "--grace-duration", grace, NULL};
 	char *env[ENV_MAX + 4];
 	enum dp_action_result result;
@@ -238,8 +214,9 @@ int dp_doracli_stop(struct dp_doracli *c, const struct dp_request *q, uid_t uid,
 	argv[2] = r->dataflow;
 	/* Whole milliseconds: dora's duration syntax has no fractions. */
 	snprintf(grace, sizeof(grace), "%" PRIu64 "ms", q->grace_ns / 1000000);
-	as_user(&o, uid, home, sizeof(home), name, sizeof(name));
-	fill_environment(c, home, name, env);
+	dp_user_of(uid, &user);
+	dp_user_become(&user, &o);
+	fill_environment(c, user.home, user.name, env);
 	o.path = c->command;
 	o.argv = argv;
 	o.envp = env;

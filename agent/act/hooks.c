@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "act/child.h"
+#include "base/array.h"
 #include "base/utf8.h"
 #include "base/sentence.h"
 
@@ -25,6 +26,8 @@ struct dp_hooks {
 	const char *command[2];
 	uint64_t limit_ns;
 	unsigned int max_running;
+	bool other_user; /* than the probe is */
+	struct dp_user user;
 	size_t inherited;
 	char **env; /* inherited ones, then room for the facts and NULL */
 	struct running running[DP_HOOKS_RUNNING_MAX];
@@ -236,6 +239,17 @@ int dp_hook_facts_from(struct dp_hook_facts *f, const struct dp_finding *finding
 
 /* ---- runs ------------------------------------------------------------------------------------ */
 
+/* What of the caller's environment is wrong for another user. */
+static bool is_of_user(const char *variable)
+{
+	static const char *const names[] = {"HOME=", "USER=", "LOGNAME=", "XDG_RUNTIME_DIR="};
+
+	for (size_t i = 0; i < DP_COUNT_OF(names); i++)
+		if (strncmp(variable, names[i], strlen(names[i])) == 0)
+			return true;
+	return false;
+}
+
 int dp_hooks_new(const struct dp_hooks_options *o, struct dp_hooks **ret)
 {
 	struct dp_hooks *h = calloc(1, sizeof(*h));
@@ -251,15 +265,23 @@ int dp_hooks_new(const struct dp_hooks_options *o, struct dp_hooks **ret)
 				 : DP_HOOKS_RUNNING_MAX;
 	while (o->environment && o->environment[n])
 		n++;
-	h->env = calloc(n + DP_HOOK_FACTS_MAX + 1, sizeof(*h->env));
+	h->other_user = o->user && dp_user_is_other(o->user);
+	if (h->other_user)
+		h->user = *o->user;
+	h->env = calloc(n + 2 + DP_HOOK_FACTS_MAX + 1, sizeof(*h->env));
 	if (!h->env) {
 		free(h);
 		return -ENOMEM;
 	}
 	/* What a hook finds under our prefix is from us, or is not there. */
 	for (i = 0; i < n; i++)
-		if (strncmp(o->environment[i], PREFIX, strlen(PREFIX)) != 0)
+		if (strncmp(o->environment[i], PREFIX, strlen(PREFIX)) != 0 &&
+		    !(h->other_user && is_of_user(o->environment[i])))
 			h->env[h->inherited++] = o->environment[i];
+	if (h->other_user) {
+		h->env[h->inherited++] = h->user.home;
+		h->env[h->inherited++] = h->user.name;
+	}
 	*ret = h;
 	return 0;
 }
@@ -314,6 +336,8 @@ int dp_hooks_run(struct dp_hooks *h, enum dp_hook_kind kind, const struct dp_hoo
 	for (i = 0; i < f->count; i++)
 		h->env[h->inherited + i] = (char *)f->text[i];
 	h->env[h->inherited + i] = NULL;
+	if (h->other_user)
+		dp_user_become(&h->user, &o);
 	err = dp_child_start(&o, now_ns, &r->child);
 	h->env[h->inherited] = NULL;
 	if (err) {

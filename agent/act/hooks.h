@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "act/user.h"
 #include "base/units.h"
 #include "dora_probe/finding.h"
 #include "dora_probe/record.h"
@@ -26,6 +27,7 @@ struct dp_hooks_options {
 	uint64_t limit_ns;                  /* 0: 5 s */
 	unsigned int max_running;           /* 0, or above it: DP_HOOKS_RUNNING_MAX */
 	char *const *environment;           /* the caller's own, handed on but for DORA_PROBE_* */
+	const struct dp_user *user;         /* they run as; NULL: as the probe does. Copied */
 };
 
 /* The facts of one run. */

@@ -61,6 +61,7 @@ unsigned int dp_loss_spoils(unsigned int loss)
 	case DP_LOSS_SOCKET_LIMIT:
 		return wire;
 	case DP_LOSS_READ_FAULT:
+	case DP_LOSS_READ_STUCK:
 	case DP_LOSS_SAMPLE_SKIPPED:
 		return SPOILS(HOLDS);
 	case DP_LOSS_TOKEN_LIMIT:

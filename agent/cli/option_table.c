@@ -135,6 +135,11 @@ const struct dp_option dp_options_table[] = {
 		.help = "Run CMD at an action, in the same way",
 		.manual = "Run _CMD_ at an action, in the same way.",
 	}, {
+		.name = "hook-user", .argument = "USER", .commands = WATCH, .group = DP_OPTIONS_WARN,
+		TO(hook_user), .read = dp_value_text,
+		.help = "Run hooks as USER (default: who has started the probe, also by sudo)",
+		.manual = "Run the hooks as _USER_, a name or a number, with the groups and the home of that user and without capabilities. The default is who has started the probe: with sudo(8) the user that has called it.",
+	}, {
 		.name = "shutdown", .argument = "observe|nudge|terminate", .commands = MODEL, .group = DP_OPTIONS_STOP,
 		TO(model.shutdown), .read = dp_value_choice, .limits = {.max = DP_SHUTDOWN_COUNT - 1, .name = dp_shutdown_mode_name},
 		.standard = "observe",

@@ -38,6 +38,7 @@ struct dp_options {
 	bool fail_on_warning;
 	const char *listen; /* ADDR:PORT, checked */
 	const char *on_warning, *on_action;
+	const char *hook_user;
 	const char *dora_cli;
 	double max_overhead; /* per cent of a core per watched process */
 	const char *record;

@@ -46,6 +46,8 @@ static int exit_code(const struct dp_options *o, int err, const struct dp_live_r
 		return exit_code_of(err);
 	if (r->output_error)
 		return DP_EX_INTERNAL;
+	if (r->never_seen)
+		return DP_EX_TARGET;
 	/* What was asked for by name never came. */
 	if ((o->wanted.nodes.count || o->wanted.dataflows.count) && !r->nodes_seen)
 		return DP_EX_TARGET;
@@ -71,6 +73,7 @@ int dp_watch(const struct dp_options *o)
 		.record = o->record,
 		.acting = {.on_warning = o->on_warning,
 			   .on_action = o->on_action,
+			   .hook_user = o->hook_user,
 			   .dora_cli = o->dora_cli,
 			   .may_stop_dataflow = o->model.stop_dataflow_after_ns != 0,
 			   .may_signal = o->model.shutdown != DP_SHUTDOWN_OBSERVE},

@@ -107,6 +107,60 @@ static bool refuse_learned(struct deciding *d, const struct subject *s)
 	return true;
 }
 
+/*
+ * pthread_join, mutexes, Rust's locks and static initialisers take up their wait again after EINTR, and
+ * no Python handler can run meanwhile. A nudge would but interrupt what follows a wait that has ended.
+ */
+static bool waits_on_after_signals(uint8_t waits)
+{
+	return waits == DP_WAIT_THREAD || waits == DP_WAIT_MUTEX || waits == DP_WAIT_LOCK ||
+	       waits == DP_WAIT_STATIC;
+}
+
+static void refuse_deadlock(struct deciding *d, const struct subject *s)
+{
+	const struct dp_policy_hold *h = &d->v->hold;
+
+	if (!policy_refuse(d, DP_REFUSE_DEADLOCK, DP_ACTION_NUDGE, s->tid))
+		return;
+	dp_say(&d->say, "a proven deadlock that ends by ");
+	if (policy_in_mask(d->v->signals_caught, SIG_TERM))
+		dp_say(&d->say, "SIGKILL alone (no handler can run)");
+	else if (policy_in_mask(d->v->signals_ignored, SIG_TERM))
+		dp_say(&d->say, "SIGKILL alone (it ignores SIGTERM)");
+	else
+		dp_say(&d->say, "SIGTERM alone (--shutdown terminate)");
+	/* A long place may be cut. */
+	if (h->waits_for[0])
+		dp_sayf(&d->say, ", %s", h->waits_for);
+	dp_say(&d->say, ": ");
+	policy_say_subject(d, s);
+}
+
+static void refuse_lock_wait(struct deciding *d, const struct subject *s)
+{
+	if (!policy_refuse(d, DP_REFUSE_LOCK_WAIT, DP_ACTION_NUDGE, s->tid))
+		return;
+	dp_say(&d->say, "no signal ends such a wait, which may end by itself: ");
+	policy_say_subject(d, s);
+	if (d->v->hold.waits_for[0])
+		dp_sayf(&d->say, " and %s", d->v->hold.waits_for);
+}
+
+/* Does the holder wait for a lock or a thread, from which no signal wakes it? Leaves the line. */
+static bool refuse_wait(struct deciding *d, const struct subject *s)
+{
+	const struct dp_policy_hold *h = &d->v->hold;
+
+	if (h->sched_state != DP_SCHED_SYSCALL || !waits_on_after_signals(h->waits))
+		return false;
+	if (h->deadlock)
+		refuse_deadlock(d, s);
+	else
+		refuse_lock_wait(d, s);
+	return true;
+}
+
 /* Can a signal help this thread where it is? Else leaves the line that says why not. */
 static bool can_help(struct deciding *d, const struct subject *s)
 {
@@ -121,6 +175,8 @@ static bool can_help(struct deciding *d, const struct subject *s)
 		}
 		return false;
 	}
+	if (refuse_wait(d, s))
+		return false;
 	if (!h->is_main && h->sched_state == DP_SCHED_ON_CPU) {
 		if (policy_refuse(d, DP_REFUSE_NON_MAIN_ON_CPU, DP_ACTION_NUDGE, s->tid)) {
 			policy_say_subject(d, s);

@@ -27,15 +27,22 @@
 #define DP_POLICY_TRIES    4u
 #define DP_POLICY_MEMORY   16u
 /*
- * Where it cannot be seen whether the node cleans up, the nudge waits for this share of the time
- * between Stop and the deadline: what ends by itself in time has mostly done so by then, and a
- * quarter is left for an exit.
+ * Threads that go on as before Stop may be about to hear of it: the nudge waits for this share of the
+ * time between Stop and the deadline, and a quarter is left for an exit.
  */
 #define DP_POLICY_LATE_PER_CENT 75u
+/*
+ * Where it cannot be seen whether the node cleans up, nothing is sent as long as it could end by
+ * itself: until this is left before the deadline, in which a node leaves after a SIGINT (0.1-1.4 s,
+ * docs/model.md), and after which the daemon ends it, whatever it does.
+ */
+#define DP_POLICY_LAST_NS (1500 * MS)
 /* A stack older than this does not say where a thread is now. They are read every 100 ms. */
 #define DP_POLICY_FRESH_NS (150 * MS)
 /* A loop that has not been found at one of its known places for so long has been left. */
 #define DP_POLICY_LEFT_NS SEC
+/* "waits for the end of thread worker (17), which sleeps" */
+#define DP_POLICY_WAITS_MAX 160
 /* A node that takes a message that often still works off its queue. */
 #define DP_POLICY_QUEUE_NS SEC
 
@@ -70,6 +77,9 @@ struct dp_policy_hold {
 	bool is_main;
 	uint8_t sched_state; /* enum dp_sched_state */
 	int8_t native;       /* 1 in one native call, 0 running bytecode, -1 unknown */
+	uint8_t waits;       /* enum dp_wait: what the thread sleeps on, as far as was read */
+	bool deadlock;       /* whom it waits for is proven to wait for this GIL */
+	char waits_for[DP_POLICY_WAITS_MAX]; /* the same in words, "" unknown */
 	struct dp_place place;
 };
 
@@ -92,6 +102,10 @@ struct dp_policy_progress {
 	uint64_t other_ns; /* since Stop: last found elsewhere */
 	uint64_t idle_ns;  /* since Stop: last found in asyncio's wait, which shows no task */
 	uint64_t finalising_ns; /* main has ended, other threads keep the process; since */
+	uint64_t
+		joining_ns; /* since Stop: main last found waiting for a thread that it did not before */
+	uint32_t
+		worker_tid; /* all other threads go on as before Stop, this one with them; 0 not known */
 	uint64_t took_ns;       /* since Stop: took its last message */
 	uint64_t busy_since_ns; /* away from next() since */
 	uint64_t busy_until_ns; /* as long as the longest time before; 0 unknown */
@@ -156,6 +170,8 @@ enum dp_refusal {
 	DP_REFUSE_NON_MAIN_ON_CPU,
 	DP_REFUSE_STATE_UNKNOWN,
 	DP_REFUSE_DISK_SLEEP,
+	DP_REFUSE_DEADLOCK,  /* proven, and at a wait that goes on after EINTR */
+	DP_REFUSE_LOCK_WAIT, /* such a wait, and no deadlock: it may end by itself */
 	DP_REFUSE_NOT_POLLING,
 	DP_REFUSE_NOT_POLLING_BEFORE,
 	DP_REFUSE_TRIES_SPENT,

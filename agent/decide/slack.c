@@ -104,7 +104,8 @@ void dp_outlook(const struct dp_outlook_view *v, uint64_t now_ns, struct dp_outl
 	if (ret->ready_ns != DP_NULL)
 		ret->miss = ret->ready_ns > v->deadline_ns || now_ns >= v->deadline_ns;
 	else
-		ret->miss = since_stop >= v->grace_ns / 100 * DP_SLACK_FIRST_PER_CENT;
+		ret->miss =
+			v->deadlock || since_stop >= v->grace_ns / 100 * DP_SLACK_FIRST_PER_CENT;
 }
 
 /*
@@ -156,7 +157,8 @@ static void say_outlook(struct dp_sentence *s, const struct dp_outlook_view *v,
 		dp_say(s, ", which it misses by ");
 		dp_say_duration(s, o->ready_ns - v->deadline_ns);
 	} else if (o->miss) {
-		dp_say(s, ", which it misses unless its call ends");
+		dp_say(s, v->deadlock ? ", which it misses: a deadlock does not end"
+				      : ", which it misses unless its call ends");
 	} else if (o->reacted) {
 		/* Of one that has not answered, not to be seen stuck is no promise. */
 		dp_say(s, ", which it makes as things look");

@@ -57,6 +57,7 @@ struct dp_outlook_view {
 	 */
 	uint64_t stuck_since_ns;
 	uint64_t stuck_expected_end_ns;
+	bool deadlock; /* that is proven never to end */
 	bool outputs_done, exited;
 };
 

@@ -29,6 +29,9 @@ void policy_say_subject(struct deciding *d, const struct subject *s)
 	case SUBJECT_HOLD:
 		dp_sayf(&d->say, "thread %u holds the GIL", s->tid);
 		say_since(d, s->since_ns, s->place);
+		if (d->v->hold.deadlock && d->ret->kind != DP_DECIDE_REFUSE)
+			dp_say(&d->say,
+			       ", in a deadlock that a signal ends only if the call looks at it");
 		break;
 	case SUBJECT_SLEEP:
 		dp_sayf(&d->say, "thread %u is blocked", s->tid);
@@ -40,7 +43,13 @@ void policy_say_subject(struct deciding *d, const struct subject *s)
 		dp_say(&d->say, ", as before Stop");
 		break;
 	case SUBJECT_FINALISING:
-		dp_say(&d->say, "main has ended, and a thread that is no daemon keeps the process");
+		dp_say(&d->say,
+		       d->v->progress.finalising_ns
+			       ? "main has ended, and a thread that is no daemon keeps the process"
+			       : "main waits for the end of a thread");
+		if (d->v->progress.worker_tid)
+			dp_sayf(&d->say, "; thread %u goes on as before Stop",
+				d->v->progress.worker_tid);
 		break;
 	case SUBJECT_UNCLEAR:
 		dp_say(&d->say, "the node goes on, at what cannot be seen");
@@ -54,9 +63,11 @@ static bool waits_for_lock(int32_t syscall_nr)
 	return syscall_nr == SYS_futex;
 }
 
+/* One that is proven never to end is no clean-up, whenever it began. */
 static bool is_old_hold(const struct dp_policy_view *v)
 {
-	return v->hold.id && v->hold.confirmed && v->hold.start_ns <= v->stop_ns;
+	return v->hold.id && v->hold.confirmed &&
+	       (v->hold.start_ns <= v->stop_ns || v->hold.deadlock);
 }
 
 static bool is_old_sleep(const struct dp_policy_view *v)
@@ -113,6 +124,14 @@ static uint64_t late(const struct dp_policy_view *v)
 	return policy_later(v->stop_ns, span / 100 * DP_POLICY_LATE_PER_CENT);
 }
 
+/* The last moment at which a node that could not be judged can still leave after a signal. */
+static uint64_t last_moment(const struct dp_policy_view *v)
+{
+	uint64_t last = v->deadline_ns > DP_POLICY_LAST_NS ? v->deadline_ns - DP_POLICY_LAST_NS : 0;
+
+	return last > late(v) ? last : late(v);
+}
+
 /* Since when a look counts: what was seen before the last nudge says nothing of its effect. */
 static bool is_fresh(const struct deciding *d, uint64_t seen_ns, uint64_t age_ns)
 {
@@ -163,16 +182,21 @@ static bool find_old(struct deciding *d, struct subject *s)
 	return !moves_beside(d, false) || refuse_moved(d, s->tid);
 }
 
-/* Threads that are no daemons may end by themselves: they get most of the time. */
+/*
+ * Threads that main waits for may end by themselves. Those that go on as before Stop get most of the
+ * time; those that began something else, or that nobody has seen before, all that there is.
+ */
 static bool find_finalising(struct deciding *d, struct subject *s)
 {
+	bool as_before = d->v->progress.worker_tid != 0;
+
 	fill_main(d, s, SUBJECT_FINALISING);
-	if (d->now >= late(d->v))
+	if (d->now >= (as_before ? late(d->v) : last_moment(d->v)))
 		return true;
 	if (policy_refuse(d, DP_REFUSE_FINALISING, DP_ACTION_NUDGE, s->tid)) {
 		policy_say_subject(d, s);
 		dp_say(&d->say,
-		       ": it may end by itself; the nudge waits for three quarters of the grace");
+		       ": whether it ends by itself is not known, and it is let alone until the deadline is near");
 	}
 	return false;
 }
@@ -231,7 +255,7 @@ bool policy_find_subject(struct deciding *d, struct subject *s)
 	const struct dp_policy_progress *p = &d->v->progress;
 
 	memset(s, 0, sizeof(*s));
-	if (p->finalising_ns)
+	if (p->finalising_ns || is_fresh(d, p->joining_ns, DP_POLICY_LEFT_NS))
 		return find_finalising(d, s);
 	if (is_old_hold(d->v) || is_old_sleep(d->v))
 		return find_old(d, s);
@@ -256,10 +280,10 @@ bool policy_find_subject(struct deciding *d, struct subject *s)
 		return false;
 	}
 	fill_main(d, s, SUBJECT_UNCLEAR);
-	if (d->now >= late(d->v))
+	if (d->now >= last_moment(d->v))
 		return true;
 	policy_refuse_nudge(
 		d, DP_REFUSE_UNCLEAR, s->tid,
-		"whether the node has taken Stop cannot be seen: the nudge waits for three quarters of the grace");
+		"whether the node has taken Stop cannot be seen: it is let alone until the deadline is near");
 	return false;
 }

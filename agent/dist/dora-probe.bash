@@ -65,6 +65,10 @@ _dora_probe()
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
+	--hook-user)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
 	--shutdown)
 		mapfile -t COMPREPLY < <(compgen -W 'observe nudge terminate' -- "$cur")
 		return
@@ -119,7 +123,7 @@ _dora_probe()
 		words='--json --verbose --quiet --help --usage --version'
 		;;
 	*)
-		words='--pid --node --dataflow --all --duration --json --view --listen --hold-threshold --token-threshold --record --share-interval --verbose --quiet --warn-hold --pending-threshold --polling-threshold --fail-on-warning --on-warning --on-action --shutdown --grace --nudge-signal --nudge-after --nudge-interval --save-tokens --stop-dataflow-after --dora-cli --dry-run --exact --max-overhead --help --usage --version'
+		words='--pid --node --dataflow --all --duration --json --view --listen --hold-threshold --token-threshold --record --share-interval --verbose --quiet --warn-hold --pending-threshold --polling-threshold --fail-on-warning --on-warning --on-action --hook-user --shutdown --grace --nudge-signal --nudge-after --nudge-interval --save-tokens --stop-dataflow-after --dora-cli --dry-run --exact --max-overhead --help --usage --version'
 		;;
 	esac
 	((COMP_CWORD == 1)) && words+=' watch list doctor replay report'

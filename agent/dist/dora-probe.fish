@@ -30,6 +30,7 @@ complete -c dora-probe -n 'not __fish_seen_subcommand_from list doctor' -l polli
 complete -c dora-probe -n 'not __fish_seen_subcommand_from list doctor report' -l fail-on-warning -d 'Exit with 10 when a warning was raised'
 complete -c dora-probe -n 'not __fish_seen_subcommand_from list doctor replay report' -l on-warning -r -F -d 'Run CMD at a warning; the facts are in DORA_PROBE_* variables'
 complete -c dora-probe -n 'not __fish_seen_subcommand_from list doctor replay report' -l on-action -r -F -d 'Run CMD at an action, in the same way'
+complete -c dora-probe -n 'not __fish_seen_subcommand_from list doctor replay report' -l hook-user -r -F -d 'Run hooks as USER (default: who has started the probe, also by sudo)'
 complete -c dora-probe -n 'not __fish_seen_subcommand_from list doctor' -l shutdown -x -a 'observe nudge terminate' -d 'observe only says what would be done (default); nudge signals a node that has not moved since Stop, where that helps; terminate also sends SIGTERM at the end'
 complete -c dora-probe -n 'not __fish_seen_subcommand_from list doctor' -l grace -x -a '50ms 100ms 500ms 1s 5s 10s 1m' -d 'Grace period (default: by dora version, 15s up to 0.3, 10s from 0.4)'
 complete -c dora-probe -n 'not __fish_seen_subcommand_from list doctor' -l nudge-signal -x -a 'INT TERM USR1 USR2 HUP' -d 'Signal of a nudge (default INT)'

@@ -57,7 +57,7 @@ for arch in "$@"; do
 		inside "$root" "set -e
 			apt-get update -qq
 			apt-get install -y -qq --no-install-recommends $cross libelf-dev:$arch zlib1g-dev:$arch libyaml-dev:$arch \
-				libcap-dev:$arch libncurses-dev:$arch
+				libcap-dev:$arch libseccomp-dev:$arch libncurses-dev:$arch
 			rm -rf /build/$arch && mkdir -p /build/$arch $static
 			cp -r /src/libbpf-*/ /build/$arch/libbpf && cp -r /src/libmicrohttpd-*/ /build/$arch/http
 			make -C /build/$arch/libbpf/src CC=$triplet-gcc AR=$triplet-ar PKG_CONFIG=false NO_PKG_CONFIG=1 BUILD_STATIC_ONLY=1 \
@@ -87,7 +87,7 @@ for arch in "$@"; do
 		make -o build/gen/dora_probe.skel.h -o build/deps.stamp build/dora-probe ARCH=$arch ROOT= B=build \
 			CC=$triplet-gcc AR=$triplet-ar CPPFLAGS='-I$static/include -I/build/$arch/libbpf/include/uapi' \
 			LDFLAGS='-L$static/lib -pthread -Wl,-z,relro,-z,now' \
-			LIBS='-Wl,-Bstatic -lbpf -lelf -lz -lyaml -lcap -lmicrohttpd -lncursesw -ltinfo -Wl,-Bdynamic'
+			LIBS='-Wl,-Bstatic -lbpf -lelf -lz -lyaml -lcap -lseccomp -lmicrohttpd -lncursesw -ltinfo -Wl,-Bdynamic'
 		$triplet-strip -o build/dora-probe.stripped build/dora-probe" >>"$work/log" 2>&1 || fail
 	agent/dist/wheel.py "$root/dora-probe/build/dora-probe.stripped" "$machine" "$version" "$out"
 done

@@ -28,23 +28,7 @@ const uint8_t *dp_bincode_uuid(struct dp_cursor *c)
 
 uint64_t dp_bincode_count(struct dp_cursor *c, size_t least)
 {
-	uint64_t n = dp_cur_u64(c);
-
-	if (n > dp_cur_left(c) / least) {
-		dp_cur_fail(c, DP_CUR_BAD);
-		return 0;
-	}
-	return n;
-}
-
-/* bool and the tag of an Option: bincode refuses any other byte. */
-static int flag(struct dp_cursor *c)
-{
-	uint8_t v = dp_cur_u8(c);
-
-	if (v > 1)
-		dp_cur_fail(c, DP_CUR_BAD);
-	return v == 1;
+	return dp_cur_count(c, dp_cur_u64(c), least);
 }
 
 /* A fieldless enum of `count` variants. */
@@ -61,9 +45,9 @@ static void skip_field(struct dp_cursor *c, unsigned int depth)
 
 	dp_bincode_skip_bytes(c);
 	dp_bincode_skip_data_type(c, depth + 1);
-	flag(c);
+	dp_cur_flag(c);
 	dp_cur_skip(c, 8);
-	flag(c);
+	dp_cur_flag(c);
 	n = dp_bincode_count(c, 16);
 	for (uint64_t i = 0; i < n && c->status == DP_CUR_OK; i++) {
 		dp_bincode_skip_bytes(c);
@@ -136,7 +120,7 @@ static void skip_nested(struct dp_cursor *c, uint32_t type, unsigned int depth)
 		break;
 	case ARROW_MAP:
 		skip_field(c, depth);
-		flag(c);
+		dp_cur_flag(c);
 		break;
 	case ARROW_RUN_END_ENCODED:
 		skip_field(c, depth);
@@ -160,7 +144,7 @@ void dp_bincode_skip_data_type(struct dp_cursor *c, unsigned int depth)
 	switch (type) {
 	case ARROW_TIMESTAMP:
 		skip_enum(c, 4);
-		if (flag(c))
+		if (dp_cur_flag(c))
 			dp_bincode_skip_bytes(c);
 		break;
 	case ARROW_TIME32:
@@ -197,7 +181,7 @@ static void skip_type_info(struct dp_cursor *c, unsigned int depth)
 	}
 	dp_bincode_skip_data_type(c, 0);
 	dp_cur_skip(c, 8 + 8); /* len, null_count */
-	if (flag(c))
+	if (dp_cur_flag(c))
 		dp_bincode_skip_bytes(c); /* validity */
 	dp_cur_skip(c, 8);                /* offset */
 	n = dp_bincode_count(c, 16);
@@ -228,7 +212,7 @@ static void skip_parameter(struct dp_cursor *c)
 		return;
 	switch (kind) {
 	case PARAM_BOOL:
-		flag(c);
+		dp_cur_flag(c);
 		break;
 	case PARAM_INTEGER:
 	case PARAM_FLOAT:

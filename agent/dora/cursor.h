@@ -93,6 +93,25 @@ static inline uint8_t dp_cur_u8(struct dp_cursor *c)
 	return p ? *p : 0;
 }
 
+/* bool and the tag of an Option: both codecs refuse any other byte. */
+static inline int dp_cur_flag(struct dp_cursor *c)
+{
+	uint8_t v = dp_cur_u8(c);
+
+	if (v > 1)
+		dp_cur_fail(c, DP_CUR_BAD);
+	return v == 1;
+}
+
+/* `n` things of at least `least` bytes each are to follow: 0 with the status set where they cannot. */
+static inline uint64_t dp_cur_count(struct dp_cursor *c, uint64_t n, size_t least)
+{
+	if (n <= dp_cur_left(c) / least)
+		return n;
+	dp_cur_fail(c, DP_CUR_BAD);
+	return 0;
+}
+
 static inline uint32_t dp_cur_u32(struct dp_cursor *c)
 {
 	const uint8_t *p = dp_cur_take(c, 4);

@@ -93,22 +93,7 @@ static void skip_bytes(struct dp_cursor *c)
 
 static uint64_t count(struct dp_cursor *c, size_t least)
 {
-	uint64_t n = varint(c, 64);
-
-	if (n > dp_cur_left(c) / least) {
-		dp_cur_fail(c, DP_CUR_BAD);
-		return 0;
-	}
-	return n;
-}
-
-static int flag(struct dp_cursor *c)
-{
-	uint8_t v = dp_cur_u8(c);
-
-	if (v > 1)
-		dp_cur_fail(c, DP_CUR_BAD);
-	return v == 1;
+	return dp_cur_count(c, varint(c, 64), least);
 }
 
 static void skip_timestamp(struct dp_cursor *c)
@@ -138,7 +123,7 @@ static void skip_parameter(struct dp_cursor *c)
 		return;
 	switch (kind) {
 	case 0: /* Bool */
-		flag(c);
+		dp_cur_flag(c);
 		break;
 	case 1: /* Integer */
 		varint(c, 64);
@@ -186,7 +171,7 @@ static void skip_metadata(struct dp_cursor *c)
 /* Option<DataMessage>; Vec is the only variant. */
 static void skip_data(struct dp_cursor *c)
 {
-	if (!flag(c))
+	if (!dp_cur_flag(c))
 		return;
 	if (varint(c, 32) != 0)
 		dp_cur_fail(c, DP_CUR_BAD);
@@ -246,7 +231,7 @@ static bool skip_extension(struct dp_cursor *c, uint64_t request)
 	case REQ_EXTENSION_LOAD:
 		skip_bytes(c);
 		skip_bytes(c);
-		flag(c);
+		dp_cur_flag(c);
 		return true;
 	case REQ_EXTENSION_DROP:
 	case REQ_EXTENSION_REQUEST:
@@ -364,7 +349,7 @@ static void node_event(struct dp_cursor *c, const struct dp_items *out, struct r
 		break;
 	case EV_RELOAD:
 		kind = DP_WIRE_RELOAD;
-		if (flag(c))
+		if (dp_cur_flag(c))
 			id = bytes(c);
 		break;
 	case EV_INPUT:
@@ -462,7 +447,7 @@ enum dp_cursor_status dp_postcard_reply(const struct dp_body *b, const struct dp
 		next_events(&c, out);
 		break;
 	case REP_EXTENSION_VALUE:
-		if (flag(&c))
+		if (dp_cur_flag(&c))
 			skip_bytes(&c);
 		break;
 	case REP_EMPTY:

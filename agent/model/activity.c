@@ -15,20 +15,9 @@ static void add(struct activity *a, uint64_t t_ns, enum consumer_state s)
 		a->count++;
 }
 
-/* Of threading.py: it waits for another thread to end. */
-static bool waits_for_thread(const struct dp_rec_stack *s)
-{
-	static const char *const names[] = {"join", "_wait_for_tstate_lock", "_shutdown"};
-
-	if (!s->frame_count || !place_file_ends(s->frames[0].file, "/threading.py"))
-		return false;
-	for (size_t i = 0; i < DP_COUNT_OF(names); i++)
-		if (strcmp(s->frames[0].function, names[i]) == 0)
-			return true;
-	return false;
-}
-
-static enum consumer_state state_of(const struct dp_rec_stack *s, const struct hold *own)
+/* A thread that runs shows no library: that it is in next() again is told by the call's instruction. */
+static enum consumer_state state_of(const struct activity *a, const struct dp_rec_stack *s,
+				    const struct hold *own)
 {
 	if (own)
 		return own->native.verdict == 1 ? CONSUMER_NATIVE : CONSUMER_PYTHON;
@@ -37,7 +26,7 @@ static enum consumer_state state_of(const struct dp_rec_stack *s, const struct h
 	if (place_library_is_dora(s->library))
 		return CONSUMER_NEXT;
 	if (s->state == 'R')
-		return CONSUMER_RUNNING;
+		return s->ip && s->ip == a->next_ip ? CONSUMER_POLLING : CONSUMER_RUNNING;
 	return s->syscall_nr != -2 ? CONSUMER_BLOCKED : CONSUMER_UNKNOWN;
 }
 
@@ -70,9 +59,12 @@ static void note_state(struct activity *a, const struct dp_record *r, enum consu
 			s->took_gil_ns > s->edge_armed_ns ? s->took_gil_ns : s->edge_armed_ns;
 	a->looked_ns = r->h.t_ns;
 	a->state = (uint8_t)state;
-	a->in_next = state == CONSUMER_NEXT || (s->state == 'S' && place_is_idle_loop(s));
+	a->in_next = state == CONSUMER_NEXT || state == CONSUMER_POLLING ||
+		     (s->state == 'S' && place_is_idle_loop(s));
 	a->seen_in_next |= a->in_next;
-	a->in_join = waits_for_thread(s);
+	if (state == CONSUMER_NEXT && s->frame_count)
+		a->next_ip = s->ip;
+	a->in_join = place_is_join(s);
 }
 
 static void note_place(struct place *p, const struct dp_rec_stack *s)
@@ -96,7 +88,7 @@ void activity_stack(struct activity *a, const struct hold *current, uint32_t con
 		a->finalizing = true;
 	if (r->h.tid != consumer || (s->status != 0 && s->frame_count == 0))
 		return;
-	state = state_of(s, holds ? current : NULL);
+	state = state_of(a, s, holds ? current : NULL);
 	if (state != CONSUMER_UNKNOWN)
 		add(a, r->h.t_ns, state);
 	note_state(a, r, state);
@@ -135,6 +127,7 @@ int8_t activity_cause(enum consumer_state s)
 	case CONSUMER_BLOCKED:
 		return DP_CAUSE_BLOCKED;
 	case CONSUMER_PYTHON:
+	case CONSUMER_POLLING: /* again and again, and takes no answer for one */
 		return DP_CAUSE_BUSY_PYTHON;
 	case CONSUMER_GIL_WAIT:
 		return DP_CAUSE_GIL_CONTENTION;
@@ -145,4 +138,10 @@ int8_t activity_cause(enum consumer_state s)
 	default:
 		return DP_CAUSE_UNKNOWN;
 	}
+}
+
+bool activity_is_cause(int8_t cause)
+{
+	return cause == DP_CAUSE_BLOCKED || cause == DP_CAUSE_BUSY_PYTHON ||
+	       cause == DP_CAUSE_RUNNING_WITHOUT_GIL;
 }

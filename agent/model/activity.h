@@ -19,6 +19,7 @@ enum consumer_state {
 	CONSUMER_GIL_WAIT, /* waiting for the GIL */
 	CONSUMER_NATIVE,   /* in native code with the GIL */
 	CONSUMER_RUNNING,  /* on the CPU without the GIL */
+	CONSUMER_POLLING,  /* the same, at the very instruction at which it was in next() before */
 	CONSUMER_STATES
 };
 
@@ -36,6 +37,7 @@ struct activity {
 	uint8_t state;            /* enum consumer_state at that one */
 	bool in_next;             /* at that one: in dora's code, or asyncio waits for what comes */
 	bool seen_in_next;        /* ever */
+	uint64_t next_ip;         /* instruction that called next(), when it waited there last */
 	bool in_join;             /* it waits for another thread to end */
 	uint32_t running_looks;   /* in a row, all RUNNING … */
 	uint64_t running_ns;      /* … since */
@@ -65,5 +67,7 @@ void activity_ask(struct activity *a, const struct env *e, const struct identity
 enum consumer_state activity_most(const struct activity *a, uint64_t from, uint64_t to);
 /* The cause that this is of a token that is not freed, enum dp_cause. */
 int8_t activity_cause(enum consumer_state s);
+/* Is this a cause whose place is where the consumer is? */
+bool activity_is_cause(int8_t cause);
 
 #endif

@@ -117,7 +117,7 @@ static int8_t cause_of_held(const struct delivery *d, uint64_t over, uint64_t he
 	/* It took later messages, or waits in next() for one: the array is kept. */
 	if (d->mapped_ns && polls_since(n, d) >= KEPT_POLLS)
 		return DP_CAUSE_REFERENCE_KEPT;
-	if (d->mapped_ns && most == CONSUMER_NEXT)
+	if (d->mapped_ns && (most == CONSUMER_NEXT || most == CONSUMER_POLLING))
 		return cause_in_next(d, over, held);
 	if (c >= 0)
 		return c;

@@ -55,12 +55,25 @@ static void fill_tokens(const struct env *e, const struct table *t, const struct
 	}
 }
 
+/* Whom the holder waits for, as it was read last. */
+static void fill_wait(const struct node *n, const struct hold *h, struct dp_policy_hold *ret)
+{
+	const struct dp_rec_waits *w = waits_of(&n->waits, h);
+
+	_Static_assert(sizeof(ret->waits_for) >= WAITS_WORDS_MAX, "room for the words");
+	if (!w || w->status != 0 || w->link_count == 0)
+		return;
+	ret->waits = w->links[0].waits;
+	ret->deadlock = hold_cause(h, node_consumer(n)) == DP_CAUSE_DEADLOCK;
+	waits_words(w, ret->waits_for);
+}
+
 static void fill_subject(const struct node *n, struct dp_policy_view *v)
 {
 	const struct hold *h = timeline_current(&n->timeline);
 	const struct activity *a = &n->activity;
 
-	if (h)
+	if (h) {
 		v->hold = (struct dp_policy_hold){
 			.id = hold_start(h) ^ ((uint64_t)h->tid << 40),
 			.start_ns = hold_start(h),
@@ -75,7 +88,8 @@ static void fill_subject(const struct node *n, struct dp_policy_view *v)
 			.native = h->native.verdict,
 			.place = place_view(&h->place),
 		};
-	else if (node_is_asleep(n))
+		fill_wait(n, h, &v->hold);
+	} else if (node_is_asleep(n)) {
 		v->blocked = (struct dp_policy_blocked){
 			.since_ns = a->asleep_ns,
 			.expected_end_ns = a->asleep_end_ns,
@@ -83,6 +97,7 @@ static void fill_subject(const struct node *n, struct dp_policy_view *v)
 			.syscall_nr = a->asleep_nr,
 			.place = place_view(&a->place),
 		};
+	}
 }
 
 /* Whether the node has gone on to something else since Stop, and what the last nudge did. */
@@ -99,6 +114,8 @@ static void fill_progress(const struct env *e, const struct node *n, struct dp_p
 		.other_ns = p->other_ns,
 		.idle_ns = p->idle_ns,
 		.finalising_ns = p->finalising_ns,
+		.joining_ns = p->joining_ns,
+		.worker_tid = progress_threads_go_on(p, e->now),
 		.took_ns = n->account.took_ns > n->stop.at_ns ? n->account.took_ns : 0,
 		.busy_since_ns = p->busy_since_ns,
 		.busy_until_ns = progress_expected_end(p),

@@ -36,7 +36,7 @@ static uint64_t measured_need(const struct table *t, const struct node *n)
 	return need;
 }
 
-/* Who holds the GIL, or where it is asleep, into the warning. */
+/* Who holds the GIL, or where the consumer is that does not, into the warning, whose cause is set. */
 static void note_what_holds(const struct node *n, struct warning *w)
 {
 	const struct hold *h = timeline_current(&n->timeline);
@@ -45,7 +45,7 @@ static void note_what_holds(const struct node *n, struct warning *w)
 	memset(&w->place, 0, sizeof(w->place));
 	if (h)
 		warn_note_holder(w, h);
-	else if (node_is_asleep(n))
+	else if (activity_is_cause(w->cause) || node_is_asleep(n))
 		w->place = n->activity.place;
 }
 
@@ -75,6 +75,7 @@ static void fill_stuck(const struct node *n, struct dp_outlook_view *v)
 	if (h) {
 		v->stuck_since_ns = hold_start(h);
 		v->stuck_expected_end_ns = outlook_hold_end(n, h);
+		v->deadlock = hold_cause(h, node_consumer(n)) == DP_CAUSE_DEADLOCK;
 	} else if (node_is_asleep(n)) {
 		v->stuck_since_ns = n->activity.asleep_ns;
 		v->stuck_expected_end_ns = n->activity.asleep_end_ns;

@@ -2,6 +2,7 @@
 /* Where a thread is; see place.h. */
 #include "model/place.h"
 
+#include "base/array.h"
 #include "base/hash.h"
 #include "base/pyfile.h"
 
@@ -64,6 +65,22 @@ bool place_is_idle_loop(const struct dp_rec_stack *s)
 		f++;
 	return place_file_ends(f->file, "/asyncio/base_events.py") ||
 	       place_file_ends(f->file, "/asyncio/runners.py");
+}
+
+bool place_is_join(const struct dp_rec_stack *s)
+{
+	static const char *const names[] = {"join", "_wait_for_tstate_lock", "_shutdown"};
+	const char *name, *dot;
+
+	if (!s->frame_count || !place_file_ends(s->frames[0].file, "/threading.py"))
+		return false;
+	/* From 3.11 on "Thread.join". */
+	dot = strrchr(s->frames[0].function, '.');
+	name = dot ? dot + 1 : s->frames[0].function;
+	for (size_t i = 0; i < DP_COUNT_OF(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
 }
 
 void place_from_stack(struct place *p, const struct dp_rec_stack *s)

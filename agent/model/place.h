@@ -33,6 +33,9 @@ bool place_file_ends(const char *file, const char *end);
  */
 bool place_is_idle_loop(const struct dp_rec_stack *s);
 
+/* Of threading.py: it waits for another thread to end. */
+bool place_is_join(const struct dp_rec_stack *s);
+
 /*
  * Takes the place from a stack. What a later stack at the same line no longer shows (the library,
  * once its code runs) is kept.

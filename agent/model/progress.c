@@ -65,6 +65,53 @@ static void note_known(struct progress *p, uint64_t key, uint64_t t_ns)
 	p->known[oldest].seen_ns = t_ns;
 }
 
+static struct progress_thread *thread_of(struct progress *p, uint32_t tid)
+{
+	struct progress_thread *oldest = &p->threads[0];
+
+	for (uint32_t i = 0; i < PROGRESS_THREADS; i++) {
+		if (p->threads[i].tid == tid)
+			return &p->threads[i];
+		if (p->threads[i].seen_ns < oldest->seen_ns)
+			oldest = &p->threads[i];
+	}
+	memset(oldest, 0, sizeof(*oldest));
+	oldest->tid = tid;
+	return oldest;
+}
+
+/* A thread that is neither main nor the consumer: what it does may keep the process. */
+static void note_thread(struct progress *p, bool stopped, const struct dp_record *r)
+{
+	struct progress_thread *t = thread_of(p, r->h.tid);
+	uint64_t key = key_of(&r->u.stack);
+	bool known = false;
+
+	t->seen_ns = r->h.t_ns;
+	for (uint32_t i = 0; i < PROGRESS_THREAD_PLACES; i++)
+		known |= t->known[i] == key;
+	if (stopped)
+		t->same = known ? t->same + 1 : 0;
+	else if (!known)
+		t->known[t->next++ % PROGRESS_THREAD_PLACES] = key;
+}
+
+uint32_t progress_threads_go_on(const struct progress *p, uint64_t now)
+{
+	uint32_t tid = 0;
+
+	for (uint32_t i = 0; i < PROGRESS_THREADS; i++) {
+		const struct progress_thread *t = &p->threads[i];
+
+		if (!t->tid || now - t->seen_ns > PROGRESS_THREAD_FRESH_NS)
+			continue;
+		if (t->same < PROGRESS_THREAD_LOOKS)
+			return 0;
+		tid = t->tid;
+	}
+	return tid;
+}
+
 static void note_place(struct place *p, const struct dp_rec_stack *s)
 {
 	memcpy(p->function, s->frames[0].function, sizeof(p->function));
@@ -81,6 +128,8 @@ static void since_stop(struct progress *p, const struct dp_record *r, uint64_t k
 
 	if (!is_known(p, key, t)) {
 		p->other_ns = t;
+		if (r->u.stack.is_main && place_is_join(&r->u.stack))
+			p->joining_ns = t;
 		if (p->fresh_count < PROGRESS_NEW)
 			p->fresh[p->fresh_count++] = key;
 		return;
@@ -136,8 +185,11 @@ void progress_stack(struct progress *p, const struct stop *s, uint32_t consumer,
 			p->finalising_ns = r->h.t_ns;
 		return;
 	}
-	if (r->h.tid != consumer)
+	if (r->h.tid != consumer) {
+		if (!k->is_main)
+			note_thread(p, stopped, r);
 		return;
+	}
 	note_busy(p, took_ns, r);
 	p->asyncio = is_below_asyncio(k);
 	if (!stopped)
@@ -153,13 +205,30 @@ void progress_stack(struct progress *p, const struct stop *s, uint32_t consumer,
 		note_known(p, key_of(k), r->h.t_ns);
 }
 
+/* Before any Stop where they are, and what they do while main waits for them. */
+static void ask_threads(struct progress *p, const struct env *e, const struct identity *id,
+			const struct stop *s)
+{
+	struct dp_request q = {.type = DP_REQ_READ_THREADS};
+	uint64_t every = s->seen ? PROGRESS_EVERY_NS : PROGRESS_THREADS_EVERY_NS;
+	bool waits = p->finalising_ns || (p->joining_ns && e->now - p->joining_ns < SEC);
+
+	if ((s->seen && !waits) || e->now - p->threads_asked_ns < every)
+		return;
+	p->threads_asked_ns = e->now;
+	say_request(e, id, &q);
+}
+
 void progress_ask(struct progress *p, const struct env *e, const struct identity *id,
 		  const struct stop *s)
 {
 	struct dp_request q = {.type = DP_REQ_READ_STACK,
 			       .tid = s->seen ? id->pid : identity_consumer(id)};
 
-	if (!id->facts.is_python || e->now - p->asked_ns < PROGRESS_EVERY_NS)
+	if (!id->facts.is_python)
+		return;
+	ask_threads(p, e, id, s);
+	if (e->now - p->asked_ns < PROGRESS_EVERY_NS)
 		return;
 	if (s->seen && identity_consumer(id) == id->pid && !s->outputs_done)
 		return;

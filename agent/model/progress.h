@@ -16,10 +16,26 @@
 #define PROGRESS_EVERY_NS (500 * MS)
 #define PROGRESS_PLACES   32
 #define PROGRESS_NEW      16
+/* Other threads than the consumer and main: how often before any Stop, and how much of them is kept. */
+#define PROGRESS_THREADS_EVERY_NS (2 * SEC)
+#define PROGRESS_THREADS          16
+#define PROGRESS_THREAD_PLACES    8
+/* A thread that so many looks in a row have found where it was before Stop goes on as before. */
+#define PROGRESS_THREAD_LOOKS 3
+/* Those that have not been seen for so long have ended. */
+#define PROGRESS_THREAD_FRESH_NS (1500 * MS)
 /* Who could not run gets so long to come back to next() and take Stop before a look counts. */
 #define PROGRESS_CHANCE_NS (300 * MS)
 /* A wait for the GIL, or another thread's hold, that is no mere handing over. */
 #define PROGRESS_WAIT_NS (200 * MS)
+
+struct progress_thread {
+	uint32_t tid;
+	uint64_t seen_ns;
+	uint64_t known[PROGRESS_THREAD_PLACES]; /* places before Stop, the last ones */
+	uint32_t next;                          /* place in known[] */
+	uint32_t same;                          /* since Stop: looks in a row at a known place */
+};
 
 struct progress {
 	struct {
@@ -37,7 +53,11 @@ struct progress {
 	uint64_t other_ns;   /* since Stop: last at another */
 	uint64_t idle_ns;    /* since Stop: last in asyncio's wait, which shows none of its tasks */
 	uint64_t finalising_ns; /* main has ended, and Python waits for its other threads; since */
-	uint64_t busy_since_ns; /* it has been away from next() since; 0 it is there, unknown */
+	uint64_t
+		joining_ns; /* since Stop: main last found waiting for a thread, where it did not before */
+	struct progress_thread threads[PROGRESS_THREADS];
+	uint64_t threads_asked_ns;
+	uint64_t busy_since_ns;   /* it has been away from next() since; 0 it is there, unknown */
 	uint64_t longest_busy_ns; /* of the times away that are over */
 	bool asyncio;             /* the last stack stood below asyncio */
 	struct place place;       /* of same_ns */
@@ -48,6 +68,11 @@ void progress_stack(struct progress *p, const struct stop *s, uint32_t consumer,
 		    const struct dp_record *r);
 /* When it is back in next(), going by the longest time that it has been away; 0 unknown. */
 uint64_t progress_expected_end(const struct progress *p);
+/*
+ * Are all other threads that are left where they were before Stop, look after look? The tid of one of
+ * them; 0: not all are, there is none, or it is not known where they were.
+ */
+uint32_t progress_threads_go_on(const struct progress *p, uint64_t now);
 /*
  * Asks for the consumer's stack while there is no Stop; afterwards, when others ask for that one,
  * for main's where it is another thread or has closed its outputs.

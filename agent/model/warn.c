@@ -300,7 +300,7 @@ static int8_t blame_pending(const struct env *e, const struct node *n, struct wa
 	if (cause == DP_CAUSE_GIL_NATIVE || cause == DP_CAUSE_GIL_CONTENTION ||
 	    cause == DP_CAUSE_DORA_INTERNAL || cause == DP_CAUSE_DEADLOCK)
 		blame_holder(e, n, w, d->delivered_ns);
-	else if (cause == DP_CAUSE_BLOCKED || cause == DP_CAUSE_BUSY_PYTHON)
+	else if (activity_is_cause(cause))
 		w->place = n->activity.place;
 	return cause;
 }

@@ -220,6 +220,8 @@ static int read_headers(struct dp_elf *elf, const struct dp_map *map)
 			dynamic = ph.p_vaddr;
 			dynamic_size = ph.p_memsz;
 		}
+		if (ph.p_type == PT_GNU_EH_FRAME)
+			elf->unwind = ph.p_vaddr;
 		if (ph.p_type != PT_LOAD || elf->load_count == DP_PHDRS_MAX)
 			continue;
 		*s = (struct dp_elf_segment){ph.p_offset, ph.p_vaddr, ph.p_filesz, ph.p_memsz,

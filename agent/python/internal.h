@@ -51,6 +51,12 @@ int dp_remote_u32(pid_t pid, uint64_t addr, uint32_t *ret);
  */
 int dp_remote_gather(pid_t pid, const struct dp_span *spans, unsigned int count);
 
+/*
+ * Are all these bytes in memory now, by the open file /proc/PID/pagemap? Then reading them waits for
+ * nobody: not for a disk, nor for a file system or a page fault handler that the target itself runs.
+ */
+bool dp_remote_resident(int pagemap, const struct dp_span *spans, unsigned int count);
+
 /* As many bytes as are readable from `addr` on, at most `len` and 32 KiB; 0 or more, or -errno. */
 ssize_t dp_remote_read_some(pid_t pid, uint64_t addr, void *buf, size_t len);
 
@@ -110,6 +116,7 @@ struct dp_elf {
 	bool has_interp;
 	uint64_t shoff;
 	uint16_t shnum, shstrndx;
+	uint64_t unwind; /* vaddr of .eh_frame_hdr, 0 none */
 	uint64_t symtab, strtab, strsz, gnu_hash, sysv_hash, versym; /* vaddrs, 0 none */
 	char path[128]; /* opens the file, "" when read from memory */
 };
@@ -248,7 +255,6 @@ struct dp_location {
 	uint64_t code_type;            /* &PyCode_Type, 0 unknown */
 	uint64_t unicode_type;         /* &PyUnicode_Type, 0 unknown */
 	uint64_t version;              /* &Py_Version (3.11+), 0 none */
-	uint64_t eval_from, eval_to;   /* code of the bytecode loop, 0 unknown */
 	uint64_t data_start, data_end; /* writable segment of that file */
 	bool debug_build;
 	bool musl;
@@ -282,12 +288,14 @@ struct dp_py {
 	struct dp_py_info info;
 	struct dp_layout layout;
 	struct dp_location loc;
+	struct dp_code_range eval[DP_EVAL_RANGES]; /* see eval_loop.h */
 	struct dp_maps maps;
 	struct dp_gil gil[DP_MAX_GILS];
 	unsigned int gil_count;
 	uint32_t off_pthread_tid; /* up to 3.10: of the tid in struct pthread, DP_NO_OFFSET unknown
 				   */
 	struct dp_tids tids;
+	int pagemap; /* of a copy (copy.c): read only what is in memory; -1 whatever may be read */
 	uint64_t active_threads, active_tried_ns; /* thread_names.c: the dict, 0 not found yet */
 };
 

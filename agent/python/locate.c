@@ -118,12 +118,6 @@ static uint64_t address_of(const struct dp_elf *elf, const char *name)
 static void fill_location(const struct dp_elf *elf, const struct dp_map *map,
 			  const struct dp_elf_symbol *sym, struct dp_location *ret)
 {
-	struct dp_elf_symbol eval;
-
-	if (dp_elf_dynsym(elf, "_PyEval_EvalFrameDefault", &eval) == 0 && eval.size) {
-		ret->eval_from = eval.value + elf->bias;
-		ret->eval_to = ret->eval_from + eval.size;
-	}
 	ret->map = *map;
 	ret->runtime = sym->value + elf->bias;
 	ret->runtime_size = sym->size;

@@ -50,6 +50,14 @@ static size_t tstate_extent(const struct dp_layout *l)
 	return end;
 }
 
+/* Reads these spans, of a copy only what is in memory: as dp_remote_gather(), or -ENODATA. */
+static int gather_spans(const struct dp_py *py, const struct dp_span *span, unsigned int n)
+{
+	if (py->pagemap >= 0 && !dp_remote_resident(py->pagemap, span, n))
+		return -ENODATA;
+	return dp_remote_gather(py->pid, span, n);
+}
+
 /* Likely pointers last: a gather stops at the first that has become unreadable. */
 static int gather(const struct dp_py *py, const struct dp_gil *g, struct view *v)
 {
@@ -89,7 +97,7 @@ static int gather(const struct dp_py *py, const struct dp_gil *g, struct view *v
 		else
 			span[n++] = (struct dp_span){g->frame + l->fr_lasti, &v->ip, 4};
 	}
-	rc = dp_remote_gather(py->pid, span, n);
+	rc = gather_spans(py, span, n);
 	if (rc < 0)
 		return rc;
 	for (int i = 0; i < rc; i++)
@@ -157,6 +165,7 @@ static uint8_t drop_request(const struct dp_py *py, const struct dp_gil *g, cons
 int dp_py_look(struct dp_py *py, unsigned int index, struct dp_rec_look *ret, uint32_t *ret_tid)
 {
 	struct gil_words first;
+	struct dp_span front;
 	struct dp_gil *g;
 	struct view v;
 	bool settled = false;
@@ -171,9 +180,10 @@ int dp_py_look(struct dp_py *py, unsigned int index, struct dp_rec_look *ret, ui
 	ret->drop_request = 2;
 	ret->switch_number = ret->frame = ret->ip = 0;
 	*ret_tid = 0;
-	rc = dp_remote_read(py->pid, g->site.addr + py->layout.gil_interval, &first, sizeof(first));
-	if (rc < 0)
-		return rc;
+	front = (struct dp_span){g->site.addr + py->layout.gil_interval, &first, sizeof(first)};
+	rc = gather_spans(py, &front, 1);
+	if (rc != 1)
+		return rc < 0 ? rc : -EFAULT;
 	ret->switch_number = first.switch_number;
 	ret->locked = first.locked == 1;
 	if (!ret->locked) {

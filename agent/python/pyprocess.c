@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "python/eval_loop.h"
 #include "python/internal.h"
 
 static int open_runtime(struct dp_py *py, unsigned int index, char *why, size_t why_len)
@@ -47,6 +49,16 @@ static int open_any(struct dp_py *py, char *why, size_t why_len)
 	return first;
 }
 
+static void find_bytecode_loop(struct dp_py *py)
+{
+	struct dp_elf elf;
+
+	if (dp_elf_open(&elf, py->pid, &py->loc.map) < 0)
+		return;
+	dp_eval_loop_find(&elf, py->eval);
+	dp_elf_close(&elf);
+}
+
 int dp_py_open(pid_t pid, struct dp_py **ret, char *why, size_t why_len)
 {
 	struct dp_task_stat stat;
@@ -69,6 +81,7 @@ int dp_py_open(pid_t pid, struct dp_py **ret, char *why, size_t why_len)
 	py->start_time = stat.start_time;
 	py->tids.pid = pid;
 	py->off_pthread_tid = DP_NO_OFFSET;
+	py->pagemap = -1;
 	if (dp_task_inner_tid(pid, pid, &inner, &levels) == 0)
 		py->tids.other_ns = levels > 1;
 	rc = dp_maps_read(pid, &py->maps);
@@ -84,6 +97,7 @@ int dp_py_open(pid_t pid, struct dp_py **ret, char *why, size_t why_len)
 	rc = open_any(py, why, why_len);
 	if (rc < 0)
 		goto cleanup;
+	find_bytecode_loop(py);
 	if (!py->info.gil_enabled)
 		snprintf(why, why_len,
 			 "CPython %s, free-threaded, runs without a GIL: nothing can "
@@ -101,6 +115,8 @@ void dp_py_close(struct dp_py *py)
 	if (!py)
 		return;
 	dp_maps_free(&py->maps);
+	if (py->pagemap >= 0)
+		close(py->pagemap);
 	free(py);
 }
 
@@ -131,8 +147,7 @@ int dp_py_fill_target(struct dp_py *py, struct dp_target *target)
 	/* Not calibrated: an offset that faults, so that the tid is unknown rather than wrong. */
 	target->off_pthread_tid = target->has_native_tid ? 0 : py->off_pthread_tid;
 	target->other_pid_ns = py->tids.other_ns;
-	target->eval_from = py->loc.eval_from;
-	target->eval_to = py->loc.eval_to;
+	memcpy(target->eval, py->eval, sizeof(target->eval));
 	return (int)py->gil_count;
 }
 

@@ -51,9 +51,19 @@ int dp_py_fill_target(struct dp_py *py, struct dp_target *target);
 /*
  * One look at GIL `index`: fills before_ns, switch_number, locked, gil, drop_request, and, where
  * locked, *ret_tid (0 unknown), frame and ip of the holder. t_ns of the look is when it returned.
- * Two to four process_vm_readv. 0; -EFAULT unreadable (locked = 2); -ESRCH gone.
+ * Two to four process_vm_readv. 0; -EFAULT unreadable (locked = 2); -ESRCH gone; of a copy -ENODATA,
+ * it is not all in memory, so that reading it may take any time.
  */
 int dp_py_look(struct dp_py *py, unsigned int index, struct dp_rec_look *ret, uint32_t *ret_tid);
+
+/*
+ * What another process of the probe has found out: enough of it for dp_py_info() and dp_py_look(), as
+ * bytes (at most DP_PY_COPY_MAX). dp_py_take_copy() makes *py of them, or brings *py up to date; what
+ * makes no sense is refused, since the other one has read hostile memory. 0; -EBADMSG; -ENOMEM.
+ */
+#define DP_PY_COPY_MAX 4096
+void dp_py_give_copy(const struct dp_py *py, void *ret);
+int dp_py_take_copy(pid_t pid, const void *copy, struct dp_py **py);
 
 /*
  * What thread `tid` is doing: Python frames innermost first, system call, state, library and symbol
@@ -61,6 +71,11 @@ int dp_py_look(struct dp_py *py, unsigned int index, struct dp_rec_look *ret, ui
  * -errno in ret->status as well as returned. Works (without frames) for non-Python threads.
  */
 int dp_py_stack(struct dp_py *py, pid_t tid, struct dp_rec_stack *ret);
+/*
+ * The threads that Python knows of, main with them, as their tids here. Returns how many of them are
+ * in ret, at most cap; those of a list that changes meanwhile may be missing.
+ */
+unsigned int dp_py_threads(struct dp_py *py, pid_t *ret, unsigned int cap);
 
 /*
  * Whom thread `tid` waits for, whom that one waits for, and so on: see dp_rec_waits. All threads of

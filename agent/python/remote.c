@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "python/internal.h"
 
@@ -34,6 +35,30 @@ int dp_remote_gather(pid_t pid, const struct dp_span *spans, unsigned int count)
 	while (whole < count && (size_t)n >= spans[whole].len)
 		n -= (ssize_t)spans[whole++].len;
 	return (int)whole;
+}
+
+/* Bit 63 of a page's entry: present (Documentation/admin-guide/mm/pagemap.rst). */
+#define PAGE_PRESENT (1ULL << 63)
+
+bool dp_remote_resident(int pagemap, const struct dp_span *spans, unsigned int count)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), last = UINT64_MAX, entry;
+
+	for (unsigned int i = 0; i < count; i++) {
+		if (spans[i].len == 0 || spans[i].addr > INT64_MAX - spans[i].len)
+			return false;
+		for (uint64_t at = spans[i].addr / page;
+		     at <= (spans[i].addr + spans[i].len - 1) / page; at++) {
+			if (at == last)
+				continue;
+			if (pread(pagemap, &entry, sizeof(entry), (off_t)(at * sizeof(entry))) !=
+				    sizeof(entry) ||
+			    !(entry & PAGE_PRESENT))
+				return false;
+			last = at;
+		}
+	}
+	return true;
 }
 
 int dp_remote_read(pid_t pid, uint64_t addr, void *buf, size_t len)

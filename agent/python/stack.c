@@ -194,3 +194,27 @@ int dp_py_stack(struct dp_py *py, pid_t tid, struct dp_rec_stack *ret)
 	*ret = out;
 	return rc;
 }
+
+unsigned int dp_py_threads(struct dp_py *py, pid_t *ret, unsigned int cap)
+{
+	const struct dp_layout *l = &py->layout;
+	uint64_t interp[DP_INTERPRETERS_MAX], at;
+	uint8_t block[DP_FIELD_MAX + 8];
+	unsigned int count = 0, budget = DP_TSTATES_MAX;
+	int n = dp_py_interpreters(py, interp, DP_INTERPRETERS_MAX);
+
+	for (int i = 0; i < n; i++) {
+		if (dp_remote_u64(py->pid, interp[i] + l->is_threads_head, &at) < 0)
+			continue;
+		while (at != 0 && count < cap && budget-- > 0 &&
+		       dp_remote_read(py->pid, at, block, block_len(l)) == 0 &&
+		       word(block, l->ts_interp) == interp[i]) {
+			uint32_t tid = dp_tids_outer(&py->tids, inner_tid(py, block));
+
+			if (tid != 0)
+				ret[count++] = (pid_t)tid;
+			at = word(block, l->ts_next);
+		}
+	}
+	return count;
+}

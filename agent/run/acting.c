@@ -10,13 +10,41 @@
 
 #include "base/clock.h"
 
+/* 0; -EINVAL with a sentence. */
+static int find_hook_user(struct dp_acting *a, char *why, size_t why_len)
+{
+	if (!a->o.hook_user) {
+		dp_user_of(dp_user_invoking(), &a->hook_user);
+		return 0;
+	}
+	if (dp_user_named(a->o.hook_user, &a->hook_user) == 0)
+		return 0;
+	snprintf(why, why_len, "--hook-user: there is no user %s", a->o.hook_user);
+	return -EINVAL;
+}
+
+bool dp_acting_runs(const struct dp_acting *a)
+{
+	return a->o.may_stop_dataflow || a->o.on_warning || a->o.on_action;
+}
+
+bool dp_acting_switches_user(const struct dp_acting *a)
+{
+	return a->o.may_stop_dataflow ||
+	       ((a->o.on_warning || a->o.on_action) && dp_user_is_other(&a->hook_user));
+}
+
 int dp_acting_open(struct dp_acting *a, char *why, size_t why_len)
 {
 	struct dp_hands_options hands = {0};
 	struct dp_hooks_options hooks = {
 		.on_warning = a->o.on_warning, .on_action = a->o.on_action, .environment = environ};
-	int err = dp_hands_new(&hands, &a->hands);
+	int err = find_hook_user(a, why, why_len);
 
+	if (err)
+		return err;
+	hooks.user = &a->hook_user;
+	err = dp_hands_new(&hands, &a->hands);
 	if (!err)
 		err = dp_hooks_new(&hooks, &a->hooks);
 	a->dora_path[0] = '\0';

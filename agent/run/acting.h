@@ -11,6 +11,7 @@
 
 struct dp_acting_options {
 	const char *on_warning, *on_action; /* commands, NULL none; must outlive it */
+	const char *hook_user;              /* as whom they run; NULL: who has started the probe */
 	const char *dora_cli;               /* NULL: by PATH */
 	bool may_stop_dataflow;             /* a `dora` is needed */
 	bool may_signal;                    /* --shutdown other than observe */
@@ -25,12 +26,16 @@ struct dp_acting {
 
 	struct dp_hands *hands;
 	struct dp_hooks *hooks;
+	struct dp_user hook_user;
 	struct dp_doracli *dora;
 	char dora_path[512];
 };
 
 /* With the sinks filled in, the rest zeroed. 0, or -errno with a sentence in `why`. */
 int dp_acting_open(struct dp_acting *a, char *why, size_t why_len);
+/* Does it run programs; as other users? Known once it is open. */
+bool dp_acting_runs(const struct dp_acting *a);
+bool dp_acting_switches_user(const struct dp_acting *a);
 /* Does what the model asks for; its other requests are passed on to the targets. */
 void dp_acting_request(struct dp_acting *a, const struct dp_request *q);
 /* Runs the hooks of a finding, and tries the rights that a new node needs. */

@@ -75,19 +75,20 @@ double dp_cost_ratio(uint64_t cpu_ns, uint64_t stretch_ns, double programs_share
 	return ((double)cpu_ns / (double)stretch_ns + programs_share) / watched;
 }
 
-void dp_cost_tell(struct dp_cost *c, struct dp_bpf *b, struct dp_metrics *m, unsigned int watched,
-		  const uint64_t losses[DP_LOSS_COUNT], uint64_t records)
+void dp_cost_tell(struct dp_cost *c, struct dp_bpf *b, struct dp_metrics *m,
+		  const struct dp_targets *t, const uint64_t losses[DP_LOSS_COUNT],
+		  uint64_t records)
 {
 	struct rusage u;
 	uint64_t now = dp_now(), cpu, programs = sample_programs(c, b);
 
 	getrusage(RUSAGE_SELF, &u);
 	cpu = (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 * MS +
-	      (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000;
+	      (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000 + dp_targets_readers_ns(t);
 	if (programs)
 		c->programs_share = (double)programs / (STATS_EVERY * 1e9);
 	c->told.overhead_ratio = dp_cost_ratio(cpu - c->cpu_ns, c->at_ns ? now - c->at_ns : 0,
-					       c->programs_share, watched);
+					       c->programs_share, dp_targets_alive(t));
 	c->at_ns = now;
 	c->cpu_ns = cpu;
 	c->told.sources = dp_bpf_sources(b) | 1u << DP_SOURCE_SAMPLER;

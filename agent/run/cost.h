@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "sense/bpf_source.h"
+#include "sense/targets.h"
 #include "serve/metrics.h"
 
 /* Zeroed, but for `say`. */
@@ -29,7 +29,8 @@ struct dp_cost {
 double dp_cost_ratio(uint64_t cpu_ns, uint64_t stretch_ns, double programs_share,
 		     unsigned int watched);
 /* Once a second: the agent's own numbers into the metrics. `losses` by enum dp_loss. */
-void dp_cost_tell(struct dp_cost *c, struct dp_bpf *b, struct dp_metrics *m, unsigned int watched,
-		  const uint64_t losses[DP_LOSS_COUNT], uint64_t records);
+void dp_cost_tell(struct dp_cost *c, struct dp_bpf *b, struct dp_metrics *m,
+		  const struct dp_targets *t, const uint64_t losses[DP_LOSS_COUNT],
+		  uint64_t records);
 
 #endif

@@ -92,8 +92,8 @@ static void second(struct live *w)
 {
 	live_wall_clock(w);
 	if (w->session.metrics)
-		dp_cost_tell(&w->cost, w->bpf, w->session.metrics, dp_targets_alive(w->targets),
-			     w->losses.told, w->session.records);
+		dp_cost_tell(&w->cost, w->bpf, w->session.metrics, w->targets, w->losses.told,
+			     w->session.records);
 	/* So a probe that is killed loses a second of it. The next write tells of a failure. */
 	if (w->session.recorder)
 		dp_recorder_flush(w->session.recorder);
@@ -119,7 +119,8 @@ static void tick(struct live *w)
 	if (!w->session.view && !w->session.pipe_broken)
 		dp_session_shown(&w->session, dp_show_waiting(w->session.show, now));
 	/* What was started is heard of: both kinds have their own time limit. */
-	if (dp_targets_finished(w->targets, now) && !running)
+	w->finished = dp_targets_finished(w->targets, now) && !running;
+	if (w->finished)
 		w->end = true;
 	if (w->o->duration_ns && now - w->watching_ns >= w->o->duration_ns)
 		w->end = true;
@@ -208,6 +209,10 @@ int dp_live_run(const struct dp_live_options *o, struct dp_live_result *ret, cha
 		live_close_view(w);
 		finish(w);
 		ret->nodes_seen = dp_model_node_count(w->session.model);
+		ret->never_seen = w->finished && o->wanted.pids.count && !ret->nodes_seen;
+		if (ret->never_seen && !w->said)
+			o->say(o->ctx,
+			       "what was to be watched has ended before it could be looked at");
 	}
 	live_close(w);
 	dp_notify_close(&w->notify);

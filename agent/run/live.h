@@ -34,6 +34,7 @@ enum dp_live_failure { DP_LIVE_TARGET = 1, DP_LIVE_ENDPOINT, DP_LIVE_OTHER };
 struct dp_live_result {
 	enum dp_live_failure failed; /* with an error: in what */
 	unsigned int nodes_seen;
+	bool never_seen; /* what was asked for by pid has left before anything was known of it */
 	bool warned;
 	int output_error;
 };

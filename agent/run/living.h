@@ -34,7 +34,8 @@ struct live {
 	int64_t wall_offset_ns;
 	uint64_t capture_ns; /* of the newest capture that was drained */
 	bool end, ticked;
-	bool said; /* why a process could not be taken */
+	bool finished; /* nothing more is to be expected of the targets */
+	bool said;     /* why a process could not be taken */
 };
 
 /* A record of the agent's own, or of a capture, on its way to the merger; `ctx` is the run. */

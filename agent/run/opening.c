@@ -248,8 +248,9 @@ static int open_parts(struct live *w, struct dp_live_result *ret, char *why, siz
 static int start(struct live *w, struct dp_live_result *ret, char *why, size_t why_len)
 {
 	struct dp_privileges privileges = {
-		.may_signal = 1, /* also to say beforehand whether it could be done */
-		.may_switch_user = w->o->acting.may_stop_dataflow,
+		.may_signal = w->o->acting.may_signal,
+		.may_switch_user = dp_acting_switches_user(&w->acting),
+		.may_run = dp_acting_runs(&w->acting),
 	};
 	int err;
 
@@ -266,8 +267,10 @@ static int start(struct live *w, struct dp_live_result *ret, char *why, size_t w
 			snprintf(why, why_len, "%s", strerror(-err));
 		return err;
 	}
-	if (err == 0)
+	if (err == 0) {
+		dp_bpf_rest(w->bpf);
 		say_waiting(w);
+	}
 	/* Before the rights are dropped: the terminal may be another user's. */
 	if (w->o->view) {
 		err = open_view(w, why, why_len);

@@ -29,7 +29,7 @@ static uint64_t asleep_before(struct dp_targets *t, struct target *x, pid_t tid)
 	if (!since || !x->py || x->kernel.other_pid_ns)
 		return since;
 	memset(&k, 0, sizeof(k));
-	if (dp_py_look(x->py, 0, &k, &holder) != 0 || k.locked > 1)
+	if (target_look(x, 0, &k, &holder) != 0 || k.locked > 1)
 		return since;
 	if (k.locked == 1 && (pid_t)holder == tid)
 		s.off_since_ns = s.run_first_ns = s.run_last_ns = since;
@@ -82,10 +82,7 @@ static void read_thread(struct dp_targets *t, struct target *x, pid_t tid, struc
 
 	dp_record_init(r, DP_REC_STACK, 0, (uint32_t)x->pid, (uint32_t)tid);
 	memset(&r->u.stack, 0, sizeof(r->u.stack));
-	if (x->py)
-		dp_py_stack(x->py, tid, &r->u.stack);
-	else
-		dp_native_stack(x->pid, tid, &r->u.stack);
+	dp_reader_stack(x->reader, x->py != NULL, tid, &r->u.stack);
 	if (r->u.stack.state == 'S')
 		r->u.stack.asleep_since_ns = asleep_since(t, x, tid);
 	/* After the stack: a take between the two only makes the stretch without one shorter. */
@@ -110,7 +107,7 @@ static void read_waits(struct dp_targets *t, struct target *x, pid_t tid)
 	if (!x->py)
 		return;
 	dp_record_init(&r, DP_REC_WAITS, 0, (uint32_t)x->pid, (uint32_t)tid);
-	dp_py_waits(x->py, tid, &r.u.waits);
+	dp_reader_waits(x->reader, tid, &r.u.waits);
 	r.h.t_ns = dp_now();
 	target_emit(t, &r);
 }
@@ -131,6 +128,24 @@ static void find_consumer(struct dp_targets *t, struct target *x)
 			continue;
 		read_thread(t, x, tids[i], &r);
 		if (r.u.stack.frame_count && strncmp(r.u.stack.library, "dora", 4) == 0)
+			target_emit(t, &r);
+	}
+}
+
+/* Tells where the other Python threads are. */
+static void read_threads(struct dp_targets *t, struct target *x)
+{
+	pid_t tids[DP_THREADS_LOOKED_AT];
+	int n = x->py ? dp_reader_threads(x->reader, tids) : 0;
+
+	for (int i = 0; i < n; i++) {
+		struct dp_record r;
+
+		/* What the reader says comes from a target: only a positive number is a thread. */
+		if (tids[i] <= 0 || tids[i] == x->pid)
+			continue;
+		read_thread(t, x, tids[i], &r);
+		if (r.u.stack.frame_count)
 			target_emit(t, &r);
 	}
 }
@@ -186,7 +201,7 @@ static void arm(struct dp_targets *t, struct target *x)
 	int err = -ENOENT;
 
 	if (x->py)
-		err = dp_py_cond_signal_site(x->py, path, sizeof(path), &offset);
+		err = dp_reader_site(x->reader, path, sizeof(path), &offset);
 	/* A process that is ending has no memory map any more. */
 	if (err == -ENOENT &&
 	    (dp_task_stat("/proc", x->pid, 0, &stat) || dp_task_state_is_dead(stat.state)))
@@ -246,6 +261,9 @@ void dp_targets_request(struct dp_targets *t, const struct dp_request *q)
 	case DP_REQ_FIND_CONSUMER:
 		find_consumer(t, x);
 		break;
+	case DP_REQ_READ_THREADS:
+		read_threads(t, x);
+		break;
 	case DP_REQ_PEEK_STOP:
 		target_peek_stop(t, x);
 		break;
@@ -268,7 +286,7 @@ int dp_targets_still(struct dp_targets *t, pid_t pid, pid_t tid, char *why, size
 	uint32_t holder = 0;
 
 	memset(&k, 0, sizeof(k));
-	if (!x || (x->py && dp_py_look(x->py, 0, &k, &holder) != 0)) {
+	if (!x || (x->py && target_look(x, 0, &k, &holder) != 0)) {
 		snprintf(why, why_len, "its GIL can no longer be read");
 		return 0;
 	}
@@ -279,10 +297,7 @@ int dp_targets_still(struct dp_targets *t, pid_t pid, pid_t tid, char *why, size
 		return 0;
 	}
 	memset(&stack, 0, sizeof(stack));
-	if (x->py)
-		dp_py_stack(x->py, tid, &stack);
-	else
-		dp_native_stack(pid, tid, &stack);
+	dp_reader_stack(x->reader, x->py != NULL, tid, &stack);
 	if (stack.state == 'S' && stack.syscall_nr >= 0)
 		return 1;
 	snprintf(why, why_len, "it has let the GIL go and runs");

@@ -3,11 +3,15 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
-#include <stdbool.h>
+#include <linux/btf.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/array.h"
@@ -15,6 +19,7 @@
 
 #define LOCKDOWN "/sys/kernel/security/lockdown"
 #define BTF      "/sys/kernel/btf/vmlinux"
+#define BTF_MAX  (64L << 20)
 
 static bool has_capability(cap_t caps, cap_value_t cap)
 {
@@ -62,6 +67,54 @@ int dp_bpf_can_load(char *why, size_t why_len)
 		return -ENOTSUP;
 	}
 	return 0;
+}
+
+/* The whole of a file of sysfs, which may not be mapped. NULL; freed by the caller. */
+static char *read_whole(const char *path, size_t *ret_len)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char *bytes = NULL;
+	struct stat st;
+	size_t n = 0;
+
+	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size < BTF_MAX)
+		bytes = malloc((size_t)st.st_size);
+	while (bytes && n < (size_t)st.st_size) {
+		ssize_t got = read(fd, bytes + n, (size_t)st.st_size - n);
+
+		if (got <= 0)
+			break;
+		n += (size_t)got;
+	}
+	if (fd >= 0)
+		close(fd);
+	*ret_len = n;
+	return bytes;
+}
+
+bool dp_bpf_has_types(const char *const names[])
+{
+	struct btf_header h;
+	size_t len, count = 0, found = 0;
+	char *bytes = read_whole(BTF, &len);
+	uint64_t from, to;
+
+	if (!bytes)
+		return false;
+	while (names[count])
+		count++;
+	memset(&h, 0, sizeof(h));
+	if (len >= sizeof(h))
+		memcpy(&h, bytes, sizeof(h));
+	from = (uint64_t)h.hdr_len + h.str_off;
+	to = from + h.str_len;
+	if (h.magic != BTF_MAGIC || to > len || !h.str_len || bytes[to - 1] != '\0')
+		to = from;
+	for (const char *s = bytes + from; s < bytes + to; s += strlen(s) + 1)
+		for (size_t i = 0; i < count; i++)
+			found += s[0] == names[i][0] && strcmp(s, names[i]) == 0;
+	free(bytes);
+	return found == count;
 }
 
 static int try_load(enum bpf_prog_type type, const struct bpf_insn *insns, size_t count)

@@ -3,6 +3,7 @@
 #ifndef DORA_PROBE_BPF_FEATURES_H
 #define DORA_PROBE_BPF_FEATURES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -10,6 +11,12 @@
  * command that mends it.
  */
 int dp_bpf_can_load(char *why, size_t why_len);
+
+/*
+ * Are all of these names (NULL ends the list) among those of the running kernel's types? Read off its
+ * strings: parsing 100,000 types takes ten times as long.
+ */
+bool dp_bpf_has_types(const char *const names[]);
 
 /* Hash maps without preallocation in tracing programs; 6.1, commit 34dd3bad1a6f. 1 or 0. */
 int dp_bpf_has_lazy_hash(void);

@@ -17,15 +17,16 @@ static uint64_t samples_missed(struct dp_bpf *b)
 	uint64_t missed = 0;
 
 	for (int cpu = 0; cpu < b->cpus; cpu++) {
-		uint64_t running_ns, expected;
+		uint64_t running_ns, expected, taken;
 
 		if (!b->samples[cpu] ||
 		    read(b->sample_fds[cpu], &running_ns, sizeof(running_ns)) != sizeof(running_ns))
 			continue;
 		expected = running_ns / (SEC / b->sample_hz);
+		taken = b->cpu_state[cpu].samples - b->sample_base[cpu];
 		/* The clock was read after the counter: one may have come between. */
-		if (expected > b->cpu_state[cpu].samples + 1)
-			missed += expected - b->cpu_state[cpu].samples - 1;
+		if (expected > taken + 1)
+			missed += expected - taken - 1;
 	}
 	if (missed > b->samples_missed)
 		b->samples_missed = missed;
@@ -80,17 +81,18 @@ int dp_bpf_stats(struct dp_bpf *b, int on)
 	return 0;
 }
 
-int dp_bpf_programs(struct dp_bpf *b, struct dp_bpf_program *ret, int max)
+/* Adds the loaded programs of an object behind the first `n`; returns how many there are then. */
+static int add_programs(struct bpf_object *object, struct dp_bpf_program *ret, int n, int max)
 {
 	struct bpf_program *prog;
-	int n = 0;
 
-	bpf_object__for_each_program(prog, b->skel->obj)
+	bpf_object__for_each_program(prog, object)
 	{
 		struct bpf_prog_info info = {0};
 		uint32_t len = sizeof(info);
 
-		if (bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
+		if (bpf_program__fd(prog) < 0 ||
+		    bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
 			continue;
 		if (n < max)
 			ret[n] = (struct dp_bpf_program){
@@ -102,4 +104,11 @@ int dp_bpf_programs(struct dp_bpf *b, struct dp_bpf_program *ret, int max)
 		n++;
 	}
 	return n;
+}
+
+int dp_bpf_programs(struct dp_bpf *b, struct dp_bpf_program *ret, int max)
+{
+	int n = add_programs(b->skel->obj, ret, 0, max);
+
+	return b->calls ? add_programs(b->calls->obj, ret, n, max) : n;
 }

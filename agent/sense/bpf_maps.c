@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/array.h"
 
@@ -14,20 +15,47 @@ static uint16_t *hint_of(struct dp_bpf *b, pid_t pid)
 	return &b->skel->bss->watch_hints[(uint32_t)pid % DP_COUNT_OF(b->skel->bss->watch_hints)];
 }
 
-int dp_bpf_watch(struct dp_bpf *b, pid_t pid, const struct dp_target *t)
+/*
+ * How the connections of a process are followed: what the tracepoints do not tell of unix sockets is
+ * left to the system calls, which are attached for it if they were not before.
+ */
+static int choose_way(struct dp_bpf *b, struct dp_target *t)
+{
+	const uint32_t sockets = 1u << DP_SOURCE_SOCKET;
+
+	t->by_calls = !(b->traced & sockets) || t->daemon_family == AF_UNIX;
+	if (!t->watch_sockets || !t->by_calls || b->called & sockets)
+		return 0;
+	return bpf_load_calls(b, sockets);
+}
+
+int dp_bpf_watch(struct dp_bpf *b, pid_t pid, const struct dp_target *wanted)
 {
 	int targets = bpf_map__fd(b->skel->maps.targets);
 	const struct dp_share_state none = {0};
+	struct dp_target t = *wanted;
 	uint32_t key = (uint32_t)pid;
 	int err;
 
-	if (pid <= 0 || t->gil_count > DP_MAX_GILS)
+	if (pid <= 0 || t.gil_count > DP_MAX_GILS)
 		return -EINVAL;
-	err = bpf_map_update_elem(targets, &key, t, BPF_NOEXIST);
-	if (err == -EEXIST)
-		return bpf_map_update_elem(targets, &key, t, BPF_EXIST);
+	err = choose_way(b, &t);
 	if (err)
 		return err;
+	err = bpf_map_update_elem(targets, &key, &t, BPF_EXIST);
+	if (err != -ENOENT)
+		return err;
+	if (!b->watched && !b->is_attached)
+		err = bpf_attach_again(b);
+	else
+		err = 0;
+	if (!err)
+		err = bpf_map_update_elem(targets, &key, &t, BPF_NOEXIST);
+	if (err) {
+		dp_bpf_rest(b);
+		return err;
+	}
+	b->watched++;
 	/* As many as there are targets find room here. One without has no shares, and says so. */
 	(void)bpf_map_update_elem(bpf_map__fd(b->skel->maps.shares), &key, &none, BPF_ANY);
 	__atomic_fetch_add(hint_of(b, pid), 1, __ATOMIC_RELEASE);
@@ -87,6 +115,13 @@ static bool socket_is_of(struct dp_bpf *b, const void *key, const void *value, u
 	return true;
 }
 
+static bool stream_is_of(struct dp_bpf *b, const void *key, const void *value, uint32_t pid)
+{
+	(void)b;
+	(void)key;
+	return ((const struct dp_sock_state *)value)->pid == pid;
+}
+
 static bool fd_is_of(struct dp_bpf *b, const void *key, const void *value, uint32_t pid)
 {
 	(void)b;
@@ -132,6 +167,9 @@ void dp_bpf_unwatch(struct dp_bpf *b, pid_t pid)
 	forget(b, b->skel->maps.regions, pid, region_is_of);
 	forget(b, b->skel->maps.thread_state, pid, thread_is_of);
 	forget(b, b->skel->maps.ns_tids, pid, ns_tid_is_of);
+	forget(b, b->skel->maps.streams, pid, stream_is_of);
+	b->watched--;
+	dp_bpf_rest(b);
 }
 
 uint64_t dp_bpf_new_conn(struct dp_bpf *b)
@@ -160,8 +198,13 @@ int dp_bpf_mark_socket(struct dp_bpf *b, pid_t pid, int fd, uint64_t conn)
 {
 	struct dp_sock_key key = {.pid = (uint32_t)pid, .fd = fd};
 	struct dp_sock_state s = {.conn = conn};
-	uint32_t n;
-	int err = bpf_map_update_elem(bpf_map__fd(b->skel->maps.sockets), &key, &s, BPF_NOEXIST);
+	uint32_t n, target = (uint32_t)pid;
+	struct dp_target t;
+	int err;
+
+	if (!bpf_map_lookup_elem(bpf_map__fd(b->skel->maps.targets), &target, &t))
+		s.traced = !t.by_calls;
+	err = bpf_map_update_elem(bpf_map__fd(b->skel->maps.sockets), &key, &s, BPF_NOEXIST);
 
 	if (err)
 		return err;

@@ -17,7 +17,7 @@
 #include "dora_probe.skel.h"
 #pragma GCC diagnostic pop
 
-#define BPF_LINKS_MAX 8
+#define BPF_LINKS_MAX 24
 
 /*
  * Attaching a uprobe takes the kernel 5 to 30 ms and detaching it 80 to 120 ms (measured on 6.18:
@@ -41,11 +41,16 @@ struct armed {
 
 struct dp_bpf {
 	struct dora_probe_bpf *skel;
+	struct dora_probe_bpf *calls; /* loaded later, for system calls alone, with the same maps */
 	struct ring_buffer *ring;
-	struct bpf_link *links[BPF_LINKS_MAX];
-	size_t link_count;
+	struct bpf_link *links[BPF_LINKS_MAX]; /* NULL where not attached */
+	bool is_attached;                      /* all of them */
+	/* Sources (1 << enum dp_source) that come from tracepoints, and from system calls; SOCKET may be in both. */
+	uint32_t traced, called;
+	unsigned int watched;
 	struct bpf_link **samples; /* per possible CPU, NULL where offline */
 	int *sample_fds;
+	uint64_t *sample_base; /* samples taken when the clock was attached */
 	int cpus;
 	unsigned int sample_hz;
 	uint64_t samples_missed;
@@ -60,6 +65,20 @@ struct dp_bpf {
 	void *fn_ctx;
 	int drained;
 };
+
+/* The sources that have two ways. */
+#define BPF_TWO_WAYS (1u << DP_SOURCE_FUTEX | 1u << DP_SOURCE_SOCKET | 1u << DP_SOURCE_REGION)
+
+/*
+ * Which programs of the object are to be loaded, by the way of each source; with `only` those of system
+ * calls alone. 0 or -errno.
+ */
+int bpf_choose_programs(struct dora_probe_bpf *skel, uint32_t traced, uint32_t called, bool only);
+/* Loads what `called` asks for and is not loaded yet. 0 or -errno. */
+int bpf_load_calls(struct dp_bpf *b, uint32_t called);
+/* Attaches what is not attached yet. 0 or -errno, then as while nothing is watched. */
+int bpf_attach_again(struct dp_bpf *b);
+void bpf_detach(struct dp_bpf *b);
 
 /* Lets go of every armed process: waits for the threads, closes the links that are left. */
 void edges_close(struct dp_bpf *b);

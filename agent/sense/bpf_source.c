@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Loads the kernel side, attaches it and drains its ring; see bpf_source.h. */
+/* Loads the kernel side and drains its ring; see bpf_source.h. */
 #include "sense/bpf_object.h"
 
 #include <errno.h>
-#include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/array.h"
-#include "base/units.h"
 #include "sense/bpf_features.h"
 #include "sense/bpf_try.h"
 #include "sense/refusal.h"
@@ -30,49 +26,6 @@ _Static_assert(sizeof(struct dp_sock_data) == 32, "layout shared with bpf/");
 _Static_assert(sizeof(struct dp_gil_span) == 48, "layout shared with bpf/");
 _Static_assert(sizeof(struct dp_sock_key) == 8, "layout shared with bpf/");
 _Static_assert(sizeof(struct dp_region_key) == 16, "layout shared with bpf/");
-
-#define PROGRAM(name) offsetof(struct dora_probe_bpf, progs.name)
-
-/* What is attached; libbpf knows from the section where. `sources` is what each one feeds. */
-static const struct {
-	size_t program; /* offset in the skeleton */
-	uint32_t sources;
-} attached[] = {
-	{PROGRAM(dp_sched_switch), 1u << DP_SOURCE_SCHED},
-	{PROGRAM(dp_signal_generate), 1u << DP_SOURCE_SIGNAL},
-	{PROGRAM(dp_signal_deliver), 1u << DP_SOURCE_SIGNAL},
-	{PROGRAM(dp_exec), 1u << DP_SOURCE_LIFECYCLE},
-	{PROGRAM(dp_fork), 1u << DP_SOURCE_LIFECYCLE},
-	{PROGRAM(dp_exit), 1u << DP_SOURCE_LIFECYCLE},
-	{PROGRAM(dp_sys_exit), 1u << DP_SOURCE_SOCKET | 1u << DP_SOURCE_REGION},
-	{PROGRAM(dp_sys_enter), 1u << DP_SOURCE_FUTEX},
-};
-
-_Static_assert(DP_COUNT_OF(attached) <= BPF_LINKS_MAX, "a link for each");
-
-/* Where dp_sys_enter and dp_sys_exit pass a system call on to; slots as enum dp_family of bpf/. */
-enum family { FAMILY_GIL, FAMILY_SOCKET, FAMILY_REGION };
-
-static const struct {
-	size_t program;
-	bool exit;
-	enum family family;
-} families[] = {
-	{PROGRAM(dp_gil_enter), false, FAMILY_GIL},
-	{PROGRAM(dp_socket_enter), false, FAMILY_SOCKET},
-	{PROGRAM(dp_socket_exit), true, FAMILY_SOCKET},
-	{PROGRAM(dp_region_enter), false, FAMILY_REGION},
-	{PROGRAM(dp_region_exit), true, FAMILY_REGION},
-};
-
-static struct bpf_program *program_at(struct dora_probe_bpf *skel, size_t offset)
-{
-	struct bpf_program *p;
-
-	/* NOLINTNEXTLINE(bugprone-sizeof-expression): the pointer itself is copied. */
-	memcpy(&p, (const char *)skel + offset, sizeof(p));
-	return p;
-}
 
 static int prepare(struct dp_bpf *b, const struct dp_bpf_options *o)
 {
@@ -93,6 +46,73 @@ static int prepare(struct dp_bpf *b, const struct dp_bpf_options *o)
 	if (!err && dp_bpf_has_lazy_hash())
 		err = bpf_map__set_map_flags(b->skel->maps.regions, BPF_F_NO_PREALLOC);
 	return err;
+}
+
+/* Names that a kernel's type information has to have for the tracepoints to be used. */
+static const char *const needed_names[] = {"bpf_task_pt_regs",
+					   "btf_trace_sock_send_length",
+					   "btf_trace_sock_recv_length",
+					   "btf_trace_inet_sock_set_state",
+					   "btf_trace_tcp_destroy_sock",
+					   "btf_trace_sched_waking",
+					   "btf_trace_vm_unmapped_area",
+					   "btf_trace_mmap_lock_released",
+					   NULL};
+
+/* Which way each source goes, before anything is tried. */
+static void choose_way(struct dp_bpf *b, const struct dp_bpf_options *o)
+{
+	const char *forced = secure_getenv("DORA_PROBE_SOURCES");
+	enum dp_bpf_way way = o->way;
+
+	if (forced && strcmp(forced, "syscalls") == 0)
+		way = DP_BPF_SYSCALLS;
+	else if (forced && strcmp(forced, "tracepoints") == 0)
+		way = DP_BPF_TRACEPOINTS;
+	if (way == DP_BPF_TRACEPOINTS || (way == DP_BPF_AUTO && dp_bpf_has_types(needed_names)))
+		b->traced = 1u << DP_SOURCE_SOCKET | 1u << DP_SOURCE_REGION;
+	b->called = BPF_TWO_WAYS & ~b->traced;
+}
+
+/* The same maps for a second object. */
+static int share_maps(struct dora_probe_bpf *from, struct dora_probe_bpf *to)
+{
+	struct bpf_map *m;
+	int err = 0;
+
+	bpf_object__for_each_map(m, to->obj)
+	{
+		const struct bpf_map *had =
+			bpf_object__find_map_by_name(from->obj, bpf_map__name(m));
+
+		if (!err)
+			err = had ? bpf_map__reuse_fd(m, bpf_map__fd(had)) : -ENOENT;
+	}
+	return err;
+}
+
+int bpf_load_calls(struct dp_bpf *b, uint32_t called)
+{
+	struct dora_probe_bpf *skel;
+	int err;
+
+	b->called |= called;
+	if (b->calls)
+		return b->is_attached ? bpf_attach_again(b) : 0;
+	skel = dora_probe_bpf__open();
+	if (!skel)
+		return -errno;
+	err = share_maps(b->skel, skel);
+	if (!err)
+		err = bpf_choose_programs(skel, 0, BPF_TWO_WAYS, true);
+	if (!err)
+		err = dora_probe_bpf__load(skel);
+	if (err) {
+		dora_probe_bpf__destroy(skel);
+		return err;
+	}
+	b->calls = skel;
+	return b->is_attached ? bpf_attach_again(b) : 0;
 }
 
 static int on_capture(void *ctx, void *data, size_t len)
@@ -144,9 +164,11 @@ static int allocate(struct dp_bpf *b)
 		return b->cpus ? b->cpus : -EINVAL;
 	b->samples = calloc((size_t)b->cpus, sizeof(struct bpf_link *));
 	b->sample_fds = calloc((size_t)b->cpus, sizeof(int));
+	b->sample_base = calloc((size_t)b->cpus, sizeof(uint64_t));
 	b->cpu_state = calloc((size_t)b->cpus, sizeof(*b->cpu_state));
 	b->armed = calloc(DP_MAX_TARGETS, sizeof(*b->armed));
-	return b->samples && b->sample_fds && b->cpu_state && b->armed ? 0 : -ENOMEM;
+	return b->samples && b->sample_fds && b->sample_base && b->cpu_state && b->armed ? 0
+											 : -ENOMEM;
 }
 
 /* Opens the object, sets it up, has the kernel take it, maps its ring. */
@@ -163,6 +185,8 @@ static int load(struct dp_bpf *b, const struct dp_bpf_options *o, char *why, siz
 		return err;
 	}
 	err = prepare(b, o);
+	if (!err)
+		err = bpf_choose_programs(b->skel, b->traced, b->called, false);
 	if (err) {
 		snprintf(why, why_len, "the BPF object cannot be set up (%s); see: dora-probe -v",
 			 strerror(-err));
@@ -200,6 +224,7 @@ int dp_bpf_open(const struct dp_bpf_options *o, struct dp_bpf **ret, char *why, 
 	b->stats_fd = -1;
 	pthread_mutex_init(&b->lock, NULL);
 	b->sample_hz = o->sample_hz ? o->sample_hz : SAMPLE_HZ;
+	choose_way(b, o);
 	err = allocate(b);
 	if (err)
 		snprintf(why, why_len, "the kernel side cannot be set up: %s", strerror(-err));
@@ -212,114 +237,21 @@ int dp_bpf_open(const struct dp_bpf_options *o, struct dp_bpf **ret, char *why, 
 	return err;
 }
 
-/* One cpu-clock event for each CPU that is online. */
-static int attach_samples(struct dp_bpf *b)
-{
-	struct perf_event_attr attr = {
-		.size = sizeof(attr),
-		.type = PERF_TYPE_SOFTWARE,
-		.config = PERF_COUNT_SW_CPU_CLOCK,
-		.sample_period = SEC / b->sample_hz,
-	};
-
-	for (int cpu = 0; cpu < b->cpus; cpu++) {
-		int fd =
-			(int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
-
-		if (fd < 0 && errno == ENODEV)
-			continue;
-		if (fd < 0)
-			return -errno;
-		/* The link owns the descriptor from here on. */
-		b->samples[cpu] = bpf_program__attach_perf_event(b->skel->progs.dp_sample, fd);
-		if (!b->samples[cpu]) {
-			int err = -errno;
-
-			close(fd);
-			return err;
-		}
-		b->sample_fds[cpu] = fd;
-	}
-	b->sources |= 1u << DP_SOURCE_CPU_CLOCK;
-	return 0;
-}
-
-static void detach(struct dp_bpf *b)
-{
-	for (int cpu = 0; b->samples && cpu < b->cpus; cpu++) {
-		bpf_link__destroy(b->samples[cpu]);
-		b->samples[cpu] = NULL;
-	}
-	while (b->link_count)
-		bpf_link__destroy(b->links[--b->link_count]);
-	b->sources = 0;
-}
-
-static int fill_families(struct dp_bpf *b)
-{
-	for (size_t i = 0; i < DP_COUNT_OF(families); i++) {
-		struct bpf_map *map = families[i].exit ? b->skel->maps.exit_families
-						       : b->skel->maps.enter_families;
-		int prog = bpf_program__fd(program_at(b->skel, families[i].program));
-		uint32_t slot = families[i].family;
-		int err = bpf_map_update_elem(bpf_map__fd(map), &slot, &prog, BPF_ANY);
-
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-int dp_bpf_attach(struct dp_bpf *b, char *why, size_t why_len)
-{
-	const char *what = "the table of system calls";
-	int err;
-
-	if (b->link_count)
-		return -EALREADY;
-	err = fill_families(b);
-	for (size_t i = 0; !err && i < DP_COUNT_OF(attached); i++) {
-		struct bpf_program *p = program_at(b->skel, attached[i].program);
-		struct bpf_link *link = bpf_program__attach(p);
-
-		if (!link) {
-			err = -errno;
-			what = bpf_program__name(p);
-			goto cleanup;
-		}
-		b->links[b->link_count++] = link;
-		b->sources |= attached[i].sources;
-	}
-	if (!err) {
-		what = "cpu-clock";
-		err = attach_samples(b);
-	}
-cleanup:
-	if (err) {
-		detach(b);
-		snprintf(why, why_len, "%s cannot be attached (%s); see: dora-probe -v", what,
-			 strerror(-err));
-		if (err == -EACCES)
-			err = -EPERM;
-		if (err == -ENOENT || err == -EOPNOTSUPP)
-			err = -ENOTSUP;
-	}
-	return err;
-}
-
 void dp_bpf_close(struct dp_bpf *b)
 {
 	if (!b)
 		return;
 	edges_close(b);
-	detach(b);
+	bpf_detach(b);
 	ring_buffer__free(b->ring);
+	dora_probe_bpf__destroy(b->calls);
 	dora_probe_bpf__destroy(b->skel);
 	if (b->stats_fd >= 0)
 		close(b->stats_fd);
 	pthread_mutex_destroy(&b->lock);
 	free(b->armed);
 	free(b->cpu_state);
+	free(b->sample_base);
 	free(b->sample_fds);
 	free(b->samples);
 	free(b);

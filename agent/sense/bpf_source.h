@@ -14,7 +14,15 @@
 
 struct dp_bpf;
 
+/*
+ * Sockets, regions and futex calls are seen by tracepoints that fire only where something happens, or by
+ * the system calls of the whole machine, which every process pays for. AUTO takes the first where the
+ * kernel has them; the environment's DORA_PROBE_SOURCES (syscalls, tracepoints) forces one.
+ */
+enum dp_bpf_way { DP_BPF_AUTO, DP_BPF_SYSCALLS, DP_BPF_TRACEPOINTS };
+
 struct dp_bpf_options {
+	enum dp_bpf_way way;
 	size_t ring_bytes;      /* 0: 8 MiB; a power of two of pages */
 	uint32_t sockets_max;   /* marked sockets; 0: DP_MAX_SOCKETS */
 	uint32_t regions_max;   /* mapped regions; 0: DP_MAX_REGIONS */
@@ -29,10 +37,17 @@ struct dp_bpf_options {
  * 0; -EPERM missing right; -ENOTSUP missing kernel feature; other -errno.
  */
 int dp_bpf_open(const struct dp_bpf_options *o, struct dp_bpf **ret, char *why, size_t why_len);
-/* Attaches all programs but the edge uprobes. As above. Which sources are on: dp_bpf_sources. */
+/*
+ * Attaches all programs but the edge uprobes. As above. Which sources are on: dp_bpf_sources. They are
+ * detached with the last watched process and attached again with the next, but for the one that tells of
+ * new programs.
+ */
 int dp_bpf_attach(struct dp_bpf *b, char *why, size_t why_len);
+/* The same as after the last one, where none has come yet. */
+void dp_bpf_rest(struct dp_bpf *b);
 void dp_bpf_close(struct dp_bpf *b);
-uint32_t dp_bpf_sources(const struct dp_bpf *b); /* bit per enum dp_source */
+/* Those that are on while something is watched; bit per enum dp_source. */
+uint32_t dp_bpf_sources(const struct dp_bpf *b);
 
 /* Begins or updates the watch of a process. gil_count 0 is valid: sockets and regions only. */
 int dp_bpf_watch(struct dp_bpf *b, pid_t pid, const struct dp_target *t);

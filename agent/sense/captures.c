@@ -6,8 +6,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "dora/stop_command.h"
-
 /* Has the capture a body of this size? */
 #define HAS(len, type) ((len) >= sizeof(struct dp_capture) + sizeof(type))
 
@@ -35,7 +33,7 @@ static void stop_command(const struct dp_captures *c, const struct dp_capture *h
 
 	dp_record_init(&r, DP_REC_DORA_COMMAND, h->t_ns, h->pid, h->tid);
 	memset(&r.u.command, 0, sizeof(r.u.command));
-	if (dp_stop_command_read(NULL, (pid_t)h->pid, &r.u.command) ||
+	if (dp_targets_command(c->targets, (pid_t)h->pid, &r.u.command) ||
 	    !dp_targets_trusts(c->targets, r.u.command.uid))
 		return;
 	r.u.command.started_ns = h->t_ns;

@@ -15,6 +15,8 @@
 
 /* When a process that has just begun is looked at first: an interpreter needs 5 to 15 ms. */
 #define FIRST_TRY_NS (5 * MS)
+/* Before the loop runs there is time: for all processes that run. */
+#define SCAN_PATIENCE_NS (2000 * MS)
 
 static int is_named(const struct dp_wanted *w, pid_t pid)
 {
@@ -76,6 +78,9 @@ static struct target *add(struct dp_targets *t, pid_t pid, const struct dp_node_
 		return NULL;
 	}
 	memset(x, 0, sizeof(*x));
+	x->reader = dp_reader_new(pid, &t->patience);
+	if (!x->reader)
+		return NULL;
 	x->pid = pid;
 	x->start_time = start_time;
 	x->named = (uint8_t)is_named(&t->wanted, pid);
@@ -98,7 +103,7 @@ static int select_one(struct dp_targets *t, pid_t pid, struct target **ret)
 
 	if (target_find(t, pid) || (!is_named(&t->wanted, pid) && !wanted_others(&t->wanted)))
 		return 1;
-	err = dp_node_config_read("/proc", pid, &config);
+	err = targets_config(t, pid, &config);
 	if (err == -EPERM)
 		t->unreadable++;
 	if (!is_selected(t, pid, err ? NULL : &config))
@@ -201,6 +206,18 @@ static void scan_one(void *ctx, pid_t pid)
 	select_one(t, pid, &x);
 }
 
+/* All are looked through at the same time, and for one that takes long the others do not wait. */
+static void begin_reading(struct dp_targets *t)
+{
+	char why[DP_REASON_MAX];
+
+	t->patience.left_ns = 0;
+	for (int i = 0; i < DP_MAX_TARGETS; i++)
+		if (t->at[i].pid && !member_is_aside(&t->at[i]))
+			dp_reader_open(t->at[i].reader, &t->at[i].py, why, sizeof(why));
+	t->patience.left_ns = SCAN_PATIENCE_NS;
+}
+
 /* Those that run already: told to the kernel all at once, and looked at more closely only then. */
 static int take_running(struct dp_targets *t, uint64_t t_ns)
 {
@@ -215,6 +232,7 @@ static int take_running(struct dp_targets *t, uint64_t t_ns)
 	for (int i = 0; i < DP_MAX_TARGETS; i++)
 		if (t->at[i].pid && t->at[i].is_dora && !t->at[i].member_told)
 			members_decide(t, &t->at[i].config, t_ns);
+	begin_reading(t);
 	for (int i = 0; i < DP_MAX_TARGETS; i++) {
 		struct target *x = &t->at[i];
 		int err;
@@ -239,7 +257,7 @@ static void stop_under_way(void *ctx, pid_t pid)
 
 	dp_record_init(&r, DP_REC_DORA_COMMAND, dp_now(), (uint32_t)pid, 0);
 	memset(&r.u.command, 0, sizeof(r.u.command));
-	if (dp_stop_command_read(NULL, pid, &r.u.command) || !dp_targets_trusts(t, r.u.command.uid))
+	if (dp_targets_command(t, pid, &r.u.command) || !dp_targets_trusts(t, r.u.command.uid))
 		return;
 	r.u.command.started_ns = dp_proc_started("/proc", pid);
 	target_emit(t, &r);
@@ -252,6 +270,7 @@ int dp_targets_scan(struct dp_targets *t)
 	int first = 0, err;
 	struct target *x;
 
+	t->patience.left_ns = SCAN_PATIENCE_NS;
 	for (unsigned int i = 0; i < t->wanted.pids.count; i++) {
 		err = select_one(t, t->wanted.pids.pid[i], &x);
 		if (err < 0 && !first)

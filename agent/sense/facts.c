@@ -58,6 +58,9 @@ static void refresh_reason(struct target *x)
 		say(f->reason, sizeof(f->reason),
 		    "its dora package is no distribution of dora-rs (a fork, or vendored): the grace "
 		    "period is assumed");
+	if (x->given_up && x->py)
+		say(f->reason, sizeof(f->reason),
+		    "reading it was given up on for a while: what it did meanwhile is not known");
 	if (x->no_edge[0])
 		say(f->reason, sizeof(f->reason), x->no_edge);
 }
@@ -66,7 +69,7 @@ static void refresh_reason(struct target *x)
 static void read_version(struct target *x)
 {
 	char dora[sizeof(x->facts.dora)];
-	int err = dp_dora_version_read("/proc", x->pid, dora, sizeof(dora));
+	int err = dp_reader_version(x->reader, dora, sizeof(dora));
 
 	if (!err) {
 		memcpy(x->facts.dora, dora, sizeof(dora));

@@ -27,11 +27,11 @@ static const int32_t waiting_calls[] = {
 #endif
 };
 
-static bool waits(pid_t pid)
+static bool waits(struct dp_targets *t, pid_t pid)
 {
 	struct dp_rec_stack s;
 
-	if (dp_native_stack(pid, pid, &s) || s.state != 'S')
+	if (dp_reader_native_stack(t->clerk, pid, &s) || s.state != 'S')
 		return false;
 	for (size_t i = 0; i < DP_COUNT_OF(waiting_calls); i++)
 		if (s.syscall_nr == waiting_calls[i])
@@ -39,11 +39,11 @@ static bool waits(pid_t pid)
 	return false;
 }
 
-static bool has_dora(pid_t pid)
+static bool has_dora(const struct target *x)
 {
 	char version[24];
 
-	return dp_dora_version_read("/proc", pid, version, sizeof(version)) == 0;
+	return dp_reader_version(x->reader, version, sizeof(version)) == 0;
 }
 
 /* Before the interpreter is understood its program's name has to do. */
@@ -81,7 +81,7 @@ void member_link(struct dp_targets *t, struct target *x)
 		const struct target *o = target_find(t, st.ppid);
 
 		if (o ? o->is_dora && same_node(&o->config, &x->config)
-		      : dp_node_config_read("/proc", st.ppid, &c) == 0 && same_node(&c, &x->config))
+		      : targets_config(t, st.ppid, &c) == 0 && same_node(&c, &x->config))
 			x->above = st.ppid;
 	}
 }
@@ -161,7 +161,7 @@ static void apply(struct dp_targets *t, struct target *x, const struct dp_member
 }
 
 /* What is known of it; what it takes to tell who is the node is read only where it is asked. */
-static struct dp_member member_of(struct target *x, bool ask)
+static struct dp_member member_of(struct dp_targets *t, struct target *x, bool ask)
 {
 	struct dp_member m = {.pid = x->pid,
 			      .above = x->above,
@@ -171,8 +171,8 @@ static struct dp_member member_of(struct target *x, bool ask)
 	x->looks_python = is_python(x);
 	m.python = x->looks_python;
 	if (ask) {
-		m.waits = waits(x->pid);
-		m.dora = x->py && has_dora(x->pid);
+		m.waits = waits(t, x->pid);
+		m.dora = x->py && has_dora(x);
 	}
 	return m;
 }
@@ -204,7 +204,7 @@ void members_decide(struct dp_targets *t, const struct dp_node_config *of, uint6
 			connected |= t->at[i].connected;
 		}
 	for (size_t i = 0; i < n; i++)
-		m[i] = member_of(x[i], n > 1 && !connected);
+		m[i] = member_of(t, x[i], n > 1 && !connected);
 	dp_roles_decide(m, n);
 	if (n == 1)
 		stand_alone(x[0], &m[0]);

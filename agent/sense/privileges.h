@@ -7,13 +7,18 @@
 
 struct dp_privileges {
 	int may_signal;      /* the guard may act: KILL */
-	int may_switch_user; /* `dora stop` as the node's user: SETUID, SETGID */
+	int may_switch_user; /* `dora stop` as the node's user, hooks as another: SETUID, SETGID */
+	int may_run;         /* hooks, `dora stop` */
 };
 
 /*
  * Drops every capability but those that rights.h names for a watch and for what `p` asks; forbids
- * new ones. A capability that we never had is not asked for. 0 or -errno.
+ * new ones, empties the ambient and, as far as may be, the bounding set; limits the system calls
+ * (syscalls.h). A capability that we never had is not asked for. 0 or -errno.
  */
 int dp_privileges_drop(const struct dp_privileges *p);
+
+/* Drops all but what reading other processes needs, for good. 0 or -errno. */
+int dp_privileges_drop_to_reading(void);
 
 #endif

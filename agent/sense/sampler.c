@@ -19,7 +19,7 @@ static int look(struct dp_targets *t, struct target *x, unsigned int gil)
 
 	dp_record_init(&r, DP_REC_GIL_LOOK, 0, (uint32_t)x->pid, 0);
 	memset(&r.u.look, 0, sizeof(r.u.look));
-	err = dp_py_look(x->py, gil, &r.u.look, &tid);
+	err = target_look(x, gil, &r.u.look, &tid);
 	if (err)
 		return err;
 	r.u.look.gil = (uint8_t)gil;
@@ -39,7 +39,7 @@ static int look(struct dp_targets *t, struct target *x, unsigned int gil)
 		r.u.look.take_ns = th.take_ns;
 		r.u.look.run_samples =
 			th.run_samples < UINT16_MAX ? (uint16_t)th.run_samples : UINT16_MAX;
-		r.u.look.run_eval = !x->kernel.eval_to             ? UINT16_MAX
+		r.u.look.run_eval = !x->kernel.eval[0].to          ? UINT16_MAX
 				    : th.run_eval < UINT16_MAX - 1 ? (uint16_t)th.run_eval
 								   : UINT16_MAX - 1;
 	}
@@ -63,7 +63,8 @@ static void check_signals(struct dp_targets *t, struct target *x, uint64_t now)
 	struct dp_record r;
 
 	/* The C handler sets the flag right after delivery: look a moment later. */
-	if (!x->signals || now - x->signal_ns < SIGNAL_CHECK_NS || dp_py_signal_pending(x->py) != 0)
+	if (!x->signals || now - x->signal_ns < SIGNAL_CHECK_NS ||
+	    dp_reader_signal_pending(x->reader) != 0)
 		return;
 	for (uint8_t s = 1; s <= 64; s++) {
 		if (!(x->signals & (1ULL << (s - 1))))
@@ -88,12 +89,16 @@ static void rescan(struct dp_targets *t, struct target *x, uint64_t now)
 	target_memory(t, x);
 	if (x->is_dora && !x->proven)
 		members_decide(t, &x->config, now);
+	if (x->again_ns && now >= x->again_ns) {
+		target_settle(t, x, now);
+		return;
+	}
 	if (member_is_aside(x) && !x->named) {
 		if (x->untold)
 			target_tell_kernel(t, x);
 		return;
 	}
-	if (x->py && dp_py_fill_target(x->py, &x->kernel) < 0)
+	if (x->py && dp_reader_fill(x->reader, x->py, &x->kernel) < 0)
 		x->kernel = kernel;
 	target_refresh_facts(x);
 	if (x->untold || memcmp(&kernel, &x->kernel, sizeof(kernel)) != 0)
@@ -105,12 +110,15 @@ static void rescan(struct dp_targets *t, struct target *x, uint64_t now)
 
 void dp_targets_tick(struct dp_targets *t, uint64_t now)
 {
+	t->patience.left_ns = DP_PATIENCE_NS;
 	targets_check_commands(t, now);
+	targets_check_clerk(t, now);
 	for (int i = 0; i < DP_MAX_TARGETS; i++) {
 		struct target *x = &t->at[i];
 
 		if (!x->pid)
 			continue;
+		target_check_reader(t, x, now);
 		if (x->next_try_ns) {
 			if (now >= x->next_try_ns)
 				target_settle(t, x, now);

@@ -26,6 +26,12 @@ struct dp_targets *dp_targets_new(const struct dp_wanted *wanted, struct dp_bpf 
 	t->bpf = b;
 	t->wire = w;
 	t->sink = *sink;
+	t->patience.left_ns = DP_PATIENCE_NS;
+	t->clerk = dp_reader_new(0, &t->patience);
+	if (!t->clerk) {
+		free(t);
+		return NULL;
+	}
 	return t;
 }
 
@@ -35,6 +41,9 @@ void dp_targets_free(struct dp_targets *t)
 		return;
 	for (int i = 0; i < DP_MAX_TARGETS; i++)
 		dp_py_close(t->at[i].py);
+	for (int i = 0; i < DP_MAX_TARGETS; i++)
+		dp_reader_free(t->at[i].reader);
+	dp_reader_free(t->clerk);
 	free(t);
 }
 

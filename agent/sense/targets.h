@@ -74,13 +74,18 @@ void dp_targets_signalled(struct dp_targets *t, pid_t pid, uint32_t tid, uint8_t
 /* Captures were lost: all streams resynchronise. */
 void dp_targets_lost(struct dp_targets *t, uint64_t t_ns);
 
+/* As dp_stop_command_read(), of any process, without waiting long for one that cannot be read. */
+int dp_targets_command(struct dp_targets *t, pid_t pid, struct dp_rec_command *ret);
+/* CPU time of the processes that read the targets (reader.h), ns. */
+uint64_t dp_targets_readers_ns(const struct dp_targets *t);
+
 /* One sampler round: looks, retries, rescans. */
 void dp_targets_tick(struct dp_targets *t, uint64_t now_ns);
 
 /* A `dora stop` has started, at t_ns: a record tells when it is still running after a while. */
 void dp_targets_commanded(struct dp_targets *t, pid_t pid, uint64_t t_ns);
 
-/* READ_STACK, READ_WAITS, PEEK_STOP, FIND_CONSUMER, ARM_EDGE, DISARM_EDGE: answered by a record before it returns. */
+/* READ_STACK, READ_THREADS, READ_WAITS, PEEK_STOP, FIND_CONSUMER, ARM_EDGE, DISARM_EDGE: answered by a record before it returns. */
 void dp_targets_request(struct dp_targets *t, const struct dp_request *r);
 
 unsigned int dp_targets_alive(const struct dp_targets *t);

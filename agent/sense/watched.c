@@ -10,6 +10,7 @@
 #include "sense/procfs.h"
 
 #define STARTING_NS (10000 * MS) /* after which it is taken as what it is */
+#define AGAIN_NS    (5000 * MS)  /* until one that was given up on is tried again */
 
 /*
  * An entry that the kernel's maps did not take: something of the process is not seen, and that is
@@ -102,6 +103,8 @@ void target_follow_open(struct dp_targets *t, struct target *x)
 void target_drop(struct dp_targets *t, struct target *x)
 {
 	dp_py_close(x->py);
+	t->ended_cpu_ns += dp_reader_cpu_ns(x->reader);
+	dp_reader_free(x->reader);
 	memset(x, 0, sizeof(*x));
 	if (--t->alive == 0)
 		t->emptied_ns = dp_now();
@@ -123,14 +126,30 @@ static void let_go(struct dp_targets *t, struct target *x, const char *why)
 	target_drop(t, x);
 }
 
+/* What a Python is like. False: that is not known yet. */
+static bool know_python(struct target *x, uint64_t now)
+{
+	char path[256];
+	uint64_t offset;
+	int err = dp_reader_fill(x->reader, x->py, &x->kernel);
+
+	x->again_ns = 0;
+	if (err >= 0) {
+		err = dp_reader_site(x->reader, path, sizeof(path), &offset);
+		x->facts.edge_possible = err == 0;
+		if (err != -EINPROGRESS)
+			return true;
+	}
+	x->next_try_ns = now + RETRY_NS;
+	return false;
+}
+
 /*
  * Tries to see the runtime. 1 settled (Python or not), 0 still starting, -errno when the process is
  * no use to us (and has been let go).
  */
 int target_settle(struct dp_targets *t, struct target *x, uint64_t now)
 {
-	char path[256];
-	uint64_t offset;
 	int err;
 
 	/* Whose role is certain is watched for its end alone. */
@@ -142,7 +161,11 @@ int target_settle(struct dp_targets *t, struct target *x, uint64_t now)
 	if (!x->py) {
 		char why[DP_REASON_MAX] = "";
 
-		err = dp_py_open(x->pid, &x->py, why, sizeof(why));
+		err = dp_reader_open(x->reader, &x->py, why, sizeof(why));
+		if (err == -EINPROGRESS) {
+			x->next_try_ns = now + RETRY_NS;
+			return 0;
+		}
 		if (err && err != -EAGAIN)
 			memcpy(x->why, why, sizeof(x->why));
 		if (err == -EAGAIN && now - x->since_ns < STARTING_NS) {
@@ -153,8 +176,11 @@ int target_settle(struct dp_targets *t, struct target *x, uint64_t now)
 			if (x->named)
 				target_say(t, x->pid, why);
 			let_go(t, x, why);
-			return err;
+			return err == -EBUSY ? -ENOENT : err;
 		}
+		/* Its connections are watched all the same, and it is tried again. */
+		if (err == -EBUSY)
+			x->again_ns = now + AGAIN_NS;
 		/* It may load one yet, as the bootloader of a frozen program does. */
 		if (err && !x->connected && !x->named && now - x->since_ns < STARTING_NS) {
 			x->next_try_ns = now + 10 * RETRY_NS;
@@ -164,14 +190,9 @@ int target_settle(struct dp_targets *t, struct target *x, uint64_t now)
 	x->next_try_ns = 0;
 	x->next_rescan_ns = now + RESCAN_NS;
 	if (x->py) {
-		err = dp_py_fill_target(x->py, &x->kernel);
-		if (err < 0) {
-			x->next_try_ns = now + RETRY_NS;
+		if (!know_python(x, now))
 			return 0;
-		}
-		x->facts.edge_possible =
-			dp_py_cond_signal_site(x->py, path, sizeof(path), &offset) == 0;
-	} else if (!x->facts.implementation[0]) {
+	} else if (!x->facts.implementation[0] && !x->again_ns) {
 		snprintf(x->facts.implementation, sizeof(x->facts.implementation), "native");
 	}
 	target_refresh_facts(x);

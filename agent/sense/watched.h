@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The watched processes, seen from inside: for targets.c, discovery.c, watched.c, facts.c, sampler.c,
+ * The watched processes, seen from inside: for targets.c, discovery.c, reading_of.c, watched.c, facts.c, sampler.c,
  * witnesses.c, share.c and answers.c of this room alone.
  */
 #ifndef DORA_PROBE_WATCHED_H
@@ -11,6 +11,7 @@
 #include "base/units.h"
 #include "dora/nodeconfig.h"
 #include "python/pyprocess.h"
+#include "sense/reader.h"
 #include "sense/targets.h"
 
 #define CONNS_MAX 16
@@ -31,7 +32,10 @@ struct target {
 	uint64_t since_ns;
 	uint64_t next_try_ns; /* 0: the runtime is known, or known not to be there */
 	uint64_t next_rescan_ns;
-	struct dp_py *py;
+	uint64_t
+		again_ns; /* given up on before it was known what it is: to be tried again then; 0 */
+	struct dp_py *py;         /* as the reader has found it; NULL no CPython, or none yet */
+	struct dp_reader *reader; /* reads its memory and its files; never NULL */
 	struct dp_target kernel;
 	struct dp_node_config config;
 	struct dp_rec_node facts;
@@ -68,6 +72,7 @@ struct target {
 	uint64_t signals;
 	uint32_t signal_tid;
 	uint64_t signal_ns;
+	uint8_t given_up;            /* reading it has not come back, or cost too much: said */
 	char why[DP_REASON_MAX];     /* no CPython: what it is instead */
 	char no_edge[DP_REASON_MAX]; /* why the edge source could not be had, "" */
 };
@@ -94,6 +99,9 @@ struct dp_targets {
 	uint64_t share_every_ns; /* that often a line about shares is wanted; 0 never */
 	uint64_t emptied_ns;     /* the last one has left; 0 as long as there was none */
 	uint8_t restarts;        /* dora may start a node of theirs anew */
+	struct dp_patience patience;
+	struct dp_reader *clerk; /* reads what belongs to no target, or not yet */
+	uint64_t ended_cpu_ns;   /* of readers that have gone */
 };
 
 struct target *target_find(struct dp_targets *t, pid_t pid); /* NULL: not watched */
@@ -127,6 +135,19 @@ void target_drop(struct dp_targets *t, struct target *x);
  * no use to us (and has been let go).
  */
 int target_settle(struct dp_targets *t, struct target *x, uint64_t now);
+
+/* ---- reading_of.c: through readers ---------------------------------------------------------------- */
+
+/*
+ * Takes a look at a GIL: at once where all of it is in memory, else by the reader. As dp_py_look() and
+ * reader.h.
+ */
+int target_look(struct target *x, unsigned int gil, struct dp_rec_look *ret, uint32_t *ret_tid);
+/* Says of a target, or of what belongs to none, that it has been given up on. Once a tick. */
+void target_check_reader(struct dp_targets *t, struct target *x, uint64_t now);
+void targets_check_clerk(struct dp_targets *t, uint64_t now);
+/* As dp_node_config_read() and dp_native_stack(), of any process; waited for within the patience. */
+int targets_config(struct dp_targets *t, pid_t pid, struct dp_node_config *ret);
 
 /* ---- share.c ----------------------------------------------------------------------------------- */
 

@@ -199,6 +199,13 @@ struct dp_gil_site {
 	dp_u32 interval_us; /* switch interval */
 };
 
+/* Addresses of a process, from the first to the one behind the last. */
+struct dp_code_range {
+	dp_u64 from, to;
+};
+
+#define DP_EVAL_RANGES 4
+
 /* Value of the map `targets`, key tgid. */
 struct dp_target {
 	struct dp_gil_site gils[DP_MAX_GILS];
@@ -213,8 +220,10 @@ struct dp_target {
 	dp_u16 daemon_family; /* of the daemon's listener for this node; 0 any loopback or unix */
 	dp_u16 daemon_port;
 	dp_u32 other_pid_ns; /* 1: tids in the target are those of its own PID namespace */
-	/* Code of the bytecode loop (_PyEval_EvalFrameDefault) in the target; 0, 0 unknown. */
-	dp_u64 eval_from, eval_to;
+	/* Code of the bytecode loop in the target, from the front; 0, 0 unused. None: unknown. */
+	struct dp_code_range eval[DP_EVAL_RANGES];
+	dp_u32 by_calls; /* 1: its connections are followed by system calls; the agent's choice */
+	dp_u32 pad;
 };
 
 /* Value of the map `thread_state`, key tid: what the kernel programs know of one thread. */
@@ -270,7 +279,13 @@ struct dp_sock_state {
 	dp_u64 length[2];  /* by direction: of a frame, moved by a call of its own; 0 none */
 	dp_u64 entered_ns; /* when a send was entered, by that thread; 0 none */
 	dp_u32 entered_tid;
-	dp_u32 pad;
+	dp_u32 traced; /* 1: the socket tracepoints follow it, 0 the system calls */
+	dp_u64 sock;   /* traced: its struct sock, key of `streams`; 0 not seen yet */
+	/* Value of the map `streams`: whose it is, and the descriptor that was used last. */
+	dp_u32 pid;
+	dp_s32 fd;
+	dp_u32 tid;         /* that has connected it, or connects it */
+	dp_u32 established; /* 0: its connect is under way */
 };
 
 /* Value of the map `regions`, key dp_region_key: a region that is mapped at that address. */

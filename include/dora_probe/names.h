@@ -220,7 +220,8 @@
 	X(SOCKET, "socket")                                                                        \
 	X(REGION, "region")                                                                        \
 	X(SIGNAL, "signal")                                                                        \
-	X(LIFECYCLE, "lifecycle")
+	X(LIFECYCLE, "lifecycle")                                                                  \
+	X(SYSCALLS, "syscalls")
 
 /*
  * X(ENUM, "name"): every place where something can be lost. Counted where it happens; the first
@@ -243,7 +244,8 @@
 	X(PROGRAM_SKIPPED, "program_skipped")                                                      \
 	X(RECORDER_WRITE, "recorder_write")                                                        \
 	X(SIGNAL_REPEATED, "signal_repeated")                                                      \
-	X(SOCKET_LIMIT, "socket_limit")
+	X(SOCKET_LIMIT, "socket_limit")                                                            \
+	X(READ_STUCK, "read_stuck")
 
 #define DP_LAST_KERNEL_LOSS DP_LOSS_PAYLOAD_CUT
 

@@ -11,6 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Python threads that READ_THREADS looks at, main with them. */
+#define DP_THREADS_LOOKED_AT 16
+
 enum dp_request_type {
 	DP_REQ_READ_STACK,    /* pid, tid            -> STACK */
 	DP_REQ_ARM_EDGE,      /* pid                 -> SOURCE_STATE (edge, on) */
@@ -19,6 +22,7 @@ enum dp_request_type {
 	DP_REQ_PEEK_STOP,     /* pid                 -> STOP_WITNESS (unread) */
 	DP_REQ_READ_WAITS,    /* pid, tid            -> WAITS */
 	DP_REQ_ACT,           /* pid, tid, action …  -> ACTION_RESULT */
+	DP_REQ_READ_THREADS,  /* pid                 -> STACK of each other Python thread */
 	DP_REQ_COUNT
 };
 

@@ -14,7 +14,7 @@
 enum dp_right_when {
 	DP_RIGHT_WATCH,  /* every watch, to its end: in the unit and in the setcap hint */
 	DP_RIGHT_SIGNAL, /* the guard: --shutdown nudge or terminate */
-	DP_RIGHT_USER,   /* `dora stop` as the node's user: --stop-dataflow-after */
+	DP_RIGHT_USER, /* `dora stop` as the node's user, hooks as another user than the probe's */
 };
 
 /*
@@ -43,8 +43,8 @@ enum dp_right_when {
 	X(CHECKPOINT_RESTORE, 40, DP_RIGHT_WATCH, 0, 21,                                           \
 	  "mapped files are found by their path only")                                             \
 	X(KILL, 5, DP_RIGHT_SIGNAL, 0, -1, "no nudge, no SIGTERM to nodes of other users")         \
-	X(SETUID, 7, DP_RIGHT_USER, 0, -1, "dora stop cannot run as the node's user")              \
-	X(SETGID, 6, DP_RIGHT_USER, 0, -1, "dora stop cannot run as the node's user")
+	X(SETUID, 7, DP_RIGHT_USER, 0, -1, "dora stop and hooks cannot run as other users")        \
+	X(SETGID, 6, DP_RIGHT_USER, 0, -1, "dora stop and hooks cannot run as other users")
 
 struct dp_right {
 	const char *name; /* "CAP_BPF" */

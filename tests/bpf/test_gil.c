@@ -1,108 +1,8 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* What the kernel says of a real CPython's GIL, against what the script itself measured. */
-#include "bpf_test.h"
+#include "gil_script.h"
 
 #include "base/clock.h"
-
-/*
- * Commands on standard input, answers in nanoseconds of CLOCK_MONOTONIC. `hold` sleeps with the GIL
- * held (PyDLL does not release it), `spin` computes in one C call, `loop` releases it a thousand
- * times a second for a moment.
- */
-static const char script[] =
-	"import ctypes, os, sys, threading, time\n"
-	"now = time.monotonic_ns\n"
-	"held = ctypes.PyDLL(None)\n"
-	"held.usleep.argtypes = [ctypes.c_uint]\n"
-	"zero = os.open('/dev/zero', os.O_RDONLY)\n"
-	"def say(*a): sys.stdout.write(' '.join(map(str, a)) + '\\n'); sys.stdout.flush()\n"
-	"say(1)\n"
-	"for line in sys.stdin:\n"
-	"    cmd, *args = line.split()\n"
-	"    if cmd == 'hold':\n"
-	"        os.read(zero, 1); t = now(); held.usleep(int(args[0])); e = now()\n"
-	"        os.read(zero, 1); say(t, e)\n"
-	"    elif cmd == 'spin':\n"
-	"        n = int(args[0]); os.read(zero, 1); t = now(); sum(range(n)); e = now()\n"
-	"        os.read(zero, 1); say(t, e)\n"
-	"    elif cmd == 'loop':\n"
-	"        end = now() + int(args[0]) * 1000000; n = 0; longest = 0\n"
-	"        while True:\n"
-	"            t = now()\n"
-	"            if t >= end: break\n"
-	"            sum(range(2000)); os.read(zero, 1); n += 1\n"
-	"        say(n)\n"
-	"    elif cmd == 'wait':\n"
-	"        at = []\n"
-	"        def waiter():\n"
-	"            at.append(threading.get_native_id())\n"
-	"            time.sleep(0.05); at.append(now())\n"
-	"        th = threading.Thread(target=waiter); th.start(); time.sleep(0.02)\n"
-	"        t = now(); held.usleep(int(args[0])); e = now(); th.join()\n"
-	"        say(t, e, at[0], at[1], threading.get_native_id())\n"
-	"    elif cmd == 'hogs':\n"
-	"        end = now() + int(args[0]) * 1000000\n"
-	"        def hog():\n"
-	"            while now() < end: pass\n"
-	"        th = [threading.Thread(target=hog) for _ in range(2)]\n"
-	"        [x.start() for x in th]; [x.join() for x in th]; say(1)\n"
-	"    elif cmd == 'tid':\n"
-	"        say(threading.get_native_id())\n";
-
-struct fixture {
-	struct session *s;
-	struct child c;
-	struct dp_target t;
-};
-
-static void begin(struct fixture *f, void **state, const struct python *py)
-{
-	const char *argv[] = {py->path, "-u", "-c", script, NULL};
-	uint64_t v[8];
-
-	f->s = *state;
-	child_start(&f->c, argv);
-	child_numbers(&f->c, v);
-	assert_int_equal(gil_of(f->c.pid, py->version, &f->t), 0);
-	assert_int_equal(dp_bpf_watch(f->s->bpf, f->c.pid, &f->t), 0);
-	f->s->used = 0;
-}
-
-static void end(struct fixture *f)
-{
-	child_end(&f->c);
-	drain(f->s);
-	dp_bpf_unwatch(f->s->bpf, f->c.pid);
-}
-
-static int tell(struct fixture *f, const char *command, uint64_t v[8])
-{
-	child_tell(&f->c, command);
-	return child_numbers(&f->c, v);
-}
-
-/*
- * The target takes its own times in Python a little before or after what it tells of, so two times may
- * differ by what that takes: DP_TEST_SLOW=N says that this processor needs N times as long as a real one
- * (tests/kernels: an emulated one).
- */
-static uint64_t on_this_machine(uint64_t ns)
-{
-	const char *slow = getenv("DP_TEST_SLOW");
-
-	return slow ? ns * strtoul(slow, NULL, 10) : ns;
-}
-
-static void near(const char *what, uint64_t a, uint64_t b, uint64_t tolerance)
-{
-	uint64_t d = a > b ? a - b : b - a;
-
-	tolerance = on_this_machine(tolerance);
-
-	if (d > tolerance)
-		fail_msg("%s: %llu is %llu us from %llu", what, (unsigned long long)a,
-			 (unsigned long long)d / 1000, (unsigned long long)b);
-}
 
 static void off_cpu_hold_is_proven(struct fixture *f)
 {
@@ -291,127 +191,6 @@ static void hand_over_between_hogs(struct fixture *f)
 	assert_in_range(waits, 20, 66);
 }
 
-static void await_armed(struct fixture *f)
-{
-	uint64_t until = now_ns() + 5000 * MS;
-	int r;
-
-	while (!(r = dp_bpf_armed(f->s->bpf, f->c.pid)) && now_ns() < until)
-		poll(NULL, 0, 1);
-	assert_int_equal(r, 1);
-}
-
-static void edge_gives_exact_holds(struct fixture *f)
-{
-	struct dp_edge_state e;
-	char libc[512];
-	uint64_t offset = 0, v[8], t0, call, armed, disarmed;
-	const struct dp_capture *h = NULL;
-	int found = 0;
-
-	assert_true(symbol_in(f->c.pid, "pthread_cond_signal", "/libc.so", libc, &offset));
-	tell(f, "tid", v);
-	f->s->used = 0;
-	t0 = now_ns();
-	assert_int_equal(dp_bpf_arm(f->s->bpf, f->c.pid, libc, offset), 0);
-	call = now_ns() - t0;
-	await_armed(f);
-	armed = now_ns() - t0;
-	assert_int_equal(dp_bpf_arm(f->s->bpf, f->c.pid, libc, offset), -EALREADY);
-	assert_true(dp_bpf_sources(f->s->bpf) & 1u << DP_SOURCE_EDGE);
-	assert_int_equal(dp_bpf_edge(f->s->bpf, f->c.pid, 0, &e), 0);
-	assert_true(e.armed_ns >= t0);
-	tell(f, "hold 30000", v);
-	await(f->s, DP_CAP_GIL_EDGE_HOLD, f->c.pid, 1, 1000);
-	drain(f->s);
-	while ((h = next_capture(f->s, h, DP_CAP_GIL_EDGE_HOLD, f->c.pid))) {
-		const struct dp_gil_span *span = body(h);
-
-		if (!span->from_ns || span->to_ns < v[1])
-			continue;
-		found++;
-		assert_true(span->from_ns <= v[0]);
-		near("take", span->from_ns, v[0], MS);
-		near("release", span->to_ns, v[1], MS);
-		/* It slept; what a busy machine adds on either side is on the CPU. */
-		assert_true(span->off_ns > (span->to_ns - span->from_ns) / 2);
-		assert_true(span->off_ns <= span->to_ns - span->from_ns);
-	}
-	assert_int_equal(found, 1);
-
-	/* A thousand releases a second, each of a microsecond: every one is counted, none a hold.
-	 */
-	assert_int_equal(dp_bpf_edge(f->s->bpf, f->c.pid, 0, &e), 0);
-	t0 = e.releases;
-	f->s->used = 0;
-	tell(f, "loop 200", v);
-	drain(f->s);
-	assert_int_equal(dp_bpf_edge(f->s->bpf, f->c.pid, 0, &e), 0);
-	assert_true(e.releases - t0 >= v[0] && e.releases - t0 <= v[0] + 20);
-	while ((h = next_capture(f->s, h, DP_CAP_GIL_EDGE_HOLD, f->c.pid))) {
-		const struct dp_gil_span *span = body(h);
-
-		assert_true(span->to_ns - span->from_ns - span->off_ns < on_this_machine(20 * MS));
-	}
-
-	t0 = now_ns();
-	dp_bpf_disarm(f->s->bpf, f->c.pid);
-	disarmed = now_ns() - t0;
-	assert_int_equal(dp_bpf_edge(f->s->bpf, f->c.pid, 0, &e), -ENOENT);
-	assert_false(dp_bpf_sources(f->s->bpf) & 1u << DP_SOURCE_EDGE);
-	/* The loop must not stand still for what the kernel takes. */
-	assert_true(call < on_this_machine(5 * MS) && disarmed < on_this_machine(5 * MS));
-	print_message("    arm: %.2f ms, in force after %.1f; disarm: %.2f ms\n",
-		      (double)call / 1e6, (double)armed / 1e6, (double)disarmed / 1e6);
-}
-
-/* Armed in the middle of a hold: the release is exact, the take is said to be older. */
-static void edge_armed_within_a_hold(struct fixture *f)
-{
-	const struct dp_capture *h;
-	const struct dp_gil_span *span;
-	struct timespec pause = {.tv_nsec = 60 * 1000 * 1000};
-	struct dp_thread_state ts;
-	char libc[512];
-	uint64_t offset = 0, v[8];
-
-	assert_true(symbol_in(f->c.pid, "pthread_cond_signal", "/libc.so", libc, &offset));
-	f->s->used = 0;
-	child_tell(&f->c, "hold 500000");
-	nanosleep(&pause, NULL);
-	assert_int_equal(dp_bpf_thread(f->s->bpf, f->c.pid, &ts), 0);
-	assert_true(ts.run_first_ns && ts.off_since_ns && !ts.off_runnable);
-	assert_int_equal(dp_bpf_arm(f->s->bpf, f->c.pid, libc, offset), 0);
-	await_armed(f);
-	child_numbers(&f->c, v);
-	await(f->s, DP_CAP_GIL_EDGE_HOLD, f->c.pid, 1, 1000);
-	h = next_capture(f->s, NULL, DP_CAP_GIL_EDGE_HOLD, f->c.pid);
-	assert_non_null(h);
-	span = body(h);
-	assert_int_equal(span->from_ns, 0);
-	near("release", span->to_ns, v[1], MS);
-	dp_bpf_disarm(f->s->bpf, f->c.pid);
-}
-
-static void on_each_python(void **state, void (*test)(struct fixture *f))
-{
-	struct python py[8];
-	int n = pythons(py, 8);
-
-	if (!n) {
-		print_message("    SKIP: no CPython found\n");
-		skip();
-	}
-	for (int i = 0; i < n; i++) {
-		struct fixture f;
-
-		print_message("    %s\n", py[i].path);
-		begin(&f, state, &py[i]);
-		test(&f);
-		end(&f);
-	}
-}
-
 static void test_off_cpu(void **state)
 {
 	on_each_python(state, off_cpu_hold_is_proven);
@@ -435,16 +214,6 @@ static void test_wait(void **state)
 static void test_hogs(void **state)
 {
 	on_each_python(state, hand_over_between_hogs);
-}
-
-static void test_edge(void **state)
-{
-	on_each_python(state, edge_gives_exact_holds);
-}
-
-static void test_edge_within(void **state)
-{
-	on_each_python(state, edge_armed_within_a_hold);
 }
 
 /* The only child of a process. */
@@ -576,29 +345,6 @@ static void test_two_gils(void **state)
 	dp_bpf_unwatch(s->bpf, c.pid);
 }
 
-/* Disarmed while the kernel is still attaching; failures are told; the slot is free again. */
-static void test_edge_in_a_hurry(void **state)
-{
-	struct session *s = *state;
-	struct dp_target t = {.gil_count = 1};
-	char libc[512];
-	uint64_t offset = 0;
-
-	assert_true(symbol_in(getpid(), "pthread_cond_signal", "/libc.so", libc, &offset));
-	assert_int_equal(dp_bpf_arm(s->bpf, getpid(), libc, offset), -ENOENT);
-	assert_int_equal(dp_bpf_watch(s->bpf, getpid(), &t), 0);
-	for (int i = 0; i < 5; i++) {
-		assert_int_equal(dp_bpf_arm(s->bpf, getpid(), libc, offset), 0);
-		dp_bpf_disarm(s->bpf, getpid());
-		assert_int_equal(dp_bpf_armed(s->bpf, getpid()), -ENOENT);
-	}
-	assert_int_equal(dp_bpf_arm(s->bpf, getpid(), "/nowhere", offset), 0);
-	for (int i = 0; i < 1000 && !dp_bpf_armed(s->bpf, getpid()); i++)
-		poll(NULL, 0, 1);
-	assert_int_equal(dp_bpf_armed(s->bpf, getpid()), -ENOENT);
-	dp_bpf_unwatch(s->bpf, getpid());
-}
-
 static void test_nothing_of_strangers(void **state)
 {
 	struct session *s = *state;
@@ -638,9 +384,6 @@ int main(void)
 		cmocka_unit_test(test_run),
 		cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_hogs),
-		cmocka_unit_test(test_edge),
-		cmocka_unit_test(test_edge_within),
-		cmocka_unit_test(test_edge_in_a_hurry),
 		cmocka_unit_test(test_nothing_of_strangers),
 		cmocka_unit_test(test_other_pid_namespace),
 		cmocka_unit_test(test_two_gils),

@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path += [str(ROOT / "tests/demo"), str(ROOT / "tests/e2e")]
 
 import dash_checks as checks  # noqa: E402
-import dash_test as run  # noqa: E402
+import servers as run  # noqa: E402
 from demo import DemoFlow  # noqa: E402
 from flow import DEFAULT_SIGNALS, FlowError  # noqa: E402
 

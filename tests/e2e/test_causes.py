@@ -6,7 +6,7 @@ import signal
 
 from flow import wait_until
 from scenario import MS, S, Skip, checks, now, receiver, scenario, sender
-from test_main import BEFORE, HAS_TOKENS, check_share, finish, no_warnings, standard
+from ordinary import BEFORE, HAS_TOKENS, check_share, finish, no_warnings, standard
 
 
 def settle(flow, until_ns):

@@ -11,6 +11,8 @@ from flow import FlowError, start_time, wait_until
 from kinds import KINDS
 from scenario import MS, S, checks, now, receiver, scenario, sender
 
+# They take Stop themselves: no body of theirs begins before it.
+STAYS = ("stays", "worker_stays", "pool_stays")
 APART = 1.5  # seconds between two SIGINTs of the control run: dropping a node takes up to 1 s
 
 
@@ -38,7 +40,7 @@ def started(t, batch):
 
 def wait_bodies(flow, batch):
     for n, k in batch:
-        if k.how != "stays":
+        if k.how not in STAYS:
             flow.wait_said(n.replace("_", "-"), "body", 20)
 
 
@@ -84,7 +86,7 @@ def one_control(t, batch):
     return out
 
 
-@scenario(alone=True, limit=240, default=False)
+@scenario(alone=True, limit=480, default=False)
 def control_signals(t):
     """Without the probe: what SIGINT and SIGTERM do to nodes that do not leave on Stop."""
     for batch in batches(t.version):
@@ -130,7 +132,10 @@ def helped(t, lines, pid, name, kind):
 
 
 WHY = {"bare_sleep": "swallowed", "bare_spin": "swallowed", "one_sum": "does not poll signals",
-       "one_unlocked": "does not poll signals", "worker_sum": "no signal helps"}
+       "one_unlocked": "does not poll signals", "worker_sum": "no signal helps",
+       "base_continue": "swallowed", "flag_unread": "swallowed",
+       "native_deadlock": "proven deadlock", "native_mutex_deadlock": "proven deadlock",
+       "native_pool_deadlock": "does not poll signals"}
 
 
 def not_helped(t, lines, pid, name):
@@ -161,7 +166,7 @@ def nudge_loops_asleep(t):
 @scenario(limit=90)
 def nudge_loops_late(t):
     """asyncio, threads that stay: as many SIGINTs as measured, some only when time runs out."""
-    kinds_end_as_measured(t, ("asyncio_sleep", "asyncio_nap_loop", "async_naps", "async_deaf",
+    kinds_end_as_measured(t, ("asyncio_sleep", "asyncio_nap_loop", "async_naps",
                               "consumer_nap_loop", "stays", "stays_kept"), 14)
 
 
@@ -193,6 +198,74 @@ def nudge_loops_long_calls(t):
 def nudge_loops_never(t):
     """One call that never looks at signals, with the GIL and without it, main's or another's."""
     kinds_end_as_measured(t, ("one_sum", "one_unlocked"), 4)
+
+
+@scenario(limit=90)
+def nudge_loops_waits(t):
+    """Waits of all kinds: locks, sockets, children, a handler of Python that sets a flag."""
+    kinds_end_as_measured(t, ("queue_timeout_loop", "event_loop", "lock_acquire", "socket_read",
+                              "socket_timeout_loop", "subprocess_run", "waitpid", "flag_handler"), 8)
+
+
+@scenario(limit=90)
+def nudge_loops_threads(t):
+    """Other threads and processes that go on: joined, in a pool, beside an ended main."""
+    kinds_end_as_measured(t, ("join_looping", "future_result", "mp_pool", "pool_stays",
+                              "worker_stays", "async_shielded"), 10)
+
+
+@scenario(limit=90)
+def nudge_loops_in_vain(t):
+    """Proven deadlocks, BaseException caught, a flag that nobody reads: what no SIGINT ends."""
+    kinds_end_as_measured(t, ("native_deadlock", "native_mutex_deadlock", "native_pool_deadlock",
+                              "base_continue", "flag_unread"), 8)
+
+
+# What ends by itself within these seconds of grace, the last ones long after three quarters of it.
+GRACE = 9
+IN_TIME = {"async-cleans": {"how": "async_cleans", "clean": 6.9},
+           "worker-ends": {"how": "worker_ends", "for": 6.9},
+           "clean-pool": {"how": "nothing", "cleanup": "pool", "clean": 6.9},
+           "clean-join": {"how": "nothing", "cleanup": "join", "clean": 6.9},
+           "clean-atexit": {"how": "nothing", "cleanup": "atexit", "clean": 6.8},
+           "native-wait": {"how": "native_wait_ends", "for": 6.5},
+           "queued": {"how": "queued", "each": 0.7,
+                      "inputs": {"tick": {"source": "dora/timer/millis/50", "queue_size": 10}}}}
+
+
+def end_in_time(t, *args):
+    """Those nodes, stopped. Gives (dataflow, probe), None where no options for it are given."""
+    flow = t.flow(sender(period_ms=100), *(loops(n, **o) for n, o in IN_TIME.items()),
+                  mode="coordinator")
+    probe = t.probe("--token-threshold", "30s", *args) if args else None
+    flow.go()
+    wait_until(lambda: now() > flow.go_ns + 3 * S, 6, "the time before Stop")
+    flow.stop(f"{GRACE}s")
+    flow.wait_gone(GRACE + 6)
+    for n in IN_TIME:
+        # Where the interpreter is through with main, nothing says bye any more.
+        t.expect(flow.said(n, "bye"), f"{n} did not end by itself")
+        t.expect(not flow.said(n, "interrupted"), f"{n} was interrupted")
+    return flow, probe
+
+
+@scenario(alone=True, limit=60, default=False, dora=("0.5.0", "1.1.0"))
+def control_ends_in_time(t):
+    """Without the probe: those nodes leave in time by themselves."""
+    end_in_time(t)
+
+
+@scenario(limit=60, dora=("0.5.0", "1.1.0"))
+def nudge_none_that_ends_late(t):
+    """Clean-ups in await, in threads and pools, a native wait, a queue: all end in time untouched."""
+    flow, probe = end_in_time(t, "--shutdown", "nudge")
+    probe.end(None, 10)
+    lines = probe.events()
+    for n in IN_TIME:
+        pid = flow.pid(n)
+        sent = checks.lines_of(lines, "action", pid=pid, result="sent")
+        t.expect(not sent, f"{n}: signalled: {[o['reason'] for o in sent]}")
+        t.check(checks.check_exit(lines, pid, grace_kill=False, saved=False, code=0))
 
 
 @scenario(limit=90)

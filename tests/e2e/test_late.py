@@ -6,7 +6,7 @@ import sys
 
 from flow import wait_until
 from scenario import MS, S, checks, now, receiver, scenario, sender
-from test_main import HAS_TOKENS
+from ordinary import HAS_TOKENS
 
 SHORT = ("--duration", "2s")
 # A sleep is told from its true start on; what the CPU lost to others meanwhile may be missing.

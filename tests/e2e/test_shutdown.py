@@ -14,7 +14,7 @@ import time
 
 from flow import DEFAULT_SIGNALS, NODES, free_port, wait_until
 from scenario import MS, S, Skip, checks, now, receiver, scenario, sender
-from test_main import HAS_TOKENS, check_holds
+from ordinary import HAS_TOKENS, check_holds
 
 SIGTERM = ("TERM", "SIGTERM", 15)
 SIGKILL = ("KILL", "SIGKILL", 9)

@@ -22,7 +22,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from bad_input import OK, USAGE, Wrong, python  # noqa: E402
+from refusals import OK, USAGE, Wrong, python  # noqa: E402
 from flow import wait_until  # noqa: E402
 from probe import BINARY, run  # noqa: E402
 

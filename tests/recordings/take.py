@@ -15,6 +15,8 @@ system's: so no recording tells a path of the machine that it was taken on.
 import argparse
 import contextlib
 import fcntl
+import glob
+import importlib
 import json
 import lzma
 import os
@@ -37,6 +39,9 @@ from flow import Flow, FlowError, receiver, sender  # noqa: E402
 from probe import Probe, ProbeEnded  # noqa: E402
 from scenarios import REGISTRY  # noqa: E402
 
+for path in sorted(glob.glob(os.path.join(HERE, "scenarios_*.py"))):
+    importlib.import_module(os.path.basename(path)[:-3])  # registers its runs
+
 ROOT = "/opt/robot"
 HOME = os.path.expanduser("~")
 PYTHON = "/usr/bin/python3"
@@ -47,7 +52,7 @@ class Miss(Exception):
 
 
 class Take:
-    """One run: its dataflows and its one probe. What a scenario (scenarios.py) works with."""
+    """One run: its dataflows and its one probe. What a scenario (scenarios_*.py) works with."""
 
     def __init__(self, name, version):
         self.name, self.version = name, version
@@ -146,7 +151,7 @@ def keep(name, s, t):
     with open(os.path.join(folder, "recording.rec.xz"), "wb") as f:
         f.write(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
     python = subprocess.run([PYTHON, "--version"], capture_output=True, text=True).stdout.split()[1]
-    how = {"what": s.what, "scenario": f"scenarios.py: {name}", "dora": s.dora, "python": python,
+    how = {"what": s.what, "scenario": f"{s.run.__module__}.py: {name}", "dora": s.dora, "python": python,
            "kernel": platform.release(), "probe": golden.version(), "options": t.args,
            "shows": s.shows, "replays": []}
     for args in [["--json"], *s.replays]:

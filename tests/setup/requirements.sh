@@ -24,7 +24,7 @@ build)
 	done
 	# Asked by name where pkg-config is there to ask.
 	if command -v "$pkg_config" >/dev/null; then
-		for library in libbpf libelf zlib yaml-0.1 libcap libmicrohttpd ncursesw; do
+		for library in libbpf libelf zlib yaml-0.1 libcap libseccomp libmicrohttpd ncursesw; do
 			"$pkg_config" --exists "$library" || missing="$missing $library"
 		done
 	fi

@@ -29,6 +29,7 @@ part kernels make --no-print-directory kernels-slice
 part install tests/pytest.sh tests/package
 part selftest tests/pytest.sh tests/e2e/selftest.py tests/tools
 part bad-input tests/e2e/bad_input.py
+part fault tests/pytest.sh tests/fault
 part view tests/e2e/view_test.py
 part e2e tests/e2e/run.py -j "${E2E_JOBS:-2}"
 

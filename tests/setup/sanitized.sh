@@ -56,7 +56,7 @@ asan)
 	;;
 # The threads of the agent are those that arm and disarm the edge source.
 tsan)
-	part bpf programs bpftest gil
+	part bpf programs bpftest edge
 	part e2e tests/e2e/run.py --only exact --only hold_uncontended --only short_releases
 	;;
 esac

@@ -45,6 +45,21 @@ def test_signature_counts():
     assert "dp_exec" in found(function(61, 'SEC("tp_btf/x")\nint BPF_PROG(dp_exec, int a)'))[0]
 
 
+def test_tests_have_tables():
+    def faults(path, text):
+        return shape.faults([(path, text)], set())
+
+    assert faults("tests/unit/a.c", function(120)) == []
+    assert "121 lines, over 120" in faults("tests/unit/a.c", function(121))[0]
+    assert "501 lines" in faults("tests/e2e/a.py", "x = 1\n" * 501)[0]
+
+
+def test_python():
+    text = "class A:\n    def f(self):\n" + "        x = 1\n" * 120
+    assert "tests/a.py:2: f: 121" in shape.faults([("tests/a.py", text)], set())[0]
+    assert shape.faults([("tests/a.py", text[:-len("        x = 1\n")])], set()) == []
+
+
 def test_not_needed():
     assert "take the line out" in found(function(60), ["agent/a.c f"])[0]
     assert "take the line out" in found(file(500), ["agent/a.c"])[0]

@@ -56,6 +56,97 @@ static const struct dp_place full_place = {.thread = "MainThread",
 					   .user_file = "vision.py",
 					   .user_line = 42};
 
+static inline struct dp_token_finding full_token(void)
+{
+	return (struct dp_token_finding){
+		.token = {1, 0x90, 0xab, 0xcd, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11},
+		.dataflow = "0190-uuid",
+		.owner = "camera",
+		.receiver = "detector",
+		.output = "image",
+		.region = "shmem_1f",
+		.owner_pid = 1234,
+		.receiver_pid = 1300,
+		.bytes = 1048576,
+		.sent_ns = T0 - 1300 * MS,
+		.delivered_ns = T0 - 1299 * MS,
+		.mapped_ns = T0 - 1290 * MS,
+		.released_ns = T0 - 10 * MS,
+		.reported_ns = T0 - 9 * MS,
+		.returned_ns = T0,
+		.given_up_ns = T0 - 1,
+		.pending_ns = 1290 * MS,
+		.state = DP_TOKEN_RETURNED,
+		.gil_held_ns = 1200 * MS,
+		.cause = DP_CAUSE_GIL_NATIVE,
+		.print = 1};
+}
+
+static inline struct dp_warning_finding full_warning(void)
+{
+	return (struct dp_warning_finding){.kind = DP_WARN_TOKEN_PENDING,
+					   .severity = DP_SEVERITY_WARNING,
+					   .cause = DP_CAUSE_GIL_NATIVE,
+					   .holder_tid = 1240,
+					   .place = full_place,
+					   .held_ns = 2 * SEC,
+					   .pending_tokens = 3,
+					   .oldest_pending_ns = 1500 * MS,
+					   .deadline_ns = T0 + 8 * SEC,
+					   .slack_ns = -500 * (int64_t)MS,
+					   .not_polling_ns = 4 * SEC,
+					   .asleep_since_ns = T0 - 4 * SEC,
+					   .evidence = 1u << DP_EVIDENCE_ASLEEP |
+						       1u << DP_EVIDENCE_INPUTS_UNTAKEN,
+					   .advice = "release the GIL in that call, or split it",
+					   .chain = &full_chain,
+					   .chain_proof = DP_PROOF_OWNERS};
+}
+
+static inline struct dp_stock_finding full_stock(void)
+{
+	return (struct dp_stock_finding){.started_ns = T0 - 25 * SEC,
+					 .connections = 4,
+					 .messages = 300,
+					 .oldest_lo_ns = T0 - 24 * SEC,
+					 .regions_own = 2,
+					 .signals_pending = 1 << 14,
+					 .stop_command_ns = T0 - 2 * SEC,
+					 .daemon_started_ns = T0 - 90 * SEC,
+					 .daemon = "0.5.0",
+					 .complete = 1,
+					 .took_ns = 3 * MS,
+					 .unknown = "what was before"};
+}
+
+static inline struct dp_summary_node_finding full_summary_node(void)
+{
+	return (struct dp_summary_node_finding){.dataflow = "0190-uuid",
+						.node = "camera",
+						.holds = 12,
+						.max_hold_ns = 1230 * MS,
+						.gil_held_ns = 8100 * MS,
+						.max_hold_function = "process",
+						.tokens = 340,
+						.tokens_abandoned = 57,
+						.tokens_open = 1,
+						.tokens_lost = 2,
+						.max_pending_ns = 1340 * MS,
+						.recommended_grace_ns = 12 * SEC + 1,
+						.gil_held = {0.8123, 0.0112},
+						.gil_wait = {0.05, 0},
+						.running_without_gil = {0.1, 0.0112},
+						.blocked = {0.0377, 0.0004},
+						.since_ns = T0 - 25 * SEC,
+						.since_attach = 1,
+						.blame_count = 1,
+						.blame = {{.function = "process",
+							   .file = "vision.py",
+							   .line = 42,
+							   .token_ns = 12300 * MS,
+							   .held_ns = 8 * SEC}}};
+}
+
 static inline struct dp_finding finding_full(enum dp_finding_type type)
 {
 	struct dp_finding f = {.type = (uint8_t)type,
@@ -94,47 +185,10 @@ static inline struct dp_finding finding_full(enum dp_finding_type type)
 			.tid = 1241, .holder_tid = 1240, .start_ns = T0 - 12 * MS, .end_ns = T0};
 		break;
 	case DP_FIND_TOKEN:
-		f.u.token = (struct dp_token_finding){
-			.token = {1, 0x90, 0xab, 0xcd, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11},
-			.dataflow = "0190-uuid",
-			.owner = "camera",
-			.receiver = "detector",
-			.output = "image",
-			.region = "shmem_1f",
-			.owner_pid = 1234,
-			.receiver_pid = 1300,
-			.bytes = 1048576,
-			.sent_ns = T0 - 1300 * MS,
-			.delivered_ns = T0 - 1299 * MS,
-			.mapped_ns = T0 - 1290 * MS,
-			.released_ns = T0 - 10 * MS,
-			.reported_ns = T0 - 9 * MS,
-			.returned_ns = T0,
-			.given_up_ns = T0 - 1,
-			.pending_ns = 1290 * MS,
-			.state = DP_TOKEN_RETURNED,
-			.gil_held_ns = 1200 * MS,
-			.cause = DP_CAUSE_GIL_NATIVE,
-			.print = 1};
+		f.u.token = full_token();
 		break;
 	case DP_FIND_WARNING:
-		f.u.warning = (struct dp_warning_finding){
-			.kind = DP_WARN_TOKEN_PENDING,
-			.severity = DP_SEVERITY_WARNING,
-			.cause = DP_CAUSE_GIL_NATIVE,
-			.holder_tid = 1240,
-			.place = full_place,
-			.held_ns = 2 * SEC,
-			.pending_tokens = 3,
-			.oldest_pending_ns = 1500 * MS,
-			.deadline_ns = T0 + 8 * SEC,
-			.slack_ns = -500 * (int64_t)MS,
-			.not_polling_ns = 4 * SEC,
-			.asleep_since_ns = T0 - 4 * SEC,
-			.evidence = 1u << DP_EVIDENCE_ASLEEP | 1u << DP_EVIDENCE_INPUTS_UNTAKEN,
-			.advice = "release the GIL in that call, or split it",
-			.chain = &full_chain,
-			.chain_proof = DP_PROOF_OWNERS};
+		f.u.warning = full_warning();
 		break;
 	case DP_FIND_SIGNAL:
 		f.u.signal = (struct dp_signal_finding){.signal = 2,
@@ -184,18 +238,7 @@ static inline struct dp_finding finding_full(enum dp_finding_type type)
 						      .blocked = {0.0377, 0.0004}};
 		break;
 	case DP_FIND_STOCK:
-		f.u.stock = (struct dp_stock_finding){.started_ns = T0 - 25 * SEC,
-						      .connections = 4,
-						      .messages = 300,
-						      .oldest_lo_ns = T0 - 24 * SEC,
-						      .regions_own = 2,
-						      .signals_pending = 1 << 14,
-						      .stop_command_ns = T0 - 2 * SEC,
-						      .daemon_started_ns = T0 - 90 * SEC,
-						      .daemon = "0.5.0",
-						      .complete = 1,
-						      .took_ns = 3 * MS,
-						      .unknown = "what was before"};
+		f.u.stock = full_stock();
 		break;
 	case DP_FIND_SUMMARY:
 		f.u.summary = (struct dp_summary_finding){.records = 12345,
@@ -205,31 +248,7 @@ static inline struct dp_finding finding_full(enum dp_finding_type type)
 							  .recommended_grace_ns = 12 * SEC};
 		break;
 	case DP_FIND_SUMMARY_NODE:
-		f.u.summary_node =
-			(struct dp_summary_node_finding){.dataflow = "0190-uuid",
-							 .node = "camera",
-							 .holds = 12,
-							 .max_hold_ns = 1230 * MS,
-							 .gil_held_ns = 8100 * MS,
-							 .max_hold_function = "process",
-							 .tokens = 340,
-							 .tokens_abandoned = 57,
-							 .tokens_open = 1,
-							 .tokens_lost = 2,
-							 .max_pending_ns = 1340 * MS,
-							 .recommended_grace_ns = 12 * SEC + 1,
-							 .gil_held = {0.8123, 0.0112},
-							 .gil_wait = {0.05, 0},
-							 .running_without_gil = {0.1, 0.0112},
-							 .blocked = {0.0377, 0.0004},
-							 .since_ns = T0 - 25 * SEC,
-							 .since_attach = 1,
-							 .blame_count = 1,
-							 .blame = {{.function = "process",
-								    .file = "vision.py",
-								    .line = 42,
-								    .token_ns = 12300 * MS,
-								    .held_ns = 8 * SEC}}};
+		f.u.summary_node = full_summary_node();
 		break;
 	case DP_FIND_SUMMARY_END:
 	case DP_FIND_COUNT:

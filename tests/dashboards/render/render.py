@@ -16,7 +16,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-import dash_test as t  # noqa: E402
+import servers as t  # noqa: E402
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

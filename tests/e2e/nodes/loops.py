@@ -2,7 +2,7 @@
 """Does not leave when it is told to stop, or takes its time, in the way that E2E_OPTS["how"] names.
 
 The body begins at the first event after go (E2E_OPTS["at"] seconds after it) and never looks at
-Stop. What happens to the node is written down by itself: `body`, `interrupted` (a KeyboardInterrupt
+Stop; it is in loop_bodies.py. What happens to the node is written down by itself: `body`, `interrupted` (a KeyboardInterrupt
 was raised, and in which function), `bye` (it left by its own end).
 """
 
@@ -18,179 +18,12 @@ from truth import now, say, went
 OPTS = json.loads(os.environ.get("E2E_OPTS", "{}"))
 signal.alarm(int(os.environ.get("E2E_LIMIT", "120")))  # never outlives the test
 
-import pyarrow  # noqa: E402,F401
+import loop_bodies  # noqa: E402
 from dora import Node  # noqa: E402
+from loop_bodies import CLEAN, nap_loop  # noqa: E402
 
 say("start")
 sys.set_int_max_str_digits(0) if hasattr(sys, "set_int_max_str_digits") else None
-
-
-# ---- bodies: what a node does instead of coming back to next() ----------------------------------
-
-def nap_loop(node):
-    while True:
-        time.sleep(0.07)
-
-
-def next_loop(node):
-    while True:
-        node.next()
-
-
-def next_timeout_loop(node):
-    while True:
-        event = node.next(timeout=0.15)
-        if event is None:
-            continue
-
-
-def select_loop(node):
-    import select
-    r, _ = os.pipe()
-    while True:
-        select.select([r], [], [], 0.05)
-
-
-def queue_get(node):
-    import queue
-    queue.Queue().get()
-
-
-def join_daemon(node):
-    t = threading.Thread(target=nap_loop, args=(None,), daemon=True)
-    t.start()
-    t.join()
-
-
-def send_loop(node):
-    data = pyarrow.array(bytearray(5000), type=pyarrow.uint8())
-    while True:
-        node.send_output("data", data)
-        time.sleep(0.06)
-
-
-def retry_loop(node):
-    """Retries on every Exception, which KeyboardInterrupt is not."""
-    while True:
-        try:
-            time.sleep(0.2)
-            raise OSError("no camera")
-        except Exception:
-            pass
-
-
-def bare_sleep(node):
-    while True:
-        try:
-            time.sleep(0.3)
-        except:  # noqa: E722
-            pass
-
-
-def bare_spin(node):
-    while True:
-        try:
-            for _ in range(10**6):
-                pass
-        except:  # noqa: E722
-            pass
-
-
-def spin(node):
-    x = 0
-    while True:
-        x += 1
-
-
-def json_loop(node):
-    x = [{"a": i, "b": str(i)} for i in range(60_000)]
-    while True:
-        json.dumps(x)
-
-
-def short_calls(node):
-    """Many C calls of some microseconds."""
-    import hashlib
-    data = b"x" * 1500
-    while True:
-        hashlib.blake2s(data).digest()
-
-
-def sort_loop(node):
-    """C calls of some 0.2 s that poll no signals, one after the other."""
-    import random
-    x = [random.random() for _ in range(250_000)]
-    while True:
-        sorted(x)
-
-
-def unlocked_loop(node):
-    """C calls that let the GIL go while they compute."""
-    import zlib
-    data = os.urandom(400_000)
-    while True:
-        zlib.compress(data, 6)
-
-
-def mixed_loop(node):
-    while True:
-        time.sleep(0.03)
-        sum(range(200_000))
-
-
-def one_sum(node):
-    """One C call that polls no signals and does not end."""
-    sum(range(10**11))
-
-
-def one_unlocked(node):
-    """One call of sqlite, which lets the GIL go and does not end."""
-    import sqlite3
-    sqlite3.connect(":memory:").execute(
-        "with recursive c(x) as (select 1 union all select x + 1 from c) select count(*) from c"
-    ).fetchall()
-
-
-def worker_sum(node):
-    t = threading.Thread(target=one_sum, args=(None,), daemon=True)
-    t.start()
-    t.join()
-
-
-# ---- those that end by themselves in time --------------------------------------------------------
-
-def call_ends(node):
-    """A C call with the GIL held that goes on for a while after Stop."""
-    import ctypes
-    ctypes.PyDLL(None).usleep(ctypes.c_uint(int(OPTS["for"] * 1e6)))
-
-
-def nothing(node):
-    """An ordinary handler."""
-
-
-def clean_sleep():
-    time.sleep(OPTS["clean"])
-
-
-def clean_naps():
-    end = now() + int(OPTS["clean"] * 1e9)
-    while now() < end:
-        time.sleep(0.04)
-
-
-def clean_spin():
-    end = now() + int(OPTS["clean"] * 1e9)
-    x = 0
-    while now() < end:
-        x += 1
-
-
-def clean_none():
-    pass
-
-
-CLEAN = {"sleep": clean_sleep, "naps": clean_naps, "spin": clean_spin, "none": clean_none}
 
 
 # ---- the ways in which a node is written ---------------------------------------------------------
@@ -236,6 +69,52 @@ def stays(body):
         sys.modules["__main__"].the_node = node  # dora is told only when the interpreter goes
     say("stop_seen")
     threading.Thread(target=work, name="uploader").start()
+
+
+def worker_stays(body):
+    """A thread that is no daemon loops from the beginning on, and main leaves at Stop."""
+    node = Node()
+    say("ready", tid=threading.get_native_id())
+    threading.Thread(target=nap_loop, args=(None,), name="uploader").start()
+    for event in node:
+        if event["type"] == "STOP":
+            break
+    say("stop_seen")
+
+
+def pool_stays(body):
+    """The same with a pool, which main waits for."""
+    from concurrent.futures import ThreadPoolExecutor
+    node = Node()
+    say("ready", tid=threading.get_native_id())
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(nap_loop, None)
+        for event in node:
+            if event["type"] == "STOP":
+                break
+        say("stop_seen")
+
+
+def worker_ends(body):
+    """A thread that is no daemon takes a while to see that main has left."""
+    node = Node()
+    say("ready", tid=threading.get_native_id())
+    told = threading.Event()
+
+    def work():
+        while not told.is_set():
+            time.sleep(0.05)
+        end = now() + int(OPTS["for"] * 1e9)
+        while now() < end:
+            time.sleep(0.05)
+        say("work_done")
+
+    threading.Thread(target=work, name="uploader").start()
+    for event in node:
+        if event["type"] == "STOP":
+            break
+    say("stop_seen")
+    told.set()
 
 
 def consumer_thread(body):
@@ -300,12 +179,69 @@ def async_naps(swallow):
     asyncio.run(main())
 
 
+def async_shielded(body):
+    import asyncio
+
+    async def main():
+        node = Node()
+        say("ready", tid=threading.get_native_id())
+        while not is_time(False):
+            node.next(timeout=0.05)
+            await asyncio.sleep(0)
+        say("body")
+        await asyncio.shield(asyncio.ensure_future(asyncio.sleep(100)))
+
+    asyncio.run(main())
+
+
+def async_cleans(body):
+    """Takes Stop at once and cleans up in await."""
+    import asyncio
+
+    async def main():
+        node = Node()
+        say("ready", tid=threading.get_native_id())
+        while True:
+            event = node.next(timeout=0.05)
+            if event is not None and event["type"] == "STOP":
+                break
+            await asyncio.sleep(0)
+        say("stop_seen")
+        end = now() + int(OPTS["clean"] * 1e9)
+        while now() < end:
+            await asyncio.sleep(0.04)
+
+    asyncio.run(main())
+
+
+def queued(body):
+    """Small messages behind slow handlers: Stop comes when it comes."""
+    node = Node()
+    say("ready", tid=threading.get_native_id())
+    while True:
+        event = node.next()
+        if event is None or event["type"] == "STOP":
+            break
+        if is_time(False):
+            say("body")
+            clean = now() + int(OPTS["each"] * 1e9)
+            while now() < clean:
+                time.sleep(0.05)
+    say("stop_seen")
+
+
 def long_sleep(node):
     time.sleep(100)
 
 
 WAYS = {
     "stays": stays,
+    "worker_stays": worker_stays,
+    "worker_ends": worker_ends,
+    "pool_stays": pool_stays,
+    "async_shielded": async_shielded,
+    "async_cleans": async_cleans,
+    "queued": queued,
     "consumer_nap_loop": lambda _: consumer_thread(nap_loop),
     "asyncio_sleep": lambda _: in_asyncio(long_sleep),
     "asyncio_nap_loop": lambda _: in_asyncio(nap_loop),
@@ -316,10 +252,12 @@ WAYS = {
 
 def main():
     how = OPTS["how"]
+    if how.startswith("native_"):
+        loop_bodies.waits()  # is built before the body begins
     if how in WAYS:
         WAYS[how](None)
     else:
-        plain(globals()[how])
+        plain(getattr(loop_bodies, how))
 
 
 try:

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+/* Do the threads that main waits for go on as before Stop? And is the consumer in next(), though it runs? */
+#include "model_table.h"
+
+#include "model/activity.h"
+#include "model/progress.h"
+
+#define MAIN   100
+#define WORKER 101
+#define OTHER  102
+#define STOP   (1000 * MS)
+
+static struct stop stopped(void)
+{
+	return (struct stop){.seen = true, .reason = DP_STOP_STOP, .at_ns = STOP};
+}
+
+static void see(struct progress *p, const struct stop *s, uint64_t ms, uint32_t tid,
+		const char *function, const char *file)
+{
+	struct dp_record r = {
+		.h = {.type = DP_REC_STACK, .t_ns = ms * MS, .pid = MAIN, .tid = tid}};
+
+	r.u.stack.is_main = tid == MAIN;
+	r.u.stack.state = 'S';
+	r.u.stack.frame_count = 1;
+	snprintf(r.u.stack.frames[0].function, DP_FUNCTION_MAX, "%s", function);
+	snprintf(r.u.stack.frames[0].file, DP_FILE_MAX, "%s", file);
+	progress_stack(p, s, MAIN, 0, &r);
+}
+
+/* Looks at one worker: `before` Stop, then thrice at `after`, 500 ms apart. */
+static uint32_t goes_on(const char *before, const char *after)
+{
+	struct stop none = {0}, s = stopped();
+	struct progress p = {0};
+
+	if (before)
+		see(&p, &none, 500, WORKER, before, "node.py");
+	for (uint64_t ms = 1500; ms <= 2500; ms += 500)
+		see(&p, &s, ms, WORKER, after, "node.py");
+	return progress_threads_go_on(&p, 2600 * MS);
+}
+
+static void test_a_thread_that_goes_on(void **state)
+{
+	(void)state;
+	assert_int_equal(goes_on("loop", "loop"), WORKER);
+	assert_int_equal(goes_on("loop", "upload"), 0);
+	/* It began after Stop, or nobody looked before. */
+	assert_int_equal(goes_on(NULL, "loop"), 0);
+}
+
+static void test_all_of_them_have_to(void **state)
+{
+	struct stop none = {0}, s = stopped();
+	struct progress p = {0};
+
+	(void)state;
+	assert_int_equal(progress_threads_go_on(&p, 2600 * MS), 0);
+	see(&p, &none, 500, WORKER, "loop", "node.py");
+	see(&p, &none, 500, OTHER, "serve", "node.py");
+	for (uint64_t ms = 1500; ms <= 2500; ms += 500) {
+		see(&p, &s, ms, WORKER, "loop", "node.py");
+		see(&p, &s, ms, OTHER, ms < 2500 ? "serve" : "flush", "node.py");
+	}
+	assert_int_equal(progress_threads_go_on(&p, 2600 * MS), 0);
+	/* The other one has ended. */
+	for (uint64_t ms = 3000; ms <= 4500; ms += 500)
+		see(&p, &s, ms, WORKER, "loop", "node.py");
+	assert_int_equal(progress_threads_go_on(&p, 4600 * MS), WORKER);
+	/* Nobody has looked for a while. */
+	assert_int_equal(progress_threads_go_on(&p, 7000 * MS), 0);
+}
+
+static void test_main_waits_for_a_thread(void **state)
+{
+	struct stop none = {0}, s = stopped();
+	struct progress p = {0};
+
+	(void)state;
+	see(&p, &none, 500, MAIN, "Thread.join", "/usr/lib/python3.11/threading.py");
+	see(&p, &s, 1500, MAIN, "Thread.join", "/usr/lib/python3.11/threading.py");
+	assert_int_equal(p.joining_ns, 0); /* as before Stop: its handler */
+	see(&p, &s, 1600, MAIN, "Thread.join", "/home/x/mine.py");
+	assert_int_equal(p.joining_ns, 0);
+	see(&p, &s, 1700, MAIN, "Thread._wait_for_tstate_lock", "/usr/lib/python3.11/threading.py");
+	assert_int_equal(p.joining_ns, 1700 * MS);
+	see(&p, &s, 1800, MAIN, "_wait_for_tstate_lock", "/usr/lib/python3.8/threading.py");
+	assert_int_equal(p.joining_ns, 1800 * MS);
+}
+
+static enum consumer_state state_at(struct activity *a, char state, uint64_t ip,
+				    const char *library)
+{
+	struct dp_record r = {.h = {.type = DP_REC_STACK, .t_ns = 1, .pid = MAIN, .tid = MAIN}};
+	struct hold nobody = {0};
+
+	r.u.stack.is_main = 1;
+	r.u.stack.state = state;
+	r.u.stack.syscall_nr = state == 'S' ? 202 : -1;
+	r.u.stack.ip = ip;
+	r.u.stack.frame_count = 1;
+	snprintf(r.u.stack.frames[0].function, DP_FUNCTION_MAX, "main");
+	snprintf(r.u.stack.library, DP_LIBRARY_MAX, "%s", library);
+	activity_stack(a, &nobody, MAIN, false, &r);
+	return (enum consumer_state)a->state;
+}
+
+/* A thread that runs shows no library; the instruction that called next() gives it away. */
+static void test_who_polls_on_is_in_next(void **state)
+{
+	struct activity a = {0};
+
+	(void)state;
+	assert_int_equal(state_at(&a, 'R', 7, ""), CONSUMER_RUNNING);
+	assert_int_equal(state_at(&a, 'S', 7, "dora.abi3.so"), CONSUMER_NEXT);
+	assert_int_equal(state_at(&a, 'R', 7, ""), CONSUMER_POLLING);
+	assert_true(a.in_next);
+	assert_int_equal(a.running_looks, 0);
+	assert_int_equal(state_at(&a, 'R', 9, ""), CONSUMER_RUNNING);
+	assert_false(a.in_next);
+	assert_int_equal(activity_cause(CONSUMER_POLLING), DP_CAUSE_BUSY_PYTHON);
+	assert_int_equal(activity_cause(CONSUMER_RUNNING), DP_CAUSE_RUNNING_WITHOUT_GIL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_thread_that_goes_on),
+		cmocka_unit_test(test_all_of_them_have_to),
+		cmocka_unit_test(test_main_waits_for_a_thread),
+		cmocka_unit_test(test_who_polls_on_is_in_next),
+	};
+
+	return cmocka_run_group_tests_name("model: threads", tests, NULL, NULL);
+}
