@@ -80,6 +80,8 @@ int dp_edge(struct pt_regs *ctx)
 	ts = thread_of(t, &w);
 	if (!ts)
 		return 0;
+	if (ts->off_since_ns)
+		came_back(ts, w.tid, now);
 	if (hit == 1)
 		on_take(e, ts, gil, w.tid, now);
 	else

@@ -33,6 +33,8 @@ int BPF_PROG(dp_gil_enter, struct pt_regs *regs, long nr)
 	ts = thread_of(t, &w);
 	if (!ts)
 		return 0;
+	if (ts->off_since_ns)
+		came_back(ts, w.tid, now);
 	if (off >= s->off_mutex) {
 		if (op == FUTEX_WAKE)
 			on_mutex_wake(t, s, gil, ts, &w, now);
@@ -62,6 +64,7 @@ static __always_inline void switched_out(struct task_struct *prev, bool preempte
 		return;
 	ts->off_since_ns = now;
 	ts->off_runnable = preempted || wants_cpu(prev);
+	ts->off_exec_ns = prev->se.sum_exec_runtime;
 }
 
 SEC("tp_btf/sched_switch")

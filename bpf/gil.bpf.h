@@ -9,6 +9,9 @@
 
 #include "emit.bpf.h"
 
+/* A tick of a kernel with HZ=100, the longest that there is. */
+#define TICK_MAX_NS 10000000ULL
+
 /* The thread that a program is about, as the agent and as the target number it. */
 struct who {
 	__u32 tgid;
@@ -229,12 +232,43 @@ static __always_inline void thread_held(struct dp_thread_state *ts, __u32 tid, _
 	ts->run_last_ns = now;
 }
 
+/*
+ * The running thread has left the CPU with a GIL and nobody saw it come back: some switches never reach
+ * their tracepoint (docs/facts/linux-late.md). What it has not spent on the CPU since, it was off. Its
+ * CPU time is brought up to date by the tick at the latest, so that it came back since is sure up to
+ * one tick before.
+ */
+static __always_inline void came_back(struct dp_thread_state *ts, __u32 tid, __u64 now)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u64 since = ts->off_since_ns, ran = 0, off;
+
+	ts->off_since_ns = 0;
+	if (ts->off_exec_ns)
+		ran = BPF_CORE_READ(task, se.sum_exec_runtime) - ts->off_exec_ns;
+	if (now - since <= ran)
+		return;
+	off = now - since - ran;
+	ts->run_off_ns += off;
+	if (off < run_min_ns) {
+		add_short_off(ts, off);
+		return;
+	}
+	if (off <= TICK_MAX_NS)
+		return;
+	ts->run_last_ns = since + off - TICK_MAX_NS;
+	emit_span(DP_CAP_GIL_OFFCPU, now, ts, tid, since, ts->run_last_ns, 0, off,
+		  ts->off_runnable);
+}
+
 /* The running thread looks at itself. 1 it holds a GIL, 0 none, -1 could not be read. */
 static __always_inline int thread_look(const struct dp_target *t, struct dp_thread_state *ts,
 				       const struct who *w, __u64 now)
 {
 	bool unreadable = 0;
 
+	if (ts->off_since_ns)
+		came_back(ts, w->tid, now);
 #pragma unroll
 	for (int i = 0; i < DP_MAX_GILS; i++) {
 		const struct dp_gil_site *s = &t->gils[i];

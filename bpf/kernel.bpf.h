@@ -54,6 +54,10 @@ struct signal_struct {
 	unsigned int flags;
 };
 
+struct sched_entity {
+	unsigned long long sum_exec_runtime;
+};
+
 struct in6_addr {
 	union {
 		__u8 u6_addr8[16];
@@ -131,6 +135,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
 	struct signal_struct *signal;
+	struct sched_entity se;
 };
 
 /* Before 5.5, commit cf25e24db61c ("time: Rename tsk->real_start_time to ->start_boottime"). */

@@ -22,6 +22,8 @@ static __always_inline void thread_end(__u32 tgid, __u32 tid, __u64 now)
 		if (ts->wait_ns && !ts->run_first_ns &&
 		    (ts->wait_said || now - ts->wait_ns >= run_min_ns))
 			emit_wait(DP_CAP_GIL_WAIT_END, now, ts, tid, 0, 0, 0, 0);
+		if (ts->off_since_ns)
+			came_back(ts, tid, now);
 		thread_not_held(ts, tid, now);
 		bpf_map_delete_elem(&thread_state, &tid);
 	}

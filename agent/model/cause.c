@@ -83,8 +83,22 @@ static bool node_went_first(const struct node *n, const struct delivery *d, uint
 	       (over - dropped) * 10 >= pending * 3;
 }
 
-/* What kept the array from being freed in the `held` ns from its delivery on. */
-static int8_t cause_of_held(const struct delivery *d, uint64_t held)
+/*
+ * It was mapped for `held` ns while the consumer waited in next(). `event` keeps the last array until the
+ * next message is there, and the report goes with the one after that: an array that went with the next
+ * message waited for messages alone, as far as its report's share of the time, or how short it was, says.
+ */
+static int8_t cause_in_next(const struct delivery *d, uint64_t over, uint64_t held)
+{
+	if (!d->released_ns || polls_since(d->receiver, d) != 1)
+		return DP_CAUSE_REFERENCE_KEPT;
+	if ((over - d->released_ns) * 3 >= over - d->delivered_ns)
+		return DP_CAUSE_NOT_REPORTED;
+	return held < ACTIVITY_AFTER_NS ? DP_CAUSE_UNKNOWN : DP_CAUSE_REFERENCE_KEPT;
+}
+
+/* What kept the array from being freed in the `held` ns from its delivery on; `over`: its report, or now. */
+static int8_t cause_of_held(const struct delivery *d, uint64_t over, uint64_t held)
 {
 	const struct node *n = d->receiver;
 	struct blame_share share;
@@ -100,11 +114,11 @@ static int8_t cause_of_held(const struct delivery *d, uint64_t held)
 	if (d->state == DP_TOKEN_ABANDONED && (n->id.gone || n->id.exited || left_by_itself(n)))
 		return DP_CAUSE_RECEIVER_GONE;
 	most = activity_most(&n->activity, d->delivered_ns, d->delivered_ns + held);
-	/* It took later messages, or waits in next() for one: the array is kept. The next message
-	 * alone says nothing, since `event` keeps the last array until the next one is there. */
-	if (d->mapped_ns &&
-	    (polls_since(n, d) >= KEPT_POLLS || most == CONSUMER_NEXT || most == CONSUMER_POLLING))
+	/* It took later messages, or waits in next() for one: the array is kept. */
+	if (d->mapped_ns && polls_since(n, d) >= KEPT_POLLS)
 		return DP_CAUSE_REFERENCE_KEPT;
+	if (d->mapped_ns && (most == CONSUMER_NEXT || most == CONSUMER_POLLING))
+		return cause_in_next(d, over, held);
 	if (c >= 0)
 		return c;
 	if (!n->id.facts.gil_observable && n->id.facts.is_python)
@@ -145,7 +159,7 @@ int8_t cause_of_delivery(const struct delivery *d, uint64_t pending_threshold_ns
 		return DP_CAUSE_NODE_DROPPED_FIRST;
 	if (d->released_ns && (over - d->released_ns) * 2 >= pending)
 		return DP_CAUSE_NOT_REPORTED;
-	return cause_of_held(d, (d->released_ns ? d->released_ns : over) - d->delivered_ns);
+	return cause_of_held(d, over, (d->released_ns ? d->released_ns : over) - d->delivered_ns);
 }
 
 int8_t cause_of_stall(const struct node *n, uint64_t from, uint64_t to)

@@ -266,12 +266,44 @@ static void released(const struct timeline_of *p, const struct dp_record *r)
 	gil_release(p, s->gil, s->to_ns);
 }
 
+static void note_off_cpu(const struct timeline_of *p, struct hold *h, const struct dp_gil_span *s)
+{
+	hold_prove(h, p->env->now, s->from_ns, s->to_ns);
+	h->off_ns += s->off_ns;
+	if (!s->preempted && s->to_ns - s->from_ns >= NATIVE_SLEEP_NS)
+		native_slept(&h->native);
+}
+
+/*
+ * Where nobody saw a thread come back, its time off the CPU is told when it lets go of the GIL: a look
+ * that found the GIL free may have closed the hold already.
+ */
+static struct hold *closed_before(struct gil *g, const struct dp_record *r)
+{
+	const struct dp_gil_span *s = &r->u.gil_span;
+
+	if (g->cur.tid == r->h.tid)
+		return NULL;
+	for (uint32_t i = g->closing_count; i-- > 0;) {
+		struct hold *h = &g->closing[i];
+
+		if (h->tid == r->h.tid && h->lo_ns <= s->from_ns && h->seen_ns <= s->to_ns &&
+		    h->hi_ns >= s->to_ns)
+			return h;
+	}
+	return NULL;
+}
+
 static void off_cpu(const struct timeline_of *p, const struct dp_record *r)
 {
 	const struct dp_gil_span *s = &r->u.gil_span;
 	struct gil *g = &p->t->gils[s->gil];
-	struct hold *h = &g->cur;
+	struct hold *h = &g->cur, *closed = closed_before(g, r);
 
+	if (closed) {
+		note_off_cpu(p, closed, s);
+		return;
+	}
 	if (h->tid && h->tid != r->h.tid)
 		gil_release(p, s->gil, s->from_ns);
 	if (h->tid && s->lo_ns > h->seen_ns)
@@ -280,10 +312,7 @@ static void off_cpu(const struct timeline_of *p, const struct dp_record *r)
 		gil_take(g, r->h.tid, s->lo_ns, s->from_ns);
 	if (s->lo_ns > h->lo_ns)
 		h->lo_ns = s->lo_ns;
-	hold_prove(h, p->env->now, s->from_ns, s->to_ns);
-	h->off_ns += s->to_ns - s->from_ns;
-	if (!s->preempted && s->to_ns - s->from_ns >= NATIVE_SLEEP_NS)
-		native_slept(&h->native);
+	note_off_cpu(p, h, s);
 }
 
 /* The kernel's own run of samples of a hold, narrower than what the looks had. */

@@ -97,7 +97,8 @@ struct dp_gil_wait {
  * A stretch of the GIL by the thread of the header.
  *   RELEASE    from_ns = exact take by a contended wait or by the edge, 0 unknown; to_ns = release
  *   EDGE_HOLD  from_ns = take (0: taken before arming), to_ns = release, both exact
- *   OFFCPU     off the CPU with the GIL from from_ns to to_ns: proven without a gap
+ *   OFFCPU     off the CPU with the GIL from from_ns to to_ns: proven without a gap. Where nobody saw
+ *              the thread come back, to_ns is up to 10 ms too early and off_ns the better figure
  *   RUN        every look of the thread at itself from from_ns to to_ns said "held"
  * lo_ns: last time the thread was seen not to hold it before from_ns (0 never seen);
  * hi_ns: RUN only, the look that said "not held". off_ns: time off the CPU within.
@@ -272,6 +273,7 @@ struct dp_thread_state {
 	dp_u32 run_eval;     /* of these, in the bytecode loop itself */
 	dp_u64 edge_take_ns; /* its last take that the edge source saw; 0 none */
 	dp_u64 woken_ns;     /* traced futex: back on the CPU since, in a wait; 0 no */
+	dp_u64 off_exec_ns;  /* its CPU time when it went off the CPU with the GIL; 0 unknown */
 };
 
 /*

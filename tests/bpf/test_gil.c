@@ -2,6 +2,8 @@
 /* What the kernel says of a real CPython's GIL, against what the script itself measured. */
 #include "gil_script.h"
 
+#include "base/clock.h"
+
 static void off_cpu_hold_is_proven(struct fixture *f)
 {
 	const struct dp_capture *h = NULL;
@@ -25,6 +27,57 @@ static void off_cpu_hold_is_proven(struct fixture *f)
 		assert_true(span->lo_ns <= v[0]);
 	}
 	assert_int_equal(found, 1);
+}
+
+/*
+ * As if the switch that brought the thread back had never reached its tracepoint: it computes, and what
+ * is known of it says that it sleeps.
+ */
+static uint64_t forget_the_return(struct fixture *f)
+{
+	struct timespec pause = {.tv_nsec = 1 * MS};
+	struct dp_thread_state ts;
+	uint64_t since = 0;
+	int r = -EEXIST, tries = 0;
+
+	do {
+		nanosleep(&pause, NULL);
+		if (dp_bpf_thread(f->s->bpf, f->c.pid, &ts) || ts.off_since_ns ||
+		    !ts.run_first_ns || now_ns() < ts.run_first_ns + 100 * MS)
+			continue;
+		since = ts.run_first_ns;
+		ts.off_since_ns = since;
+		ts.run_last_ns = since;
+		ts.off_exec_ns = dp_cpu_ns(f->c.pid);
+		dp_bpf_thread_unfound(f->s->bpf, f->c.pid);
+		r = dp_bpf_thread_found(f->s->bpf, f->c.pid, &ts);
+	} while (r == -EEXIST && ++tries < 2000);
+	assert_int_equal(r, 0);
+	return since;
+}
+
+static void unseen_return_is_told(struct fixture *f)
+{
+	const struct dp_capture *h = NULL;
+	const struct dp_gil_span *span;
+	uint64_t v[8], since, told;
+
+	f->s->used = 0;
+	child_tell(&f->c, "spin 60000000");
+	since = forget_the_return(f);
+	told = now_ns();
+	child_numbers(&f->c, v);
+	await(f->s, DP_CAP_GIL_OFFCPU, f->c.pid, 1, 1000);
+	while ((h = next_capture(f->s, h, DP_CAP_GIL_OFFCPU, f->c.pid))) {
+		span = body(h);
+		if (span->from_ns == since)
+			break;
+	}
+	assert_non_null(h);
+	assert_true(span->to_ns <= h->t_ns && span->to_ns >= since);
+	/* What it has computed since is not taken for sleep, but for what the tick has not told yet. */
+	near("time off the CPU", since + span->off_ns, told, 15 * MS);
+	assert_true(span->off_ns - (span->to_ns - span->from_ns) <= 10 * MS);
 }
 
 static void run_on_cpu_is_seen(struct fixture *f)
@@ -141,6 +194,11 @@ static void hand_over_between_hogs(struct fixture *f)
 static void test_off_cpu(void **state)
 {
 	on_each_python(state, off_cpu_hold_is_proven);
+}
+
+static void test_unseen_return(void **state)
+{
+	on_each_python(state, unseen_return_is_told);
 }
 
 static void test_run(void **state)
@@ -322,6 +380,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_off_cpu),
+		cmocka_unit_test(test_unseen_return),
 		cmocka_unit_test(test_run),
 		cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_hogs),

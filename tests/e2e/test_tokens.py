@@ -26,9 +26,7 @@ def two_receivers(t):
     t.expect(not slow, f"{len(slow)} tokens of the healthy receiver look slow")
 
 
-# Known to fail at times, so only by name or with --all: a hold that slept has off_cpu_ns 0 (once in four runs), and a
-# token whose array goes only with the next message has the cause reference_kept.
-@scenario(dora=HAS_TOKENS, default=False)
+@scenario(dora=HAS_TOKENS)
 def three_receivers(t):
     """One of three receivers is stuck: its tokens alone are blamed, and on nobody else."""
     flow = t.flow(sender(), receiver("first"), receiver("stuck", plan=[

@@ -52,6 +52,8 @@ static inline void span(struct table *t, enum dp_record_type type, double ms, ui
 	r.u.gil_span.from_ns = from > 0 ? AT(from) : 0;
 	r.u.gil_span.to_ns = AT(to);
 	r.u.gil_span.hi_ns = hi > 0 ? AT(hi) : 0;
+	if (type == DP_REC_GIL_OFFCPU)
+		r.u.gil_span.off_ns = AT(to) - AT(from);
 	feed(t, &r);
 }
 

@@ -75,6 +75,39 @@ static void test_blocked_and_reference_kept(void **state)
 	table_free(t);
 }
 
+/* A message at `from`, and the next two `first` and `then` ms later: its array goes with the first of them. */
+static int8_t cause_at_pace(double from, double first, double then)
+{
+	struct table *t = two_nodes();
+	double next = from + first, last = next + then;
+	int8_t cause;
+
+	say(t, DP_REC_TOKEN_DELIVERED, from, RECV, 1);
+	region(t, DP_REGION_MAPPED, from + 0.5, RECV, 1);
+	/* The guard's look at where the loop is, twice a second: one of them falls into it. */
+	stacks(t, from + first / 2, from + first / 2 + 1, 202, "dora.abi3.so");
+	say(t, DP_REC_TOKEN_DELIVERED, next, RECV, 2);
+	region(t, DP_REGION_MAPPED, next + 0.2, RECV, 2);
+	region(t, DP_REGION_UNMAPPED, next + 0.6, RECV, 1);
+	say(t, DP_REC_TOKEN_REPORTED, last, RECV, 1);
+	ticks_until(t, last + 100);
+	cause = only_token(t)->cause;
+	table_free(t);
+	return cause;
+}
+
+/* Nothing but messages was waited for, though one look found the consumer in next() meanwhile. */
+static void test_what_goes_with_the_next_message_is_not_kept(void **state)
+{
+	(void)state;
+	assert_int_equal(cause_at_pace(100, 50, 50.4), DP_CAUSE_NOT_REPORTED);
+	assert_int_equal(cause_at_pace(100, 58, 42), DP_CAUSE_NOT_REPORTED);
+	assert_int_equal(cause_at_pace(100, 1000, 1000), DP_CAUSE_NOT_REPORTED);
+	assert_int_equal(cause_at_pace(100, 110, 10), DP_CAUSE_UNKNOWN);
+	/* A second without a message, with the array in hand: dropping it would have let it go. */
+	assert_int_equal(cause_at_pace(100, 1000, 50), DP_CAUSE_REFERENCE_KEPT);
+}
+
 /*
  * A warning stands until 2 s after its tokens went. Tokens that come meanwhile and wait for another
  * cause are told, those that wait for one that was told are not.
@@ -276,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_contention),
 		cmocka_unit_test(test_contention_of_native_calls),
 		cmocka_unit_test(test_blocked_and_reference_kept),
+		cmocka_unit_test(test_what_goes_with_the_next_message_is_not_kept),
 		cmocka_unit_test(test_warning_of_another_cause),
 		cmocka_unit_test(test_not_reported),
 		cmocka_unit_test(test_receiver_gone),

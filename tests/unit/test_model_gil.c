@@ -2,6 +2,7 @@
 /* The GIL timeline from tables of records: what is a hold, what only looks like one. */
 #include <errno.h>
 
+#include "base/units.h"
 #include "gil_records.h"
 
 #define WORK 101
@@ -151,6 +152,65 @@ static void test_sleep_with_the_gil_proves_itself(void **state)
 	assert_true(h->end_ns >= AT(300) && h->end_ns <= AT(300.1));
 	assert_int_equal(h->end_hi_ns, AT(300.2));
 	assert_int_equal(h->native, 1);
+	table_free(t);
+}
+
+/* Off the CPU from 100.05 to about 300 by its CPU time, which is told at the release: nobody saw it come back. */
+static void came_back_unseen(struct table *t, double ms)
+{
+	struct dp_record r = record(DP_REC_GIL_OFFCPU, ms, PID, MAIN);
+
+	r.u.gil_span.lo_ns = AT(100);
+	r.u.gil_span.from_ns = AT(100.05);
+	r.u.gil_span.to_ns = AT(290);
+	r.u.gil_span.off_ns = AT(300) - AT(100.05);
+	feed(t, &r);
+}
+
+/* Its time off the CPU is what its CPU time says, not what is proven without a gap. */
+static void test_coming_back_unseen(void **state)
+{
+	struct table *t = table_new();
+	const struct dp_hold_finding *h;
+
+	(void)state;
+	node(t, 0, PID, "recv");
+	looks(t, 110, 290, MAIN, 100, 0, 100.05);
+	came_back_unseen(t, 300.1);
+	span(t, DP_REC_GIL_RELEASE, 300.1, MAIN, 100, 0, 300.1, 0);
+	t->ticked_ms = 300;
+	ticks_until(t, 400);
+	h = only_hold(t);
+	assert_int_equal(h->start_ns, AT(100.05));
+	assert_int_equal(h->off_cpu_ns, h->end_ns - h->start_ns);
+	assert_int_equal(h->native, 1);
+	table_free(t);
+}
+
+/* The same, told after a look that found the GIL free, and taken by another thread: still of that hold. */
+static void test_coming_back_is_told_late(void **state)
+{
+	struct table *t = table_new();
+	const struct dp_hold_finding *h;
+	struct dp_record r;
+
+	(void)state;
+	node(t, 0, PID, "recv");
+	looks(t, 110, 290, MAIN, 100, 0, 100.05);
+	r = look(300.05, PID, 0, 0);
+	feed(t, &r);
+	r = look(300.08, PID, WORK, 0);
+	feed(t, &r);
+	came_back_unseen(t, 300.1);
+	r = look(300.2, PID, 0, 0);
+	feed(t, &r);
+	t->ticked_ms = 300;
+	ticks_until(t, 400);
+	h = only_hold(t);
+	assert_int_equal(h->tid, MAIN);
+	assert_int_equal(h->start_ns, AT(100.05));
+	assert_int_equal(h->off_cpu_ns, h->end_ns - h->start_ns);
+	assert_true(h->off_cpu_ns >= 189 * MS);
 	table_free(t);
 }
 
@@ -389,6 +449,8 @@ int main(void)
 		cmocka_unit_test(test_row_that_ends_before_arming_is_dropped),
 		cmocka_unit_test(test_unproven_row_is_unconfirmed),
 		cmocka_unit_test(test_sleep_with_the_gil_proves_itself),
+		cmocka_unit_test(test_coming_back_unseen),
+		cmocka_unit_test(test_coming_back_is_told_late),
 		cmocka_unit_test(test_waiter_proves_the_hold),
 		cmocka_unit_test(test_loss_takes_the_waiters_proof_away),
 		cmocka_unit_test(test_competition_is_no_hold),

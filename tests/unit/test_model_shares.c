@@ -96,6 +96,7 @@ static void off_cpu(struct table *t, double from, double to, uint32_t tid, int p
 
 	r.u.gil_span.from_ns = AT(from);
 	r.u.gil_span.to_ns = AT(to);
+	r.u.gil_span.off_ns = AT(to) - AT(from);
 	r.u.gil_span.preempted = (uint8_t)preempted;
 	feed_at(t, r);
 }
