@@ -52,8 +52,13 @@ setup-demo: $(B)/test-deps.stamp
 demo: setup-demo all
 	$(Q)tests/demo/demo.py
 
+$(B)/bench/strangers: tests/bench/strangers.c Makefile
+	$(call msg,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 $(WARN) -O2 -o $@ $<
+
 ## bench      every promised number, measured, with its method (root)
-bench: setup-test all
+bench: setup-test all $(B)/bench/strangers
 	$(Q)tests/bench/bench.py $(BENCH_ARGS)
 
 ## matrix     all scenarios with every supported dora release (root)

@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 import bench_latency  # noqa: E402, F401  (they register what they measure)
 import bench_cost  # noqa: E402, F401
 import bench_guard  # noqa: E402, F401
+import bench_compare  # noqa: E402, F401
 from figures import BENCHES, TOP, Bench  # noqa: E402
 from probe import BINARY  # noqa: E402
 
