@@ -250,6 +250,16 @@ static __always_inline void emit_tail(const struct dp_sock_state *s, __u64 id, _
 	capture_submit(c);
 }
 
+/* When the bytes moved; see the head of this file. */
+static __always_inline __u64 moved_ns(const struct dp_sock_state *s, __u32 tid, __u8 direction)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	if (direction != DP_TO_DAEMON || s->entered_tid != tid || !s->entered_ns)
+		return now;
+	return now - s->entered_ns < DP_SEND_BACK_NS ? s->entered_ns : now - DP_SEND_BACK_NS;
+}
+
 /* Copies the `ret` bytes that a call on a marked socket has moved out of its buffers. */
 static __always_inline void on_data(struct dp_sock_state *s, __u64 id, __s32 fd, __u64 buffer,
 				    __u64 vecs, bool is_vec, __u8 direction, long ret)
@@ -259,12 +269,7 @@ static __always_inline void on_data(struct dp_sock_state *s, __u64 id, __s32 fd,
 
 	if (ret <= 0 || ret > 0x7fffffff)
 		return;
-	fresh.t_ns = bpf_ktime_get_ns();
-	/* See the head of this file. */
-	if (direction == DP_TO_DAEMON && s->entered_tid == tid && s->entered_ns)
-		fresh.t_ns = fresh.t_ns - s->entered_ns < DP_SEND_BACK_NS
-				     ? s->entered_ns
-				     : fresh.t_ns - DP_SEND_BACK_NS;
+	fresh.t_ns = moved_ns(s, tid, direction);
 	if (!is_vec && on_small(s, id, fd, buffer, direction, ret, fresh.t_ns))
 		return;
 	if (s->length[direction & 1]) {

@@ -42,7 +42,8 @@ struct armed {
 
 struct dp_bpf {
 	struct dora_probe_bpf *skel;
-	struct dora_probe_bpf *early; /* of which only births and deaths are loaded; it has the maps */
+	struct dora_probe_bpf
+		*early; /* of which only births and deaths are loaded; it has the maps */
 	struct bpf_link *early_links[BPF_EARLY];
 	struct dora_probe_bpf *calls; /* loaded later, for system calls alone, with the same maps */
 	struct ring_buffer *ring;

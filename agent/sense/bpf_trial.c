@@ -117,11 +117,10 @@ static bool sees_sockets(struct dp_bpf *b)
 static void *sleep_in_gil(void *arg)
 {
 	struct sleeper *s = arg;
-	struct timespec at;
+	uint64_t until = dp_now() + SEC;
+	struct timespec at = {(time_t)(until / SEC), (long)(until % SEC)};
 
 	s->tid = (pid_t)syscall(SYS_gettid);
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	at.tv_sec++;
 	syscall(SYS_futex, s->gil->cond, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, 0, &at, NULL,
 		FUTEX_BITSET_MATCH_ANY);
 	return NULL;
