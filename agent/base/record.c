@@ -40,14 +40,10 @@ size_t dp_record_size(unsigned int type)
 
 size_t dp_record_least_size(unsigned int type)
 {
-	switch (type) {
-#define LEAST(e, body, member)                                                                     \
-	case DP_REC_##e:                                                                           \
-		return offsetof(struct dp_record, u.body.member);
-		DP_RECORD_GROWN(LEAST)
-	default:
-		return dp_record_size(type);
-	}
+#define LEAST(e, body, member) [DP_REC_##e] = (uint16_t)offsetof(struct dp_record, u.body.member),
+	static const uint16_t least[DP_REC_COUNT] = {DP_RECORD_GROWN(LEAST)};
+
+	return type < DP_REC_COUNT && least[type] ? least[type] : dp_record_size(type);
 }
 
 void dp_record_init(struct dp_record *r, enum dp_record_type type, uint64_t t_ns, uint32_t pid,
