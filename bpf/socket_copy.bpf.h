@@ -222,15 +222,13 @@ static __always_inline bool on_small(struct dp_sock_state *s, __u64 id, __s32 fd
  * The end of a call that was too long to be copied: a frame's last events, such as a Stop behind a
  * backlog of large inputs.
  */
-#define SOCK_TAIL 256
-
 static __always_inline void emit_tail(const struct dp_sock_state *s, __u64 id, __s32 fd,
 				      __u64 buffer, __u8 direction, __u32 total, __u64 t_ns)
 {
 	struct {
 		struct dp_capture h;
 		struct dp_sock_data b;
-		__u8 bytes[SOCK_TAIL];
+		__u8 bytes[DP_SOCK_TAIL];
 	} *c = capture_reserve(DP_CAP_SOCK_DATA, sizeof(*c), t_ns, id >> 32, (__u32)id);
 
 	if (!c)
@@ -241,9 +239,9 @@ static __always_inline void emit_tail(const struct dp_sock_state *s, __u64 id, _
 	c->b.direction = direction;
 	c->b.last = 1;
 	c->b.total = total;
-	c->b.offset = total - SOCK_TAIL;
-	c->b.copied = SOCK_TAIL;
-	if (bpf_probe_read_user(c->bytes, SOCK_TAIL, (void *)(buffer + total - SOCK_TAIL))) {
+	c->b.offset = total - DP_SOCK_TAIL;
+	c->b.copied = DP_SOCK_TAIL;
+	if (bpf_probe_read_user(c->bytes, DP_SOCK_TAIL, (void *)(buffer + total - DP_SOCK_TAIL))) {
 		c->b.copied = 0;
 		c->h.flags = DP_F_UNREADABLE | DP_F_CUT;
 	}
@@ -304,7 +302,7 @@ static __always_inline void on_data(struct dp_sock_state *s, __u64 id, __s32 fd,
 		/* The last piece: all is there, or the limit or an unreadable vector cuts here. */
 		if (!c->left || !c->piece.copied || i == PIECES_MAX - 1 ||
 		    c->piece.offset + c->piece.copied >= DP_SOCK_COPY_MAX) {
-			c->piece.last = is_vec || ret <= DP_SOCK_COPY_MAX + SOCK_TAIL;
+			c->piece.last = is_vec || ret <= DP_SOCK_COPY_MAX + DP_SOCK_TAIL;
 			/* No loss yet: the decoder knows whether it wanted what lies there. */
 			if (c->left)
 				flags = DP_F_CUT;
@@ -313,7 +311,7 @@ static __always_inline void on_data(struct dp_sock_state *s, __u64 id, __s32 fd,
 			break;
 		c->piece.offset += c->piece.copied;
 	}
-	if (!is_vec && ret > DP_SOCK_COPY_MAX + SOCK_TAIL)
+	if (!is_vec && ret > DP_SOCK_COPY_MAX + DP_SOCK_TAIL)
 		emit_tail(s, id, fd, buffer, direction, (__u32)ret, fresh.t_ns);
 	bpf_map_delete_elem(&copies, &tid);
 }

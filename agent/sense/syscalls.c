@@ -136,12 +136,14 @@ static int refuse(scmp_filter_ctx f, const char *const *names, size_t count)
 static int refuse_signals(scmp_filter_ctx f)
 {
 	static const char *const queued[] = {"tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"};
-	const struct scmp_arg_cmp other = SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid());
+	/* Not by the library's macros, which leave out a field. */
+	const struct scmp_arg_cmp other = {
+		.arg = 0, .op = SCMP_CMP_NE, .datum_a = (scmp_datum_t)getpid()};
+	const struct scmp_arg_cmp no_kill = {.arg = 1, .op = SCMP_CMP_NE, .datum_a = SIGKILL};
 	int err = refuse(f, queued, DP_COUNT_OF(queued));
 
 	if (!err)
-		err = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(kill), 2, other,
-				       SCMP_A1(SCMP_CMP_NE, SIGKILL));
+		err = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(kill), 2, other, no_kill);
 	if (!err)
 		err = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(tgkill), 1, other);
 	if (!err)

@@ -34,6 +34,7 @@ typedef uint8_t dp_u8;
 #define DP_REGION_NAME_MAX 32           /* "shmem_" + up to 16 hex digits, NUL-terminated */
 #define DP_SOCK_PIECE_MAX  4096         /* bytes of a socket call in one capture */
 #define DP_SOCK_COPY_MAX   (128 * 1024) /* bytes of one socket call that are copied at most */
+#define DP_SOCK_TAIL       256 /* and those at the end of a longer one, out of one buffer */
 /* 8 bytes that announce at most this much are taken for the length of a frame (dora 1.x's limit). */
 #define DP_SOCK_LENGTH_MAX (64u * 1024 * 1024)
 /*

@@ -276,7 +276,15 @@ static inline size_t check_stream(struct session *s, pid_t pid, uint64_t conn, i
 		if (d->conn != conn || d->direction != direction)
 			continue;
 		assert_int_equal(h->size, sizeof(*h) + sizeof(*d) + d->copied);
-		assert_int_equal(d->offset, fresh ? 0 : in_call);
+		if (!fresh && d->last && d->offset > in_call) {
+			/* The end of a call that is longer than what is copied. */
+			assert_int_equal(in_call, DP_SOCK_COPY_MAX);
+			assert_int_equal(d->copied, DP_SOCK_TAIL);
+			assert_int_equal(d->offset, d->total - DP_SOCK_TAIL);
+			cut += d->offset - in_call;
+		} else {
+			assert_int_equal(d->offset, fresh ? 0 : in_call);
+		}
 		assert_true(d->offset + d->copied <= d->total);
 		assert_true(d->copied <= DP_SOCK_PIECE_MAX);
 		for (size_t i = 0; i < d->copied; i++)
