@@ -30,6 +30,7 @@ struct dp_reader {
 	struct dp_patience *patience;
 	struct dp_reading *shared; /* with the process that runs; NULL none has been started */
 	pid_t process;             /* 0 none */
+	pid_t left;                /* killed, not waited for yet; 0 none */
 	uint32_t asked;
 	bool busy; /* a question has not been answered, or nobody has taken its answer */
 	struct job question;
@@ -73,6 +74,13 @@ static uint64_t used_ns(const struct dp_reader *r)
 }
 
 /* One that waits for what never comes cannot be ended where the kernel does not let it: it stays. */
+/* Takes the exit of a reader that was long in dying: one in a page fault, say. */
+static void reap(struct dp_reader *r)
+{
+	if (r->left && waitpid(r->left, NULL, WNOHANG) != 0)
+		r->left = 0;
+}
+
 static void end_process(struct dp_reader *r)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
@@ -82,8 +90,12 @@ static void end_process(struct dp_reader *r)
 		atomic_store(&r->shared->cpu_ns, used);
 	if (r->process) {
 		kill(r->process, SIGKILL);
-		for (int i = 0; i < 5 && waitpid(r->process, NULL, WNOHANG) == 0; i++)
-			nanosleep(&pause, NULL);
+		r->left = r->process;
+		for (int i = 0; i < 5 && r->left; i++) {
+			reap(r);
+			if (r->left)
+				nanosleep(&pause, NULL);
+		}
 	}
 	r->ended_cpu_ns = dp_reader_cpu_ns(r);
 	if (r->shared)
@@ -134,6 +146,7 @@ bool dp_reader_check(struct dp_reader *r, uint64_t now_ns, const char **ret_sent
 	const char *why;
 	int status;
 
+	reap(r);
 	if (r->busy && !is_answered(r)) {
 		if (waitpid(r->process, &status, WNOHANG) == r->process) {
 			r->process = 0;

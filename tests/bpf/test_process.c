@@ -60,8 +60,13 @@ static void test_regions(void **state)
 	assert_null(next_capture(s, NULL, DP_CAP_REGION, t.pid));
 	ask(&t, "unlink");
 	drain(s);
-	/* No tracepoint tells of it, and nothing needs it where the owner has unmapped before. */
-	h = regions_by_calls(s) ? expect_region(s, NULL, &t, DP_REGION_UNLINKED, 0) : NULL;
+	/*
+	 * No tracepoint tells of it, and nothing needs it where the owner has unmapped before. An older
+	 * kernel's regions come by calls without being asked to.
+	 */
+	h = regions_by_calls(s) || next_capture(s, NULL, DP_CAP_REGION, t.pid)
+		    ? expect_region(s, NULL, &t, DP_REGION_UNLINKED, 0)
+		    : NULL;
 	assert_null(next_capture(s, h, DP_CAP_REGION, t.pid));
 	s->used = 0;
 	ask(&t, "others");

@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +86,11 @@ static void test_one_that_stops(void **state)
 	assert_non_null(strstr(sentence, "has not come back for 1 s"));
 	assert_false(dp_reader_check(r, dp_now() + 2 * SEC, &sentence));
 	assert_int_equal(dp_reader_process(r), 0);
+	/* It is waited for, however long it takes to die. */
+	for (int i = 0; i < 5000 && kill(process, 0) == 0; i++) {
+		poll(NULL, 0, 1);
+		dp_reader_check(r, dp_now() + 2 * SEC, &sentence);
+	}
 	assert_int_equal(kill(process, 0), -1);
 	assert_int_equal(ask(r), -EBUSY);
 	dp_reader_free(r);
