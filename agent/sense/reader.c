@@ -24,6 +24,8 @@
 #define BUDGET_NS      (250 * MS)
 /* It is left alone for a second, then two, four … at most. */
 #define STRIKES_MAX 7
+/* A slow processor may need more for its search than the first budget: it doubles so many times. */
+#define DOUBLINGS_MAX 3
 
 struct dp_reader {
 	pid_t target; /* 0: any */
@@ -130,14 +132,16 @@ static bool is_answered(const struct dp_reader *r)
 /* Why its answer is no longer waited for; NULL: it is. */
 static const char *lost_patience(const struct dp_reader *r, uint64_t now_ns)
 {
+	unsigned int doubled = r->strikes < DOUBLINGS_MAX ? r->strikes : DOUBLINGS_MAX;
+
 	if (r->question.kind != JOB_OPEN)
 		return now_ns > r->asked_ns + STUCK_NS
 			       ? "reading its memory has not come back for 1 s"
 			       : NULL;
-	if (now_ns > r->asked_ns + OPEN_STUCK_NS)
-		return "looking for a Python in it has taken longer than 3 s";
-	if (used_ns(r) > atomic_load(&r->shared->cpu_ns) + OPEN_BUDGET_NS)
-		return "looking for a Python in it has taken more than 500 ms of CPU time";
+	if (now_ns > r->asked_ns + (OPEN_STUCK_NS << doubled))
+		return "looking for a Python in it has taken too long";
+	if (used_ns(r) > atomic_load(&r->shared->cpu_ns) + (OPEN_BUDGET_NS << doubled))
+		return "looking for a Python in it has taken too much CPU time";
 	return NULL;
 }
 

@@ -51,7 +51,7 @@ for one in $want; do
 	fi
 	begin=$(date +%s)
 	# shellcheck disable=SC2086
-	tests/kernels/boot.sh -t 420 -r "$root" "$work/$suite-$arch" -- \
+	tests/kernels/boot.sh -t 600 -r "$root" "$work/$suite-$arch" -- \
 		"$python" tests/kernels/guest.py "$build" "$python" $dora >"$log" 2>&1 || rc=$?
 	took=$(($(date +%s) - begin))
 	tried=1
