@@ -28,6 +28,7 @@ struct dp_copy_state {
 	__u64 vec;       /* next element of the iovec array */
 	__u32 vecs;      /* elements still to come */
 	__u32 left;      /* bytes of the call still to come */
+	__u64 tail; /* address of the last bytes of a call that is too long to be copied; 0 none */
 };
 
 #define DP_MAX_BORN     1024

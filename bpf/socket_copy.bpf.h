@@ -222,26 +222,21 @@ static __always_inline bool on_small(struct dp_sock_state *s, __u64 id, __s32 fd
  * The end of a call that was too long to be copied: a frame's last events, such as a Stop behind a
  * backlog of large inputs.
  */
-static __always_inline void emit_tail(const struct dp_sock_state *s, __u64 id, __s32 fd,
-				      __u64 buffer, __u8 direction, __u32 total, __u64 t_ns)
+static __always_inline void emit_tail(const struct dp_copy_state *from, __u64 id)
 {
 	struct {
 		struct dp_capture h;
 		struct dp_sock_data b;
 		__u8 bytes[DP_SOCK_TAIL];
-	} *c = capture_reserve(DP_CAP_SOCK_DATA, sizeof(*c), t_ns, id >> 32, (__u32)id);
+	} *c = capture_reserve(DP_CAP_SOCK_DATA, sizeof(*c), from->t_ns, id >> 32, (__u32)id);
 
 	if (!c)
 		return;
-	__builtin_memset(&c->b, 0, sizeof(c->b));
-	c->b.conn = s->conn;
-	c->b.fd = fd;
-	c->b.direction = direction;
+	c->b = from->piece;
 	c->b.last = 1;
-	c->b.total = total;
-	c->b.offset = total - DP_SOCK_TAIL;
+	c->b.offset = c->b.total - DP_SOCK_TAIL;
 	c->b.copied = DP_SOCK_TAIL;
-	if (bpf_probe_read_user(c->bytes, DP_SOCK_TAIL, (void *)(buffer + total - DP_SOCK_TAIL))) {
+	if (bpf_probe_read_user(c->bytes, DP_SOCK_TAIL, (void *)from->tail)) {
 		c->b.copied = 0;
 		c->h.flags = DP_F_UNREADABLE | DP_F_CUT;
 	}
@@ -285,6 +280,9 @@ static __always_inline void on_data(struct dp_sock_state *s, __u64 id, __s32 fd,
 	} else {
 		fresh.base = buffer;
 		fresh.len = (__u32)ret;
+		/* Told by the map's value, not by the length: the verifier need not walk the loop for both. */
+		if (ret > DP_SOCK_COPY_MAX + DP_SOCK_TAIL)
+			fresh.tail = buffer + (__u32)ret - DP_SOCK_TAIL;
 	}
 	if (bpf_map_update_elem(&copies, &tid, &fresh, BPF_ANY)) {
 		count_loss(DP_LOSS_MAP_FULL);
@@ -302,7 +300,7 @@ static __always_inline void on_data(struct dp_sock_state *s, __u64 id, __s32 fd,
 		/* The last piece: all is there, or the limit or an unreadable vector cuts here. */
 		if (!c->left || !c->piece.copied || i == PIECES_MAX - 1 ||
 		    c->piece.offset + c->piece.copied >= DP_SOCK_COPY_MAX) {
-			c->piece.last = is_vec || ret <= DP_SOCK_COPY_MAX + DP_SOCK_TAIL;
+			c->piece.last = !c->tail;
 			/* No loss yet: the decoder knows whether it wanted what lies there. */
 			if (c->left)
 				flags = DP_F_CUT;
@@ -311,8 +309,8 @@ static __always_inline void on_data(struct dp_sock_state *s, __u64 id, __s32 fd,
 			break;
 		c->piece.offset += c->piece.copied;
 	}
-	if (!is_vec && ret > DP_SOCK_COPY_MAX + DP_SOCK_TAIL)
-		emit_tail(s, id, fd, buffer, direction, (__u32)ret, fresh.t_ns);
+	if (c->tail)
+		emit_tail(c, id);
 	bpf_map_delete_elem(&copies, &tid);
 }
 
