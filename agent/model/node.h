@@ -62,6 +62,7 @@ struct guard {
 /* What is said of its shares. */
 struct usage {
 	bool wants_line;     /* a line about shares, at all */
+	uint64_t high_ns;    /* since when the share is high */
 	bool is_high;        /* there is reason to find out who holds the GIL */
 	uint64_t asked_ns;   /* for the holder's stack */
 	struct place place;  /* where the GIL is held most, by a vote over the stacks */

@@ -19,6 +19,8 @@
 #define CONVOY_ENDS   3
 /* CPython's default. */
 #define INTERVAL_NS (5 * MS)
+/* So long a warning of a share waits for the first stack of who has the GIL. */
+#define ASKED_FOR_NS (2 * SEC)
 
 static uint64_t interval_of(const struct node *n)
 {
@@ -163,6 +165,8 @@ static void warn_share(const struct env *e, struct node *n)
 	of = now.clock.of_ns + now.looks.of_ns;
 	in_long = in_long_holds(e, n, e->now - (uint64_t)of, e->now);
 	ratio = of > 2 * in_long ? (held.ratio * of - in_long) / (of - in_long) : 0;
+	if (ratio >= HIGH && !n->usage.is_high)
+		n->usage.high_ns = e->now;
 	n->usage.is_high = ratio >= HIGH;
 	if (w->level != LEVEL_NONE && (ratio < LOW || n->stop.seen)) {
 		warn_resolve(e, n, DP_WARN_GIL_SHARE, e->now);
@@ -171,6 +175,9 @@ static void warn_share(const struct env *e, struct node *n)
 	level = ratio >= VERY ? LEVEL_WARNING : ratio >= HIGH ? LEVEL_NOTICE : LEVEL_NONE;
 	if (n->shares.stretches < SHARES_RECENT || level <= w->level || n->stop.seen ||
 	    is_loading(e, n))
+		return;
+	/* Who it is has been asked for only since. */
+	if (!n->usage.votes && e->now - n->usage.high_ns < ASKED_FOR_NS)
 		return;
 	note(n, DP_WARN_GIL_SHARE, cause_of_share(n));
 	snprintf(what, sizeof(what),
