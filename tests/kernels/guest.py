@@ -24,7 +24,7 @@ DORA_ENV = sys.argv[3] if len(sys.argv) > 3 else None
 PROBE = os.path.join(BUILD, "dora-probe")
 # An emulated processor does some hundredth of the work of a real one: everything may take longer,
 # what is said must be as right. Times are compared with the target's own by the same clock.
-PATIENCE_S = 90
+PATIENCE_S = 180
 results = []
 
 
