@@ -97,11 +97,11 @@ def host_of(kind, root="bookworm"):
     path = root_of(root)
     links = "-static -Wl,--whole-archive -l:libpython3.11.a -Wl,--no-whole-archive -lexpat -lz -lm" if "static" in kind \
         else "-lpython3.11"
-    out = "/work/host-" + kind.replace(", ", "-")
+    out = "/built/host-" + kind.replace(", ", "-")
 
     def make():
-        call("cp", os.path.join(HERE, "host.c"), path + "/work/")
-        call("chroot", path, "gcc", "-O1", "-w", "-I/usr/include/python3.11", "-o", out, "/work/host.c", *links.split())
+        call("cp", os.path.join(HERE, "host.c"), path + "/built/")
+        call("chroot", path, "gcc", "-O1", "-w", "-I/usr/include/python3.11", "-o", out, "/built/host.c", *links.split())
         if "stripped" in kind:
             call("chroot", path, "strip", "-s", out)
         return out

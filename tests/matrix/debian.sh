@@ -25,7 +25,7 @@ done
 for deb in "$apt"/cache/archives/*.deb; do
 	dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$root" --keep-directory-symlink --no-same-owner
 done
-mkdir -p "$root/proc" "$root/dev" "$root/tmp" "$root/work"
+mkdir -p "$root/proc" "$root/dev" "$root/tmp" "$root/built"
 echo "$(find "$apt/cache/archives" -name '*.deb' | wc -l) packages of $suite"
 rm -rf "$apt/cache/archives"
 echo "$*" >"$stamp"
