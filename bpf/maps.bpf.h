@@ -29,6 +29,9 @@ struct dp_copy_state {
 	__u32 vecs;      /* elements still to come */
 	__u32 left;      /* bytes of the call still to come */
 	__u64 tail; /* address of the last bytes of a call that is too long to be copied; 0 none */
+	__u16 closes; /* `last` of the last piece: 1, or 0 where a tail comes after it */
+	__u16 ended;  /* the last piece was made */
+	__u32 pad;
 };
 
 #define DP_MAX_BORN     1024

@@ -274,15 +274,18 @@ static __always_inline void on_data(struct dp_sock_state *s, __u64 id, __s32 fd,
 	fresh.piece.fd = fd;
 	fresh.piece.direction = direction;
 	fresh.left = (__u32)ret;
+	fresh.closes = 1;
 	if (is_vec) {
 		fresh.vec = buffer;
 		fresh.vecs = vecs > IOVECS_MAX ? IOVECS_MAX : (__u32)vecs;
 	} else {
 		fresh.base = buffer;
 		fresh.len = (__u32)ret;
-		/* Told by the map's value, not by the length: the verifier need not walk the loop for both. */
-		if (ret > DP_SOCK_COPY_MAX + DP_SOCK_TAIL)
+		/* Kept in the map, and copied without a branch: the verifier need not walk the loop for both. */
+		if (ret > DP_SOCK_COPY_MAX + DP_SOCK_TAIL) {
 			fresh.tail = buffer + (__u32)ret - DP_SOCK_TAIL;
+			fresh.closes = 0;
+		}
 	}
 	if (bpf_map_update_elem(&copies, &tid, &fresh, BPF_ANY)) {
 		count_loss(DP_LOSS_MAP_FULL);
@@ -300,12 +303,13 @@ static __always_inline void on_data(struct dp_sock_state *s, __u64 id, __s32 fd,
 		/* The last piece: all is there, or the limit or an unreadable vector cuts here. */
 		if (!c->left || !c->piece.copied || i == PIECES_MAX - 1 ||
 		    c->piece.offset + c->piece.copied >= DP_SOCK_COPY_MAX) {
-			c->piece.last = !c->tail;
+			c->piece.last = c->closes;
+			c->ended = 1;
 			/* No loss yet: the decoder knows whether it wanted what lies there. */
 			if (c->left)
 				flags = DP_F_CUT;
 		}
-		if (emit_piece(c, id, flags) || c->piece.last || flags)
+		if (emit_piece(c, id, flags) || c->ended)
 			break;
 		c->piece.offset += c->piece.copied;
 	}
