@@ -111,6 +111,10 @@ int BPF_PROG(dp_exit, struct task_struct *p)
 	/* Of a daemon its end alone, not that of each thread. */
 	if (!t && (!last || (!is_told(tgid) && !bpf_map_lookup_elem(&born, &tgid))))
 		return 0;
+	/* First, while there is one way that leads here: the verifier walks the loop for each. */
+	if (last && t && t->watch_sockets)
+		for (int fd = 0; fd < EXIT_FDS; fd++)
+			socket_unmark(tgid, tid, fd, CLOSE_EXIT);
 	if (last)
 		bpf_map_delete_elem(&born, &tgid);
 	if (t)
@@ -120,9 +124,6 @@ int BPF_PROG(dp_exit, struct task_struct *p)
 
 		bpf_map_delete_elem(&ns_tids, &key);
 	}
-	if (last && t && t->watch_sockets)
-		for (int fd = 0; fd < EXIT_FDS; fd++)
-			socket_unmark(tgid, tid, fd, CLOSE_EXIT);
 	c = capture_reserve(DP_CAP_EXIT, sizeof(*c), now, tgid, tid);
 	if (!c)
 		return 0;

@@ -253,6 +253,27 @@ static __always_inline __u64 moved_ns(const struct dp_sock_state *s, __u32 tid, 
 	return now - s->entered_ns < DP_SEND_BACK_NS ? s->entered_ns : now - DP_SEND_BACK_NS;
 }
 
+/* Where the `ret` bytes of a call are, as they are to be copied. */
+static __always_inline void copy_begin(struct dp_copy_state *fresh, __u64 buffer, __u64 vecs,
+				       bool is_vec, long ret)
+{
+	fresh->piece.total = (__u32)ret;
+	fresh->left = (__u32)ret;
+	fresh->closes = 1;
+	if (is_vec) {
+		fresh->vec = buffer;
+		fresh->vecs = vecs > IOVECS_MAX ? IOVECS_MAX : (__u32)vecs;
+	} else {
+		fresh->base = buffer;
+		fresh->len = (__u32)ret;
+		/* Kept in the map, and copied without a branch: the verifier need not walk the loop for both. */
+		if (ret > DP_SOCK_COPY_MAX + DP_SOCK_TAIL) {
+			fresh->tail = buffer + (__u32)ret - DP_SOCK_TAIL;
+			fresh->closes = 0;
+		}
+	}
+}
+
 /* Copies the `ret` bytes that a call on a marked socket has moved out of its buffers. */
 static __always_inline void on_data(struct dp_sock_state *s, __u64 id, __s32 fd, __u64 buffer,
 				    __u64 vecs, bool is_vec, __u8 direction, long ret)
@@ -270,23 +291,9 @@ static __always_inline void on_data(struct dp_sock_state *s, __u64 id, __s32 fd,
 		s->length[direction & 1] = 0;
 	}
 	fresh.piece.conn = s->conn;
-	fresh.piece.total = (__u32)ret;
 	fresh.piece.fd = fd;
 	fresh.piece.direction = direction;
-	fresh.left = (__u32)ret;
-	fresh.closes = 1;
-	if (is_vec) {
-		fresh.vec = buffer;
-		fresh.vecs = vecs > IOVECS_MAX ? IOVECS_MAX : (__u32)vecs;
-	} else {
-		fresh.base = buffer;
-		fresh.len = (__u32)ret;
-		/* Kept in the map, and copied without a branch: the verifier need not walk the loop for both. */
-		if (ret > DP_SOCK_COPY_MAX + DP_SOCK_TAIL) {
-			fresh.tail = buffer + (__u32)ret - DP_SOCK_TAIL;
-			fresh.closes = 0;
-		}
-	}
+	copy_begin(&fresh, buffer, vecs, is_vec, ret);
 	if (bpf_map_update_elem(&copies, &tid, &fresh, BPF_ANY)) {
 		count_loss(DP_LOSS_MAP_FULL);
 		return;
