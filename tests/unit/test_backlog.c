@@ -199,12 +199,50 @@ static void test_what_may_hide_is_a_loss(void **state)
 	}
 }
 
+/*
+ * The last bytes of the call come too: what ends the reply is read from there, Stop behind a backlog
+ * that is longer than what is copied. Behind a message of another length it is not known where it begins.
+ */
+static void test_stop_behind_the_backlog(void **state)
+{
+	static struct reply r;
+	struct seen s;
+
+	(void)state;
+	for (unsigned int n = 3; n <= EVENTS; n++) {
+		for (int longer = 0; longer < 2; longer++) {
+			uint8_t len[8];
+
+			begin_reply(&r, 1, n);
+			for (unsigned int i = 0; i < n - 1; i++)
+				input_1x(&r, PAYLOAD + (i == n - 2 && longer ? 7 : 0));
+			put_hex(&r, "00" NOW_1_1);
+			seen_begin(&s);
+			dp_wire_open(s.w, 1, 7, 1, "1.1.0", 0);
+			put_len(len, r.n);
+			call(&s, 1, DP_FROM_DAEMON, len, 8);
+			call_with_tail(&s, 1, DP_FROM_DAEMON, 1000, 9, r.p, r.n, COPIED,
+				       DP_SOCK_PIECE_MAX, DP_SOCK_TAIL);
+			/* Of three, the head of the second says where it ends. */
+			assert_int_equal(s.loss[DP_LOSS_FRAME_INVALID], longer && n > 3);
+			if (!longer || n == 3) {
+				assert_int_equal(seen_losses(&s), 0);
+				assert_int_equal(said_count(&s), n);
+				assert_int_equal(said(&s, n - 2)->u.wire.kind, DP_WIRE_INPUT);
+				assert_int_equal(said(&s, n - 1)->u.wire.kind, DP_WIRE_STOP);
+			}
+			seen_end(&s);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_payload_is_no_loss),
 		cmocka_unit_test(test_cut_anywhere),
 		cmocka_unit_test(test_what_may_hide_is_a_loss),
+		cmocka_unit_test(test_stop_behind_the_backlog),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -264,6 +264,35 @@ static void test_share_in_pieces(void **state)
 	table_free(t);
 }
 
+/*
+ * A share that becomes high when the stretches of a warning are there already: who it is has been
+ * asked for only since, and the warning waits for the answer, two seconds at most.
+ */
+static void test_share_that_rises(void **state)
+{
+	(void)state;
+	for (int is_answered = 0; is_answered < 2; is_answered++) {
+		struct table *t = one_node();
+		unsigned int answered = 0;
+
+		feed_at(t, token(DP_REC_TOKEN_DELIVERED, 10, RECV, 1));
+		for (int ms = 20; ms <= 15000; ms += 20) {
+			feed_at(t, look(ms, RECV, RECV, ms - 1));
+			if (is_answered)
+				answer_stacks(t, &answered, ms, "handler");
+			if (ms % 1000 == 0)
+				feed_at(t, stretch(ms, ms <= 8000 ? 600 : 880, 49, 49));
+		}
+		assert_non_null(warning(t, DP_WARN_GIL_SHARE, 0));
+		assert_int_equal(warning(t, DP_WARN_GIL_SHARE, 0)->cause,
+				 is_answered ? DP_CAUSE_BUSY_PYTHON : DP_CAUSE_UNKNOWN);
+		if (is_answered)
+			assert_string_equal(warning(t, DP_WARN_GIL_SHARE, 0)->place.function,
+					    "handler");
+		table_free(t);
+	}
+}
+
 /* A node that has had no message yet is loading its modules, up to ten seconds of age. */
 static void test_a_node_that_loads(void **state)
 {
@@ -365,6 +394,7 @@ int main(void)
 		cmocka_unit_test(test_main_asleep),
 		cmocka_unit_test(test_lines_and_summary),
 		cmocka_unit_test(test_share_in_pieces),
+		cmocka_unit_test(test_share_that_rises),
 		cmocka_unit_test(test_a_node_that_loads),
 		cmocka_unit_test(test_one_long_hold_is_no_share),
 		cmocka_unit_test(test_convoy),

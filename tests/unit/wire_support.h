@@ -93,33 +93,51 @@ static inline size_t said_count(const struct seen *s)
 }
 
 /* One call, as one capture or as pieces of at most `piece` bytes; bytes beyond `copied` are cut. */
-static inline void call_at(struct seen *s, uint64_t conn, int direction, uint64_t t, uint32_t tid,
-			   const uint8_t *p, size_t total, size_t copied, size_t piece)
+/* The `n` bytes at `at` of a call that moved `total`; `last`: no more of them come. */
+static inline void piece_at(struct seen *s, struct dp_capture *h, struct dp_sock_data *d,
+			    const uint8_t *p, size_t at, size_t n, int last)
+{
+	/* A copy on the heap: reading beyond the piece is then seen by the sanitizer. */
+	uint8_t *copy = malloc(n ? n : 1);
+
+	d->offset = (uint32_t)at;
+	d->copied = (uint32_t)n;
+	d->last = last != 0;
+	memcpy(copy, p + at, n);
+	h->size = (uint32_t)(sizeof(*h) + sizeof(*d) + n);
+	dp_wire_data(s->w, h, d, copy);
+	free(copy);
+}
+
+/*
+ * A call that moved `total` bytes, of which the first `copied` come, in pieces, and then the last
+ * `tail`.
+ */
+static inline void call_with_tail(struct seen *s, uint64_t conn, int direction, uint64_t t,
+				  uint32_t tid, const uint8_t *p, size_t total, size_t copied,
+				  size_t piece, size_t tail)
 {
 	struct dp_capture h = {.type = DP_CAP_SOCK_DATA, .t_ns = t, .pid = 7, .tid = tid};
+	struct dp_sock_data d = {
+		.conn = conn, .total = (uint32_t)total, .fd = 3, .direction = (uint8_t)direction};
 	size_t at = 0;
 
 	do {
 		size_t n = copied - at < piece ? copied - at : piece;
-		/* A copy on the heap: reading beyond the piece is then seen by the sanitizer. */
-		uint8_t *copy = malloc(n ? n : 1);
-		struct dp_sock_data d = {
-			.conn = conn,
-			.total = (uint32_t)total,
-			.offset = (uint32_t)at,
-			.copied = (uint32_t)n,
-			.fd = 3,
-			.direction = (uint8_t)direction,
-			.last = at + n == copied,
-		};
 
-		memcpy(copy, p + at, n);
-		h.size = (uint32_t)(sizeof(h) + sizeof(d) + n);
-		h.flags = (uint16_t)(d.last && copied < total ? DP_F_CUT : 0);
-		dp_wire_data(s->w, &h, &d, copy);
-		free(copy);
+		h.flags = (uint16_t)(at + n == copied && copied < total ? DP_F_CUT : 0);
+		piece_at(s, &h, &d, p, at, n, at + n == copied && !tail);
 		at += n;
 	} while (at < copied);
+	h.flags = 0;
+	if (tail)
+		piece_at(s, &h, &d, p, total - tail, tail, 1);
+}
+
+static inline void call_at(struct seen *s, uint64_t conn, int direction, uint64_t t, uint32_t tid,
+			   const uint8_t *p, size_t total, size_t copied, size_t piece)
+{
+	call_with_tail(s, conn, direction, t, tid, p, total, copied, piece, 0);
 }
 
 static inline void call(struct seen *s, uint64_t conn, int direction, const void *p, size_t n)
