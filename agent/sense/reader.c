@@ -132,6 +132,18 @@ static bool is_answered(const struct dp_reader *r)
 /* Why its answer is no longer waited for; NULL: it is. */
 static const char *lost_patience(const struct dp_reader *r, uint64_t now_ns)
 {
+	static const char *const slow[DOUBLINGS_MAX + 1] = {
+		"looking for a Python in it has taken longer than 3 s",
+		"looking for a Python in it has taken longer than 6 s",
+		"looking for a Python in it has taken longer than 12 s",
+		"looking for a Python in it has taken longer than 24 s",
+	};
+	static const char *const busy[DOUBLINGS_MAX + 1] = {
+		"looking for a Python in it has taken more than 500 ms of CPU time",
+		"looking for a Python in it has taken more than 1 s of CPU time",
+		"looking for a Python in it has taken more than 2 s of CPU time",
+		"looking for a Python in it has taken more than 4 s of CPU time",
+	};
 	unsigned int doubled = r->strikes < DOUBLINGS_MAX ? r->strikes : DOUBLINGS_MAX;
 
 	if (r->question.kind != JOB_OPEN)
@@ -139,9 +151,9 @@ static const char *lost_patience(const struct dp_reader *r, uint64_t now_ns)
 			       ? "reading its memory has not come back for 1 s"
 			       : NULL;
 	if (now_ns > r->asked_ns + (OPEN_STUCK_NS << doubled))
-		return "looking for a Python in it has taken too long";
+		return slow[doubled];
 	if (used_ns(r) > atomic_load(&r->shared->cpu_ns) + (OPEN_BUDGET_NS << doubled))
-		return "looking for a Python in it has taken too much CPU time";
+		return busy[doubled];
 	return NULL;
 }
 
