@@ -73,6 +73,9 @@ static void choose_way(struct dp_bpf *b, const struct dp_bpf_options *o)
 	b->forced = way != DP_BPF_AUTO;
 	if (way == DP_BPF_TRACEPOINTS || (way == DP_BPF_AUTO && dp_bpf_has_types(needed_names)))
 		b->traced = BPF_TWO_WAYS;
+	/* A switch that no tracepoint tells of (virtual machines) loses a wait: only where it is asked for. */
+	if (!b->forced)
+		b->traced &= ~(1u << DP_SOURCE_FUTEX);
 	b->called = BPF_TWO_WAYS & ~b->traced;
 }
 

@@ -23,17 +23,25 @@ static void off_cpu_hold_is_proven(struct fixture *f)
 		/* Inside the truth, and missing little of it. */
 		assert_true(span->from_ns >= v[0] && span->to_ns <= v[1]);
 		near("sleep begins", span->from_ns, v[0], 2 * MS);
-		near("sleep ends", span->to_ns, v[1], 2 * MS);
+		/* The sleep lasts that long; the child may get to its clock late. */
+		assert_true(span->to_ns >= v[0] + 120 * MS);
 		assert_true(span->lo_ns <= v[0]);
 	}
 	assert_int_equal(found, 1);
+}
+
+/* CPU time of a thread up to now; a process's own lacks what its threads have run since their last tick. */
+static uint64_t thread_cpu_ns(pid_t tid)
+{
+	/* CPUCLOCK_PERTHREAD and CPUCLOCK_SCHED of include/linux/posix-timers_types.h */
+	return dp_clock_ns((clockid_t)(~(unsigned int)tid << 3 | 4 | 2));
 }
 
 /*
  * As if the switch that brought the thread back had never reached its tracepoint: it computes, and what
  * is known of it says that it sleeps.
  */
-static uint64_t forget_the_return(struct fixture *f)
+static uint64_t forget_the_return(struct fixture *f, uint64_t *ret_cpu_ns)
 {
 	struct timespec pause = {.tv_nsec = 1 * MS};
 	struct dp_thread_state ts;
@@ -48,11 +56,12 @@ static uint64_t forget_the_return(struct fixture *f)
 		since = ts.run_first_ns;
 		ts.off_since_ns = since;
 		ts.run_last_ns = since;
-		ts.off_exec_ns = dp_cpu_ns(f->c.pid);
+		ts.off_exec_ns = thread_cpu_ns(f->c.pid);
 		dp_bpf_thread_unfound(f->s->bpf, f->c.pid);
 		r = dp_bpf_thread_found(f->s->bpf, f->c.pid, &ts);
 	} while (r == -EEXIST && ++tries < 2000);
 	assert_int_equal(r, 0);
+	*ret_cpu_ns = ts.off_exec_ns;
 	return since;
 }
 
@@ -60,14 +69,17 @@ static void unseen_return_is_told(struct fixture *f)
 {
 	const struct dp_capture *h = NULL;
 	const struct dp_gil_span *span;
-	uint64_t v[8], since, told;
+	uint64_t v[8], since, told, most, cpu;
 
 	f->s->used = 0;
 	/* Longer than the mark takes, shorter than the child may be silent: an emulated processor is slower. */
 	child_tell(&f->c, getenv("DP_TEST_SLOW") ? "spin 6000000" : "spin 60000000");
-	since = forget_the_return(f);
+	since = forget_the_return(f, &cpu);
 	told = now_ns();
 	child_numbers(&f->c, v);
+	/* What it did not compute until the end: a hypervisor takes the processor away, too. */
+	cpu = thread_cpu_ns(f->c.pid) - cpu;
+	most = now_ns() - since - cpu;
 	await(f->s, DP_CAP_GIL_OFFCPU, f->c.pid, 1, 1000);
 	while ((h = next_capture(f->s, h, DP_CAP_GIL_OFFCPU, f->c.pid))) {
 		span = body(h);
@@ -77,7 +89,7 @@ static void unseen_return_is_told(struct fixture *f)
 	assert_non_null(h);
 	assert_true(span->to_ns <= h->t_ns && span->to_ns >= since);
 	/* What it has computed since is not taken for sleep, but for what the tick has not told yet. */
-	near("time off the CPU", since + span->off_ns, told, 15 * MS);
+	assert_in_range(span->off_ns, told - since - 2 * MS, most + on_this_machine(10 * MS));
 	assert_true(span->off_ns - (span->to_ns - span->from_ns) <= 10 * MS);
 }
 
@@ -140,8 +152,11 @@ static int contended_wait(struct fixture *f)
 		ends++;
 		assert_int_equal(w->acquired, 1);
 		assert_int_equal(w->holder_tid, h->tid);
-		near("wait ends", h->t_ns, v[1], 2 * MS);
-		assert_true(h->t_ns <= v[3]);
+		/*
+		 * Not before the call is over, whose length is known; its own time after it may be later
+		 * than the hand-over, which comes first where the GIL has been asked for.
+		 */
+		assert_in_range(h->t_ns, v[0] + 200 * MS, v[3]);
 	}
 	assert_int_equal(ends, 1);
 	while ((h = next_capture(f->s, h, DP_CAP_GIL_RELEASE, f->c.pid))) {
