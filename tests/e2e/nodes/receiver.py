@@ -225,18 +225,24 @@ def act_deadlock(_):
 
 
 def act_collect(seconds):
-    """The garbage collector, over so many objects that it takes that long."""
+    """The garbage collector, over so many objects that it takes that long. The objects are made
+    with the collector off, and the GIL is given up between making and collecting: a hold of the
+    making, which is long on a fast collector, would else go on into the collection."""
     import gc
     n, took = 200000, 0.0
+    gc.disable()
     while took < seconds:
         n = int(n * min(8, 1.2 * seconds / took)) if took else n
         keep.clear()
         keep.extend([] for _ in range(n))
+        time.sleep(0.01)
         t0 = now()
         gc.collect()
         t1 = now()
+        time.sleep(0.01)
         took = (t1 - t0) / 1e9
     say("collected", t0=t0, t1=t1, objects=n)
+    gc.enable()
     keep.clear()
 
 
