@@ -5,7 +5,7 @@ DORA     ?= 0.5.0
 # Makes some scenarios run beside each other; most of their time is waiting.
 E2E_JOBS ?= 2
 # Releases that `make test` needs: the one under test, and the one with the drop rendezvous.
-TEST_DORA := $(DORA) 0.4.1
+TEST_DORA := $(DORA) 0.4.1 1.1.0
 MATRIX    := 0.3.12 0.4.1 0.5.0 1.1.0
 E2E_ARGS  ?=
 

@@ -11,7 +11,7 @@ mkdir -p "$DP_TEST_LOG"
 
 tests/setup/packages.sh test
 # shellcheck disable=SC2086
-tests/setup/dora_env.sh ${TEST_DORA:-0.5.0 0.4.1}
+tests/setup/dora_env.sh ${TEST_DORA:-0.5.0 0.4.1 1.1.0}
 export WERROR=1
 make --no-print-directory all
 
