@@ -138,6 +138,12 @@ void hold_stack(struct hold *h, const struct dp_rec_stack *s)
 	h->sleep_end_ns = sleep_end(s, hold_start(h));
 }
 
+void hold_stack_missed(struct hold *h)
+{
+	if (h->stack_state == STACK_ASKED)
+		h->stack_state = STACK_HAD;
+}
+
 void hold_asleep(struct hold *h, const struct dp_rec_stack *s, uint64_t t_ns)
 {
 	if (h->lo_ns != 0 || s->state != 'S' || !s->asleep_since_ns ||

@@ -108,6 +108,8 @@ void hold_note_waiter(struct hold *h, uint32_t tid);
 
 /* The answer to a request for the holder's stack, while it holds. */
 void hold_stack(struct hold *h, const struct dp_rec_stack *s);
+/* The stack that was asked for is not of this hold: it may be asked for again. */
+void hold_stack_missed(struct hold *h);
 /*
  * The same stack, read at t_ns: where nobody saw the hold begin, a sleep that began before the first
  * look is of it, since only the holder can let go.

@@ -22,6 +22,8 @@
 #define STACK_STOPPING_NS (100 * MS)
 #define STACK_NATIVE_NS   (1 * SEC)
 #define STACK_BYTECODE_NS (200 * MS)
+/* … and of one whose place is not known, since a reading failed. */
+#define STACK_UNKNOWN_NS (50 * MS)
 
 /* Since when a waiter has been asleep without a release: the earliest one; 0 none. */
 static uint64_t waiting_since(const struct gil *g, uint32_t holder)
@@ -409,8 +411,13 @@ void timeline_stack(struct timeline *t, const struct dp_record *r)
 		struct gil *g = &t->gils[i];
 
 		if (g->cur.tid == r->h.tid) {
-			hold_asleep(&g->cur, &r->u.stack, r->h.t_ns);
-			hold_stack(&g->cur, &r->u.stack);
+			/* Read, at least begun, in the course of an earlier hold? */
+			if (r->u.stack.read_ns && r->u.stack.read_ns < g->cur.seen_ns) {
+				hold_stack_missed(&g->cur);
+			} else {
+				hold_asleep(&g->cur, &r->u.stack, r->h.t_ns);
+				hold_stack(&g->cur, &r->u.stack);
+			}
 		}
 		for (uint32_t j = 0; j < g->closing_count; j++)
 			if (g->closing[j].tid == r->h.tid)
@@ -432,7 +439,9 @@ void timeline_tick(const struct timeline_of *p, bool stopping)
 {
 	for (unsigned int i = 0; i < DP_MAX_GILS; i++) {
 		struct hold *h = &p->t->gils[i].cur;
-		uint64_t every = h->native.verdict == 1 ? STACK_NATIVE_NS : STACK_BYTECODE_NS;
+		uint64_t every = !h->place.known          ? STACK_UNKNOWN_NS
+				 : h->native.verdict == 1 ? STACK_NATIVE_NS
+							  : STACK_BYTECODE_NS;
 
 		gil_settle(p, i);
 		if (h->tid == 0 || hold_age(h) < CANDIDATE_NS)

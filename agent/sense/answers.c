@@ -76,40 +76,73 @@ static void fill_edge(struct dp_targets *t, const struct target *x, pid_t tid,
 		s->took_gil_ns = th.edge_take_ns;
 }
 
-static void read_thread(struct dp_targets *t, struct target *x, pid_t tid, struct dp_record *r)
+/* Asked for at `asked_ns`. 0 or the error that the record has. */
+static int read_thread(struct dp_targets *t, struct target *x, pid_t tid, uint64_t asked_ns,
+		       struct dp_record *r)
 {
 	struct dp_rec_stack edge = {0};
+	int err;
 
 	dp_record_init(r, DP_REC_STACK, 0, (uint32_t)x->pid, (uint32_t)tid);
 	memset(&r->u.stack, 0, sizeof(r->u.stack));
-	dp_reader_stack(x->reader, x->py != NULL, tid, &r->u.stack);
+	err = dp_reader_stack(x->reader, x->py != NULL, tid, &r->u.stack);
 	if (r->u.stack.state == 'S')
 		r->u.stack.asleep_since_ns = asleep_since(t, x, tid);
 	/* After the stack: a take between the two only makes the stretch without one shorter. */
 	fill_edge(t, x, tid, &edge);
 	r->u.stack.edge_armed_ns = edge.edge_armed_ns;
 	r->u.stack.took_gil_ns = edge.took_gil_ns;
+	r->u.stack.read_ns = asked_ns;
 	r->h.t_ns = dp_now();
+	return err;
 }
 
-static void read_stack(struct dp_targets *t, struct target *x, pid_t tid)
+static int read_waits(struct target *x, pid_t tid, struct dp_record *r)
 {
-	struct dp_record r;
+	int err;
 
-	read_thread(t, x, tid, &r);
-	target_emit(t, &r);
+	dp_record_init(r, DP_REC_WAITS, 0, (uint32_t)x->pid, (uint32_t)tid);
+	err = dp_reader_waits(x->reader, tid, &r->u.waits);
+	r->h.t_ns = dp_now();
+	return err;
 }
 
-static void read_waits(struct dp_targets *t, struct target *x, pid_t tid)
+/*
+ * What is read of one thread. A reader on a slow processor may need longer than a tick waits: its
+ * answer is told when it comes, of one question at a time.
+ */
+static void answer(struct dp_targets *t, struct target *x, uint32_t type, pid_t tid,
+		   uint64_t asked_ns)
 {
 	struct dp_record r;
+	int err = type == DP_REQ_READ_STACK ? read_thread(t, x, tid, asked_ns, &r)
+					    : read_waits(x, tid, &r);
 
-	if (!x->py)
+	if (err == -EINPROGRESS && !x->late.type) {
+		x->late.type = type;
+		x->late.tid = (uint32_t)tid;
+		x->late.asked_ns = asked_ns;
 		return;
-	dp_record_init(&r, DP_REC_WAITS, 0, (uint32_t)x->pid, (uint32_t)tid);
-	dp_reader_waits(x->reader, tid, &r.u.waits);
-	r.h.t_ns = dp_now();
+	}
 	target_emit(t, &r);
+}
+
+static void ask(struct dp_targets *t, struct target *x, uint32_t type, pid_t tid)
+{
+	if (type == DP_REQ_READ_WAITS && !x->py)
+		return;
+	if (x->late.type != type || x->late.tid != (uint32_t)tid)
+		answer(t, x, type, tid, dp_now());
+}
+
+void target_check_late(struct dp_targets *t, struct target *x)
+{
+	uint32_t type = x->late.type;
+
+	if (!type)
+		return;
+	x->late.type = 0;
+	answer(t, x, type, (pid_t)x->late.tid, x->late.asked_ns);
 }
 
 /* Threads that are looked through for the one that polls. */
@@ -126,7 +159,7 @@ static void find_consumer(struct dp_targets *t, struct target *x)
 
 		if (tids[i] == x->pid)
 			continue;
-		read_thread(t, x, tids[i], &r);
+		read_thread(t, x, tids[i], dp_now(), &r);
 		if (r.u.stack.frame_count && strncmp(r.u.stack.library, "dora", 4) == 0)
 			target_emit(t, &r);
 	}
@@ -144,7 +177,7 @@ static void read_threads(struct dp_targets *t, struct target *x)
 		/* What the reader says comes from a target: only a positive number is a thread. */
 		if (tids[i] <= 0 || tids[i] == x->pid)
 			continue;
-		read_thread(t, x, tids[i], &r);
+		read_thread(t, x, tids[i], dp_now(), &r);
 		if (r.u.stack.frame_count)
 			target_emit(t, &r);
 	}
@@ -259,10 +292,8 @@ void dp_targets_request(struct dp_targets *t, const struct dp_request *q)
 		return;
 	switch ((enum dp_request_type)q->type) {
 	case DP_REQ_READ_STACK:
-		read_stack(t, x, (pid_t)q->tid);
-		break;
 	case DP_REQ_READ_WAITS:
-		read_waits(t, x, (pid_t)q->tid);
+		ask(t, x, q->type, (pid_t)q->tid);
 		break;
 	case DP_REQ_FIND_CONSUMER:
 		find_consumer(t, x);

@@ -12,39 +12,27 @@
 
 #include "base/clock.h"
 #include "base/units.h"
-#include "base/utf8.h"
-#include "sense/reader_job.h"
+#include "sense/reader_state.h"
 
 /* A read of memory that is swapped out, or of a file on a slow disk, is there by then … */
 #define STUCK_NS (1000 * MS)
 /* … and the search through all files of a program that has just been started. */
 #define OPEN_STUCK_NS (3000 * MS)
-/* CPU time of that search, and of reading one target within a second. */
+/* CPU time of that search. */
 #define OPEN_BUDGET_NS (500 * MS)
-#define BUDGET_NS      (250 * MS)
-/* It is left alone for a second, then two, four … at most. */
+/*
+ * CPU time of reading a target: so much at once, and of the time that passes a quarter comes back.
+ * A target that uses it up gets half as much back each time, a thirty-second at the least, until it
+ * has been left unused for once: it is read less often, and never not at all.
+ */
+#define BUDGET_NS  (250 * MS)
+#define REFILL     4
+#define THRIFT_MAX 3
+/* It is left alone for a second, then two, four … at most, and anew after so long without trouble. */
 #define STRIKES_MAX 7
+#define FORGIVEN_NS (30 * SEC)
 /* A slow processor may need more for its search than the first budget: it doubles so many times. */
 #define DOUBLINGS_MAX 3
-
-struct dp_reader {
-	pid_t target; /* 0: any */
-	struct dp_patience *patience;
-	struct dp_reading *shared; /* with the process that runs; NULL none has been started */
-	pid_t process;             /* 0 none */
-	pid_t left;                /* killed, not waited for yet; 0 none */
-	uint32_t asked;
-	bool busy; /* a question has not been answered, or nobody has taken its answer */
-	struct job question;
-	uint64_t asked_ns;
-	uint64_t second_ns,
-		second_cpu_ns; /* begin of the second whose CPU time is limited, and then */
-	uint64_t idle_until_ns;
-	uint64_t ended_cpu_ns; /* of processes that have ended */
-	unsigned int strikes;
-	bool news; /* given up on, and not told yet */
-	char sentence[DP_REASON_MAX];
-};
 
 struct dp_reader *dp_reader_new(pid_t pid, struct dp_patience *p)
 {
@@ -54,6 +42,8 @@ struct dp_reader *dp_reader_new(pid_t pid, struct dp_patience *p)
 		return NULL;
 	r->target = pid;
 	r->patience = p;
+	r->budget_ns = BUDGET_NS;
+	r->filled_ns = dp_now();
 	return r;
 }
 
@@ -75,7 +65,6 @@ static uint64_t used_ns(const struct dp_reader *r)
 	return clock_getcpuclockid(r->process, &clock) ? 0 : dp_clock_ns(clock);
 }
 
-/* One that waits for what never comes cannot be ended where the kernel does not let it: it stays. */
 /* Takes the exit of a reader that was long in dying: one in a page fault, say. */
 static void reap(struct dp_reader *r)
 {
@@ -83,6 +72,7 @@ static void reap(struct dp_reader *r)
 		r->left = 0;
 }
 
+/* One that waits for what never comes cannot be ended where the kernel does not let it: it stays. */
 static void end_process(struct dp_reader *r)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
@@ -117,8 +107,11 @@ void dp_reader_free(struct dp_reader *r)
 
 static void give_up(struct dp_reader *r, uint64_t now_ns, const char *why)
 {
-	unsigned int seconds = 1u << (r->strikes < STRIKES_MAX ? r->strikes++ : STRIKES_MAX - 1);
+	unsigned int seconds;
 
+	if (r->idle_until_ns && now_ns > r->idle_until_ns + FORGIVEN_NS)
+		r->strikes = 0;
+	seconds = 1u << (r->strikes < STRIKES_MAX ? r->strikes++ : STRIKES_MAX - 1);
 	r->idle_until_ns = now_ns + seconds * SEC;
 	r->news = true;
 	snprintf(r->sentence, sizeof(r->sentence), "%s; it is left alone for %u s", why, seconds);
@@ -229,9 +222,17 @@ static bool wait_for_answer(struct dp_reader *r)
 	return is_answered(r);
 }
 
+/* Questions whose late answer is of use: what does not change, and what is asked once. */
 static bool is_kept(uint32_t kind)
 {
-	return kind == JOB_OPEN || kind == JOB_FILL || kind == JOB_SITE || kind == JOB_VERSION;
+	return kind == JOB_OPEN || kind == JOB_FILL || kind == JOB_SITE || kind == JOB_VERSION ||
+	       kind == JOB_STACK || kind == JOB_WAITS;
+}
+
+/* Whoever asks for a thread again comes to see whether the answer is there. */
+static bool is_waited_for_again(uint32_t kind)
+{
+	return kind != JOB_STACK && kind != JOB_WAITS;
 }
 
 static int take(struct dp_reader *r, struct job *ret)
@@ -241,25 +242,36 @@ static int take(struct dp_reader *r, struct job *ret)
 	return ret->result;
 }
 
-/* Has it used up what reading one target may cost in this second? */
+/* Has it used up what reading one target may cost? */
 static bool is_over_budget(struct dp_reader *r, uint64_t now_ns)
 {
 	uint64_t cpu = dp_reader_cpu_ns(r);
+	uint64_t refill = (now_ns - r->filled_ns) / (REFILL << r->thrift);
+	bool had = r->budget_ns > 0;
 
-	if (now_ns >= r->second_ns + SEC) {
-		r->second_ns = now_ns;
-		r->second_cpu_ns = cpu;
-	}
 	/* The search has a budget of its own. */
-	if (r->question.kind == JOB_OPEN || cpu - r->second_cpu_ns <= BUDGET_NS)
+	if (r->question.kind != JOB_OPEN)
+		r->budget_ns -= (int64_t)(cpu - r->charged_cpu_ns);
+	r->charged_cpu_ns = cpu;
+	r->filled_ns = now_ns;
+	r->budget_ns += (int64_t)refill;
+	if (r->budget_ns >= (int64_t)BUDGET_NS) {
+		r->budget_ns = BUDGET_NS;
+		r->thrift = 0;
+	}
+	if (r->budget_ns > 0)
 		return false;
-	give_up(r, now_ns, "reading it took more than 250 ms of CPU time within a second");
-	r->second_ns = 0;
+	if (had && r->thrift < THRIFT_MAX) {
+		r->thrift++;
+		r->news = true;
+		snprintf(r->sentence, sizeof(r->sentence),
+			 "reading it takes more CPU time than it may (250 ms at once, a quarter of "
+			 "the time): it is read less often");
+	}
 	return true;
 }
 
-/* Asks, or takes the answer to the same question. *j gets the answer. Its result, or as reader.h says. */
-static int ask(struct dp_reader *r, struct job *j)
+int reader_ask(struct dp_reader *r, struct job *j)
 {
 	uint64_t now = dp_now();
 	int err;
@@ -267,9 +279,10 @@ static int ask(struct dp_reader *r, struct job *j)
 	j->pid = r->target ? r->target : j->pid;
 	if (r->busy) {
 		bool same = is_kept(j->kind) && j->kind == r->question.kind &&
-			    j->pid == r->question.pid;
+			    j->pid == r->question.pid && j->tid == r->question.tid;
 
-		if (!is_answered(r) && !(same && wait_for_answer(r)))
+		if (!is_answered(r) &&
+		    !(same && is_waited_for_again(j->kind) && wait_for_answer(r)))
 			return -EINPROGRESS;
 		if (same)
 			return take(r, j);
@@ -287,205 +300,4 @@ static int ask(struct dp_reader *r, struct job *j)
 	atomic_store(&r->shared->asked, ++r->asked);
 	reading_wake(&r->shared->asked);
 	return wait_for_answer(r) ? take(r, j) : -EINPROGRESS;
-}
-
-/* A text of the reader's, which may have read what is hostile. */
-static void take_text(char *ret, size_t len, const char *text, size_t text_len)
-{
-	dp_utf8_copy(ret, len, text, strnlen(text, text_len));
-}
-
-int dp_reader_open(struct dp_reader *r, struct dp_py **py, char *why, size_t why_len)
-{
-	struct job j = {.kind = JOB_OPEN};
-	int err = ask(r, &j);
-
-	why[0] = '\0';
-	if (err == 0)
-		return dp_py_take_copy(r->target, j.u.open.copy, py);
-	if (err == -EBUSY)
-		snprintf(why, why_len, "%s", r->sentence);
-	else if (err == -EINPROGRESS)
-		snprintf(why, why_len, "its memory is being looked through");
-	else if (j.result == err)
-		take_text(why, why_len, j.u.open.why, sizeof(j.u.open.why));
-	else
-		snprintf(why, why_len, "no process could be started to read it: %s",
-			 strerror(-err));
-	return err;
-}
-
-int dp_reader_fill(struct dp_reader *r, struct dp_py *py, struct dp_target *target)
-{
-	struct job j = {.kind = JOB_FILL};
-	const struct dp_target *t = &j.u.fill.target;
-	int n = ask(r, &j);
-
-	if (n < 0)
-		return n;
-	if (n > DP_MAX_GILS || t->gil_count != (uint32_t)n ||
-	    dp_py_take_copy(r->target, j.u.fill.copy, &py) < 0)
-		return -EBADMSG;
-	memcpy(target->gils, t->gils, sizeof(target->gils));
-	target->gil_count = t->gil_count;
-	target->has_native_tid = t->has_native_tid;
-	target->off_native_tid = t->off_native_tid;
-	target->off_pthread = t->off_pthread;
-	target->off_pthread_tid = t->off_pthread_tid;
-	target->other_pid_ns = t->other_pid_ns;
-	memcpy(target->eval, t->eval, sizeof(target->eval));
-	return n;
-}
-
-/* A body is taken as one of a recording would be: not at all when a value cannot be. */
-static bool is_sound(enum dp_record_type type, const void *body, size_t len)
-{
-	struct dp_record r;
-
-	memset(&r, 0, sizeof(r));
-	dp_record_init(&r, type, 1, 1, 0);
-	memcpy(&r.u, body, len);
-	return dp_record_check(&r, sizeof(r)) == 0;
-}
-
-int dp_reader_look(struct dp_reader *r, unsigned int index, struct dp_rec_look *ret,
-		   uint32_t *ret_tid)
-{
-	struct job j = {.kind = JOB_LOOK, .index = index};
-	int err = ask(r, &j);
-
-	if (err)
-		return err;
-	if (!is_sound(DP_REC_GIL_LOOK, &j.u.look.look, sizeof(*ret)))
-		return -EBADMSG;
-	*ret = j.u.look.look;
-	*ret_tid = j.u.look.tid;
-	return 0;
-}
-
-static int take_stack(int err, const struct job *j, struct dp_rec_stack *ret)
-{
-	memset(ret, 0, sizeof(*ret));
-	if (err != -EINPROGRESS && err != -EBUSY && j->result == err) {
-		if (is_sound(DP_REC_STACK, &j->u.stack, sizeof(*ret))) {
-			*ret = j->u.stack;
-			return err;
-		}
-		err = -EBADMSG;
-	}
-	ret->status = err;
-	ret->syscall_nr = -2;
-	return err;
-}
-
-int dp_reader_stack(struct dp_reader *r, bool is_python, pid_t tid, struct dp_rec_stack *ret)
-{
-	struct job j = {.kind = JOB_STACK, .tid = tid, .is_python = is_python, .result = INT32_MIN};
-
-	return take_stack(ask(r, &j), &j, ret);
-}
-
-int dp_reader_native_stack(struct dp_reader *r, pid_t pid, struct dp_rec_stack *ret)
-{
-	struct job j = {.kind = JOB_STACK, .pid = pid, .tid = pid, .result = INT32_MIN};
-
-	return take_stack(ask(r, &j), &j, ret);
-}
-
-int dp_reader_threads(struct dp_reader *r, pid_t ret[DP_THREADS_LOOKED_AT])
-{
-	struct job j = {.kind = JOB_THREADS, .result = INT32_MIN};
-	int err = ask(r, &j);
-
-	if (err)
-		return err;
-	if (j.u.threads.count > DP_THREADS_LOOKED_AT)
-		return -EBADMSG;
-	memcpy(ret, j.u.threads.tids, sizeof(j.u.threads.tids));
-	return (int)j.u.threads.count;
-}
-
-int dp_reader_waits(struct dp_reader *r, pid_t tid, struct dp_rec_waits *ret)
-{
-	struct job j = {.kind = JOB_WAITS, .tid = tid, .result = INT32_MIN};
-	int err = ask(r, &j);
-
-	memset(ret, 0, sizeof(*ret));
-	if (err != -EINPROGRESS && err != -EBUSY && j.result == err &&
-	    is_sound(DP_REC_WAITS, &j.u.waits, sizeof(*ret))) {
-		*ret = j.u.waits;
-		return err;
-	}
-	ret->status = err ? err : -EBADMSG;
-	return ret->status;
-}
-
-int dp_reader_signal_pending(struct dp_reader *r)
-{
-	struct job j = {.kind = JOB_SIGNAL};
-
-	return ask(r, &j);
-}
-
-int dp_reader_site(struct dp_reader *r, char *path, size_t len, uint64_t *ret_offset)
-{
-	struct job j = {.kind = JOB_SITE};
-	int err = ask(r, &j);
-	char own[32];
-
-	if (err)
-		return err;
-	/* The kernel opens it: it must lead to a file of the target and of nobody else. */
-	j.u.site.path[sizeof(j.u.site.path) - 1] = '\0';
-	snprintf(own, sizeof(own), "/proc/%d/", (int)r->target);
-	if (strncmp(j.u.site.path, own, strlen(own)) != 0 || strstr(j.u.site.path, "/../"))
-		return -EBADMSG;
-	snprintf(path, len, "%s", j.u.site.path);
-	*ret_offset = j.u.site.offset;
-	return 0;
-}
-
-int dp_reader_version_of(struct dp_reader *r, pid_t pid, char *ret, size_t len)
-{
-	struct job j = {.kind = JOB_VERSION, .pid = pid};
-	int err = ask(r, &j);
-
-	if (!err)
-		take_text(ret, len, j.u.version, sizeof(j.u.version));
-	return err;
-}
-
-int dp_reader_version(struct dp_reader *r, char *ret, size_t len)
-{
-	return dp_reader_version_of(r, 0, ret, len);
-}
-
-int dp_reader_config(struct dp_reader *r, pid_t pid, struct dp_node_config *ret)
-{
-	struct job j = {.kind = JOB_CONFIG, .pid = pid};
-	struct dp_node_config *c = &j.u.config;
-	int err = ask(r, &j);
-
-	if (err)
-		return err;
-	c->dataflow[sizeof(c->dataflow) - 1] = '\0';
-	c->dataflow_name[sizeof(c->dataflow_name) - 1] = '\0';
-	c->node[sizeof(c->node) - 1] = '\0';
-	c->socket_path[sizeof(c->socket_path) - 1] = '\0';
-	if (c->transport >= DP_TRANSPORT_COUNT)
-		return -EBADMSG;
-	*ret = *c;
-	return 0;
-}
-
-int dp_reader_command(struct dp_reader *r, pid_t pid, struct dp_rec_command *ret)
-{
-	struct job j = {.kind = JOB_COMMAND, .pid = pid};
-	int err = ask(r, &j);
-
-	if (!err && !is_sound(DP_REC_DORA_COMMAND, &j.u.command, sizeof(*ret)))
-		return -EBADMSG;
-	if (!err)
-		*ret = j.u.command;
-	return err;
 }

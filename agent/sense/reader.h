@@ -46,9 +46,10 @@ pid_t dp_reader_process(const struct dp_reader *r);
 
 /*
  * As the functions of pyprocess.h and nodeconfig.h that have the same names, and besides:
- * -EINPROGRESS  not there yet. dp_reader_open, _fill, _site and _version can be asked again; the answers
- *               of the others are not kept.
- * -EBUSY        given up on, for now.
+ * -EINPROGRESS  not there yet. dp_reader_open, _fill, _site, _version, _stack and _waits can be asked
+ *               again, the last two without waiting; the answers of the others are not kept, and
+ *               these are not once something else was asked after they came.
+ * -EBUSY        given up on, for now, or it has cost too much lately.
  */
 int dp_reader_open(struct dp_reader *r, struct dp_py **py, char *why, size_t why_len);
 int dp_reader_fill(struct dp_reader *r, struct dp_py *py, struct dp_target *target);

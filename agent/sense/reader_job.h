@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a reader and those who ask share: memory of both; for reader.c and reading.c alone. */
+/* What a reader and those who ask share: memory of both; for reader.c, reader_questions.c and reading.c. */
 #ifndef DORA_PROBE_READER_JOB_H
 #define DORA_PROBE_READER_JOB_H
 

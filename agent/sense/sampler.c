@@ -124,6 +124,7 @@ void dp_targets_tick(struct dp_targets *t, uint64_t now)
 		if (!x->pid)
 			continue;
 		target_check_reader(t, x, now);
+		target_check_late(t, x);
 		if (x->next_try_ns) {
 			if (now >= x->next_try_ns)
 				target_settle(t, x, now);

@@ -88,7 +88,10 @@ void dp_targets_tick(struct dp_targets *t, uint64_t now_ns);
 /* A `dora stop` has started, at t_ns: a record tells when it is still running after a while. */
 void dp_targets_commanded(struct dp_targets *t, pid_t pid, uint64_t t_ns);
 
-/* READ_STACK, READ_THREADS, READ_WAITS, PEEK_STOP, FIND_CONSUMER, ARM_EDGE, DISARM_EDGE: answered by a record before it returns. */
+/*
+ * READ_STACK, READ_THREADS, READ_WAITS, PEEK_STOP, FIND_CONSUMER, ARM_EDGE, DISARM_EDGE: answered by a
+ * record before it returns, or at one of the next ticks.
+ */
 void dp_targets_request(struct dp_targets *t, const struct dp_request *r);
 
 unsigned int dp_targets_alive(const struct dp_targets *t);

@@ -46,8 +46,13 @@ struct target {
 	uint8_t untold;        /* the kernel's maps had no room for it: to be tried again */
 	uint8_t armed, arming; /* edge source */
 	uint8_t siting;        /* … to be armed once it is known where */
-	uint8_t sampling;      /* seen by looks alone: no kernel side */
-	uint8_t named;         /* asked for by --pid */
+	struct {
+		uint32_t type; /* enum dp_request_type: READ_STACK, READ_WAITS; 0 none */
+		uint32_t tid;
+		uint64_t asked_ns;
+	} late;           /* a request whose answer its reader has not given yet */
+	uint8_t sampling; /* seen by looks alone: no kernel side */
+	uint8_t named;    /* asked for by --pid */
 	/* What it is to its node, and by what: see roles.h. */
 	pid_t above;  /* nearest ancestor with the same node configuration; 0 none */
 	pid_t parent; /* as it began; 0 not known */
@@ -213,6 +218,8 @@ void target_take_stock(struct dp_targets *t, struct target *x, uint64_t since_ns
 void targets_look_around(struct dp_targets *t, uint64_t now);
 /* Tells how an arming ended, once it has. */
 void target_check_arming(struct dp_targets *t, struct target *x);
+/* Answers a request whose answer has come since, or will not come. */
+void target_check_late(struct dp_targets *t, struct target *x);
 /* The edge source of a process off, or no longer asked for; tells the model. */
 void target_disarm(struct dp_targets *t, struct target *x);
 

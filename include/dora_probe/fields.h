@@ -168,7 +168,8 @@
 	N(uint64_t, edge_armed_ns) /* the edge source has been armed since; 0: is not */ \
 	T(thread, DP_THREAD_MAX) /* what Python's threading calls it, "" unknown */ \
 	N(uint8_t, collecting) /* it holds the GIL, and gc.collecting is set */ \
-	B(pad, 7)
+	B(pad, 7) \
+	N(uint64_t, read_ns) /* its reading began no earlier; 0: at its own time */
 
 #define DP_FIELDS_link(N, E, T, B, S) \
 	N(uint32_t, tid) \

@@ -198,8 +198,10 @@ def dora(folder):
     stop = [x for x in said if x["event"] == "stop" and x["reason"] == "stop"]
     check("dora: Stop in mid-hold", stop and stop[0]["t_ns"] > asked, stop)
     check("dora: deadline", stop and abs(stop[0]["deadline_ns"] - stop[0]["t_ns"] - 10_000_000_000) < 1e6, stop)
-    check("dora: named", any(x["event"] == "warning" and x["kind"] == "gil_hold" and x["cause"] == "gil_native" and
-                             x["function"] == "wait_for_device" for x in said), "")
+    keys = ("t_ns", "kind", "cause", "function", "line", "resolved")
+    warned = [{k: x[k] for k in keys} for x in said if x["event"] == "warning"]
+    check("dora: named", any(x["kind"] == "gil_hold" and x["cause"] == "gil_native" and
+                             x["function"] == "wait_for_device" for x in warned), warned)
     check("dora: token pending", any(x["event"] == "warning" and x["kind"] == "token_pending" and
                                      x["cause"] == "gil_native" for x in said), "")
     check("dora: killed at the end of the grace", end["grace_kill"] and end["signal"] == signal.SIGTERM and

@@ -21,55 +21,77 @@ while [ $# -gt 0 ]; do
 done
 want=${*:-$all}
 work=build/kernels
-mkdir -p "$work/log"
-passed=0 failed=0 skipped=0 table='' tried=''
+rm -rf "$work/result"
+mkdir -p "$work/log" "$work/result"
 
-row() { table="$table$(printf '%-22s %-6s %-14s %s' "$1" "$2" "$3" "$4")"$'\n'; }
+row() { printf '%-22s %-6s %-14s %s\n' "$1" "$2" "$3" "$4" >"$work/result/${one%/*}-$arch.row"; }
 
-for one in $want; do
-	suite=${one%/*} arch=${one#*/} log=$work/log/${one%/*}-${one#*/}
-	rc=0
-	why=$(tests/kernels/get.sh "$work" "$suite" "$arch" 2>&1 >/dev/null) || rc=$?
-	if [ "$rc" != 0 ]; then
-		row "$suite" "$arch" "not tried" "${why##*$'\n'}"
-		skipped=$((skipped + 1))
-		echo "skip $one: ${why##*$'\n'}"
-		continue
-	fi
-	release=$(cat "$work/$suite-$arch/release")
+# Not tried: counted apart, with its reason.
+skip() {
+	row "$1" "$arch" "not tried" "$2"
+	echo "skip $one: $2"
+	echo "0 0 1" >"$work/result/${one%/*}-$arch.count"
+}
+
+# Gets one kernel; what cannot be had is a skip. One after the other: they share folders of packages.
+get() {
+	one=$1 arch=${1#*/}
+	why=$(tests/kernels/get.sh "$work" "${one%/*}" "$arch" 2>&1 >/dev/null) || skip "${one%/*}" "${why##*$'\n'}"
+}
+
+# Boots one kernel, leaves its row and "passed failed skipped" in result/, and prints what failed.
+try() {
+	one=$1 arch=${1#*/} rc=0
+	local name=${1%/*}-${1#*/} release build root python dora begin took ok bad
+	[ ! -e "$work/result/$name.count" ] || return 0
+	release=$(cat "$work/$name/release")
 	if [ "$arch" = "$native" ]; then
 		build=$PWD/build root=/ python=/usr/bin/python3 dora=$PWD/build/env/${KERNELS_DORA:-0.5.0}
 		[ -e "$dora/.complete" ] || dora=
 	else
 		build=$PWD/build/$arch root=$PWD/build/$arch/root python=/usr/bin/python3 dora=
 		if [ ! -x "$build/dora-probe" ] || [ ! -x "$root/usr/bin/python3" ]; then
-			row "$release" "$arch" "not tried" "no build/$arch: make ARCH=$arch"
-			skipped=$((skipped + 1))
-			echo "skip $one: no build/$arch"
-			continue
+			skip "$release" "no build/$arch: make ARCH=$arch"
+			return 0
 		fi
 	fi
 	begin=$(date +%s)
 	# shellcheck disable=SC2086
-	tests/kernels/boot.sh -t 600 -r "$root" "$work/$suite-$arch" -- \
-		"$python" tests/kernels/guest.py "$build" "$python" $dora >"$log" 2>&1 || rc=$?
+	tests/kernels/boot.sh -t 900 -r "$root" "$work/$name" -- \
+		"$python" tests/kernels/guest.py "$build" "$python" $dora >"$work/log/$name" 2>&1 || rc=$?
 	took=$(($(date +%s) - begin))
-	tried=1
-	ok=$(grep -c '^ok ' "$log" || true)
-	bad=$(grep -c '^FAIL ' "$log" || true)
+	ok=$(grep -c '^ok ' "$work/log/$name" || true)
+	bad=$(grep -c '^FAIL ' "$work/log/$name" || true)
 	[ "$rc" = 0 ] || [ "$bad" != 0 ] || bad=1
-	passed=$((passed + ok)) failed=$((failed + bad))
+	echo "$ok $bad 0" >"$work/result/$name.count"
 	if [ "$bad" = 0 ]; then
 		row "$release" "$arch" "passed" "$ok checks, $took s"
 	else
 		row "$release" "$arch" "FAILED" "$bad of $((ok + bad)) checks (exit code $rc), $took s"
-		grep -E '^FAIL ' "$log" || tail -n 20 "$log"
+		grep -E '^FAIL ' "$work/log/$name" | sed "s|^FAIL |FAIL $one: |" || tail -n 20 "$work/log/$name"
 	fi
+}
+
+for one in $want; do get "$one"; done
+# An emulated guest is one thread: as many run beside each other as there are processors, two at the most,
+# since each takes 2 GiB.
+jobs=$(nproc)
+[ "$jobs" -le 2 ] || jobs=2
+for one in $want; do
+	while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n || true; done
+	try "$one" &
+done
+wait
+
+passed=0 failed=0 skipped=0
+for one in $want; do
+	read -r ok bad not <"$work/result/${one%/*}-${one#*/}.count"
+	passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + not))
 done
 echo
 echo "kernel                 arch   result"
-printf '%s' "$table"
-if [ -n "$tried" ]; then
+for one in $want; do cat "$work/result/${one%/*}-${one#*/}.row"; done
+if [ $((passed + failed)) != 0 ]; then
 	python3 tests/kernels/figures.py ${figures:+--write "$figures"} "$work"/log/*-*
 fi
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -37,6 +37,7 @@ struct table {
 	struct dp_request asked[SAID_MAX];
 	unsigned int asked_count;
 	double ticked_ms;
+	double read_ms; /* a stack was asked for at; 0 at its own time */
 };
 
 static void table_finding(void *ctx, const struct dp_finding *f)
@@ -182,6 +183,7 @@ static inline void stack(struct table *t, double ms, uint32_t pid, uint32_t tid,
 
 	r.u.stack.frame_count = 1;
 	r.u.stack.syscall_nr = -1;
+	r.u.stack.read_ns = t->read_ms ? AT(t->read_ms) : 0;
 	r.u.stack.frames[0].line = line;
 	snprintf(r.u.stack.frames[0].function, DP_FUNCTION_MAX, "%s", function);
 	snprintf(r.u.stack.frames[0].file, DP_FILE_MAX, "/node/%s.py", function);

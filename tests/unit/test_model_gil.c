@@ -42,6 +42,32 @@ static void test_uncontended_hold_is_confirmed_by_the_edge(void **state)
 	table_free(t);
 }
 
+/* A slow reader's answer that was begun in an earlier hold: this one has no place by it, and asks again. */
+static void test_a_stack_of_an_earlier_hold_names_nothing(void **state)
+{
+	for (int stale = 0; stale < 2; stale++) {
+		struct table *t = table_new();
+		unsigned int asked;
+
+		(void)state;
+		node(t, 0, PID, "recv");
+		looks(t, 110, 130, MAIN, 100, 0, 0);
+		asked = count_asked(t, DP_REQ_READ_STACK);
+		armed(t, 131, 1, 0);
+		t->read_ms = stale ? 90 : 131;
+		stack(t, 131, PID, MAIN, "grab", 12, "");
+		looks(t, 140, 390, MAIN, 100, 131, 0);
+		assert_int_equal(count_asked(t, DP_REQ_READ_STACK) > asked, stale);
+		span(t, DP_REC_GIL_EDGE_HOLD, 395, MAIN, 100, 0, 395, 0);
+		free_look(t, 400);
+		t->ticked_ms = 400;
+		ticks_until(t, 500);
+		only_hold(t);
+		assert_string_equal(said(t, DP_FIND_GIL_HOLD, 0)->function, stale ? "" : "grab");
+		table_free(t);
+	}
+}
+
 /*
  * The releasing thread loses the CPU between letting go and signalling: a look finds the GIL free
  * before the edge tells of the release. Armed within the hold or before it, it is one hold.
@@ -446,6 +472,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_uncontended_hold_is_confirmed_by_the_edge),
 		cmocka_unit_test(test_short_releases_are_no_hold),
+		cmocka_unit_test(test_a_stack_of_an_earlier_hold_names_nothing),
 		cmocka_unit_test(test_a_release_told_late_is_no_second_hold),
 		cmocka_unit_test(test_row_that_ends_before_arming_is_dropped),
 		cmocka_unit_test(test_unproven_row_is_unconfirmed),

@@ -96,6 +96,53 @@ static void test_one_that_stops(void **state)
 	dp_reader_free(r);
 }
 
+/* An answer that nobody waited for is there when the same is asked again, and no other's is. */
+static void test_one_that_is_late(void **state)
+{
+	struct dp_reader *r = ready();
+	const char *sentence;
+	struct dp_rec_waits w;
+	int err;
+
+	(void)state;
+	assert_int_equal(kill(dp_reader_process(r), SIGSTOP), 0);
+	assert_int_equal(ask(r), -EINPROGRESS);
+	assert_int_equal(dp_reader_waits(r, getpid(), &w), -EINPROGRESS);
+	assert_int_equal(kill(dp_reader_process(r), SIGCONT), 0);
+	while ((err = ask(r)) == -EINPROGRESS)
+		assert_false(dp_reader_check(r, dp_now(), &sentence));
+	assert_int_equal(err, 0);
+	dp_reader_free(r);
+}
+
+/* What costs too much is read less often; it is told once, and never not read at all. */
+static void test_one_that_costs(void **state)
+{
+	struct dp_reader *r = ready();
+	uint64_t begin = dp_reader_cpu_ns(r), until;
+	const char *sentence;
+	unsigned int answers = 0;
+
+	(void)state;
+	while (ask(r) == 0)
+		assert_true(dp_reader_cpu_ns(r) - begin < 2 * SEC);
+	assert_true(dp_reader_cpu_ns(r) - begin >= 250 * MS);
+	assert_int_equal(ask(r), -EBUSY);
+	assert_true(dp_reader_check(r, dp_now(), &sentence));
+	assert_non_null(strstr(sentence, "read less often"));
+	assert_false(dp_reader_check(r, dp_now(), &sentence));
+	begin = dp_reader_cpu_ns(r);
+	until = dp_now() + SEC;
+	while (dp_now() < until) {
+		answers += ask(r) == 0;
+		poll(NULL, 0, 1);
+	}
+	assert_true(answers > 0);
+	/* An eighth of the time, and an answer more than that. */
+	assert_true(dp_reader_cpu_ns(r) - begin < SEC / 4);
+	dp_reader_free(r);
+}
+
 static void test_one_that_dies(void **state)
 {
 	struct dp_reader *r = ready();
@@ -165,8 +212,9 @@ static void test_resident(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_answers),       cmocka_unit_test(test_one_that_stops),
-		cmocka_unit_test(test_one_that_dies), cmocka_unit_test(test_rights),
+		cmocka_unit_test(test_answers),          cmocka_unit_test(test_one_that_stops),
+		cmocka_unit_test(test_one_that_dies),    cmocka_unit_test(test_rights),
+		cmocka_unit_test(test_one_that_is_late), cmocka_unit_test(test_one_that_costs),
 		cmocka_unit_test(test_resident),
 	};
 

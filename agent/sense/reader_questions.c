@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+/* What a reader can be asked, and that its answers are looked at before they are taken (reader.h). */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "sense/reader_state.h"
+
+/* A text of the reader's, which may have read what is hostile. */
+static void take_text(char *ret, size_t len, const char *text, size_t text_len)
+{
+	dp_utf8_copy(ret, len, text, strnlen(text, text_len));
+}
+
+int dp_reader_open(struct dp_reader *r, struct dp_py **py, char *why, size_t why_len)
+{
+	struct job j = {.kind = JOB_OPEN};
+	int err = reader_ask(r, &j);
+
+	why[0] = '\0';
+	if (err == 0)
+		return dp_py_take_copy(r->target, j.u.open.copy, py);
+	if (err == -EBUSY)
+		snprintf(why, why_len, "%s", r->sentence);
+	else if (err == -EINPROGRESS)
+		snprintf(why, why_len, "its memory is being looked through");
+	else if (j.result == err)
+		take_text(why, why_len, j.u.open.why, sizeof(j.u.open.why));
+	else
+		snprintf(why, why_len, "no process could be started to read it: %s",
+			 strerror(-err));
+	return err;
+}
+
+int dp_reader_fill(struct dp_reader *r, struct dp_py *py, struct dp_target *target)
+{
+	struct job j = {.kind = JOB_FILL};
+	const struct dp_target *t = &j.u.fill.target;
+	int n = reader_ask(r, &j);
+
+	if (n < 0)
+		return n;
+	if (n > DP_MAX_GILS || t->gil_count != (uint32_t)n ||
+	    dp_py_take_copy(r->target, j.u.fill.copy, &py) < 0)
+		return -EBADMSG;
+	memcpy(target->gils, t->gils, sizeof(target->gils));
+	target->gil_count = t->gil_count;
+	target->has_native_tid = t->has_native_tid;
+	target->off_native_tid = t->off_native_tid;
+	target->off_pthread = t->off_pthread;
+	target->off_pthread_tid = t->off_pthread_tid;
+	target->other_pid_ns = t->other_pid_ns;
+	memcpy(target->eval, t->eval, sizeof(target->eval));
+	return n;
+}
+
+/* A body is taken as one of a recording would be: not at all when a value cannot be. */
+static bool is_sound(enum dp_record_type type, const void *body, size_t len)
+{
+	struct dp_record r;
+
+	memset(&r, 0, sizeof(r));
+	dp_record_init(&r, type, 1, 1, 0);
+	memcpy(&r.u, body, len);
+	return dp_record_check(&r, sizeof(r)) == 0;
+}
+
+int dp_reader_look(struct dp_reader *r, unsigned int index, struct dp_rec_look *ret,
+		   uint32_t *ret_tid)
+{
+	struct job j = {.kind = JOB_LOOK, .index = index};
+	int err = reader_ask(r, &j);
+
+	if (err)
+		return err;
+	if (!is_sound(DP_REC_GIL_LOOK, &j.u.look.look, sizeof(*ret)))
+		return -EBADMSG;
+	*ret = j.u.look.look;
+	*ret_tid = j.u.look.tid;
+	return 0;
+}
+
+static int take_stack(int err, const struct job *j, struct dp_rec_stack *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (err != -EINPROGRESS && err != -EBUSY && j->result == err) {
+		if (is_sound(DP_REC_STACK, &j->u.stack, sizeof(*ret))) {
+			*ret = j->u.stack;
+			return err;
+		}
+		err = -EBADMSG;
+	}
+	ret->status = err;
+	ret->syscall_nr = -2;
+	return err;
+}
+
+int dp_reader_stack(struct dp_reader *r, bool is_python, pid_t tid, struct dp_rec_stack *ret)
+{
+	struct job j = {.kind = JOB_STACK, .tid = tid, .is_python = is_python, .result = INT32_MIN};
+
+	return take_stack(reader_ask(r, &j), &j, ret);
+}
+
+int dp_reader_native_stack(struct dp_reader *r, pid_t pid, struct dp_rec_stack *ret)
+{
+	struct job j = {.kind = JOB_STACK, .pid = pid, .tid = pid, .result = INT32_MIN};
+
+	return take_stack(reader_ask(r, &j), &j, ret);
+}
+
+int dp_reader_threads(struct dp_reader *r, pid_t ret[DP_THREADS_LOOKED_AT])
+{
+	struct job j = {.kind = JOB_THREADS, .result = INT32_MIN};
+	int err = reader_ask(r, &j);
+
+	if (err)
+		return err;
+	if (j.u.threads.count > DP_THREADS_LOOKED_AT)
+		return -EBADMSG;
+	memcpy(ret, j.u.threads.tids, sizeof(j.u.threads.tids));
+	return (int)j.u.threads.count;
+}
+
+int dp_reader_waits(struct dp_reader *r, pid_t tid, struct dp_rec_waits *ret)
+{
+	struct job j = {.kind = JOB_WAITS, .tid = tid, .result = INT32_MIN};
+	int err = reader_ask(r, &j);
+
+	memset(ret, 0, sizeof(*ret));
+	if (err != -EINPROGRESS && err != -EBUSY && j.result == err &&
+	    is_sound(DP_REC_WAITS, &j.u.waits, sizeof(*ret))) {
+		*ret = j.u.waits;
+		return err;
+	}
+	ret->status = err ? err : -EBADMSG;
+	return ret->status;
+}
+
+int dp_reader_signal_pending(struct dp_reader *r)
+{
+	struct job j = {.kind = JOB_SIGNAL};
+
+	return reader_ask(r, &j);
+}
+
+int dp_reader_site(struct dp_reader *r, char *path, size_t len, uint64_t *ret_offset)
+{
+	struct job j = {.kind = JOB_SITE};
+	int err = reader_ask(r, &j);
+	char own[32];
+
+	if (err)
+		return err;
+	/* The kernel opens it: it must lead to a file of the target and of nobody else. */
+	j.u.site.path[sizeof(j.u.site.path) - 1] = '\0';
+	snprintf(own, sizeof(own), "/proc/%d/", (int)r->target);
+	if (strncmp(j.u.site.path, own, strlen(own)) != 0 || strstr(j.u.site.path, "/../"))
+		return -EBADMSG;
+	snprintf(path, len, "%s", j.u.site.path);
+	*ret_offset = j.u.site.offset;
+	return 0;
+}
+
+int dp_reader_version_of(struct dp_reader *r, pid_t pid, char *ret, size_t len)
+{
+	struct job j = {.kind = JOB_VERSION, .pid = pid};
+	int err = reader_ask(r, &j);
+
+	if (!err)
+		take_text(ret, len, j.u.version, sizeof(j.u.version));
+	return err;
+}
+
+int dp_reader_version(struct dp_reader *r, char *ret, size_t len)
+{
+	return dp_reader_version_of(r, 0, ret, len);
+}
+
+int dp_reader_config(struct dp_reader *r, pid_t pid, struct dp_node_config *ret)
+{
+	struct job j = {.kind = JOB_CONFIG, .pid = pid};
+	struct dp_node_config *c = &j.u.config;
+	int err = reader_ask(r, &j);
+
+	if (err)
+		return err;
+	c->dataflow[sizeof(c->dataflow) - 1] = '\0';
+	c->dataflow_name[sizeof(c->dataflow_name) - 1] = '\0';
+	c->node[sizeof(c->node) - 1] = '\0';
+	c->socket_path[sizeof(c->socket_path) - 1] = '\0';
+	if (c->transport >= DP_TRANSPORT_COUNT)
+		return -EBADMSG;
+	*ret = *c;
+	return 0;
+}
+
+int dp_reader_command(struct dp_reader *r, pid_t pid, struct dp_rec_command *ret)
+{
+	struct job j = {.kind = JOB_COMMAND, .pid = pid};
+	int err = reader_ask(r, &j);
+
+	if (!err && !is_sound(DP_REC_DORA_COMMAND, &j.u.command, sizeof(*ret)))
+		return -EBADMSG;
+	if (!err)
+		*ret = j.u.command;
+	return err;
+}

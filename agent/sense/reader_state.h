@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* A reader as those who ask it see it: reader.c keeps its process, reader_questions.c its answers. */
+#ifndef DORA_PROBE_READER_STATE_H
+#define DORA_PROBE_READER_STATE_H
+
+#include "sense/reader.h"
+#include "sense/reader_job.h"
+
+struct dp_reader {
+	pid_t target; /* 0: any */
+	struct dp_patience *patience;
+	struct dp_reading *shared; /* with the process that runs; NULL none has been started */
+	pid_t process;             /* 0 none */
+	pid_t left;                /* killed, not waited for yet; 0 none */
+	uint32_t asked;
+	bool busy; /* a question has not been answered, or nobody has taken its answer */
+	struct job question;
+	uint64_t asked_ns;
+	int64_t budget_ns; /* CPU time that is left to it; below 0: used in advance */
+	uint64_t filled_ns,
+		charged_cpu_ns; /* the budget is that of this time, after this CPU time */
+	unsigned int thrift;    /* how often it was used up since it was last full */
+	uint64_t idle_until_ns;
+	uint64_t ended_cpu_ns; /* of processes that have ended */
+	unsigned int strikes;
+	bool news; /* given up on, and not told yet */
+	char sentence[DP_REASON_MAX];
+};
+
+/* Asks, or takes the answer to the same question. *j gets the answer. Its result, or as reader.h says. */
+int reader_ask(struct dp_reader *r, struct job *j);
+
+#endif
