@@ -7,8 +7,7 @@
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
-SEC("tp_btf/sys_enter")
-int BPF_PROG(dp_gil_enter, struct pt_regs *regs, long nr)
+static __always_inline void on_futex(const struct pt_regs *regs)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	const struct dp_gil_site *s;
@@ -21,18 +20,18 @@ int BPF_PROG(dp_gil_enter, struct pt_regs *regs, long nr)
 
 	op = (__u32)arg(regs, 1) & FUTEX_CMD_MASK;
 	if (op != FUTEX_WAIT_BITSET && op != FUTEX_WAKE)
-		return 0;
+		return;
 	t = target_of(id >> 32);
 	if (!t)
-		return 0;
+		return;
 	s = site_of(t, arg(regs, 0), &off, &gil);
 	if (!s || off < s->off_cond || off >= s->off_switch_cond)
-		return 0;
+		return;
 	now = bpf_ktime_get_ns();
 	who_is(&w, t, (void *)bpf_get_current_task(), id >> 32, (__u32)id);
 	ts = thread_of(t, &w);
 	if (!ts)
-		return 0;
+		return;
 	if (ts->off_since_ns)
 		came_back(ts, w.tid, now);
 	if (off >= s->off_mutex) {
@@ -43,6 +42,14 @@ int BPF_PROG(dp_gil_enter, struct pt_regs *regs, long nr)
 	} else {
 		on_wait(t, s, gil, ts, &w, now);
 	}
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(dp_gil_enter, struct pt_regs *regs, long nr)
+{
+	keep_cpu();
+	on_futex(regs);
+	give_cpu();
 	return 0;
 }
 

@@ -30,8 +30,7 @@ static __always_inline void thread_end(__u32 tgid, __u32 tid, __u64 now)
 	bpf_map_delete_elem(&copies, &tid);
 }
 
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(dp_exec, struct task_struct *p)
+static __always_inline void program_began(struct task_struct *p)
 {
 	struct {
 		struct dp_capture h;
@@ -43,7 +42,7 @@ int BPF_PROG(dp_exec, struct task_struct *p)
 	const unsigned char *name;
 
 	if (!t && !trace_all_exec)
-		return 0;
+		return;
 	if (t) {
 		/* The addresses were those of the program that is gone. */
 		t->gil_count = 0;
@@ -53,7 +52,7 @@ int BPF_PROG(dp_exec, struct task_struct *p)
 		config_len = emit_config(p, now);
 	c = capture_reserve(DP_CAP_EXEC, sizeof(*c), now, tgid, p->pid);
 	if (!c)
-		return 0;
+		return;
 	__builtin_memset(&c->b, 0, sizeof(c->b));
 	c->b.config_len = config_len;
 	c->b.started_ns = started_ns(p);
@@ -62,11 +61,18 @@ int BPF_PROG(dp_exec, struct task_struct *p)
 	bpf_probe_read_kernel_str(c->b.exe, sizeof(c->b.exe), name);
 	/* What it is stands in /proc, which is gone with it: some live for a millisecond. */
 	capture_submit_now(c);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(dp_exec, struct task_struct *p)
+{
+	keep_cpu();
+	program_began(p);
+	give_cpu();
 	return 0;
 }
 
-SEC("tp_btf/sched_process_fork")
-int BPF_PROG(dp_fork, struct task_struct *parent, struct task_struct *child)
+static __always_inline void thread_began(struct task_struct *parent, struct task_struct *child)
 {
 	struct {
 		struct dp_capture h;
@@ -74,13 +80,21 @@ int BPF_PROG(dp_fork, struct task_struct *parent, struct task_struct *child)
 	} * c;
 
 	if (!target_of(parent->tgid))
-		return 0;
+		return;
 	c = capture_reserve(DP_CAP_FORK, sizeof(*c), bpf_ktime_get_ns(), parent->tgid, parent->pid);
 	if (!c)
-		return 0;
+		return;
 	c->b.child_pid = child->tgid;
 	c->b.child_tid = child->pid;
 	capture_submit(c);
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(dp_fork, struct task_struct *parent, struct task_struct *child)
+{
+	keep_cpu();
+	thread_began(parent, child);
+	give_cpu();
 	return 0;
 }
 
@@ -94,8 +108,7 @@ static __always_inline int wait_status(struct task_struct *p)
 	return p->group_leader->exit_code;
 }
 
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(dp_exit, struct task_struct *p)
+static __always_inline void thread_ended(struct task_struct *p)
 {
 	struct {
 		struct dp_capture h;
@@ -110,7 +123,7 @@ int BPF_PROG(dp_exit, struct task_struct *p)
 	last = p->signal->live.counter == 0;
 	/* Of a daemon its end alone, not that of each thread. */
 	if (!t && (!last || (!is_told(tgid) && !bpf_map_lookup_elem(&born, &tgid))))
-		return 0;
+		return;
 	/* First, while there is one way that leads here: the verifier walks the loop for each. */
 	if (last && t && t->watch_sockets)
 		for (int fd = 0; fd < EXIT_FDS; fd++)
@@ -126,10 +139,18 @@ int BPF_PROG(dp_exit, struct task_struct *p)
 	}
 	c = capture_reserve(DP_CAP_EXIT, sizeof(*c), now, tgid, tid);
 	if (!c)
-		return 0;
+		return;
 	__builtin_memset(&c->b, 0, sizeof(c->b));
 	c->b.status = last ? wait_status(p) : p->exit_code;
 	c->b.is_process = last;
 	capture_submit(c);
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(dp_exit, struct task_struct *p)
+{
+	keep_cpu();
+	thread_ended(p);
+	give_cpu();
 	return 0;
 }

@@ -77,22 +77,28 @@ static __always_inline void on_unlink(__u64 id, const char *path, long ret)
  * munmap, before it is done: afterwards another thread may already have got the same address. That
  * of a whole existing mapping cannot fail.
  */
+static __always_inline void region_call(const struct pt_regs *regs)
+{
+	region_unmapped(bpf_get_current_pid_tgid(), arg(regs, 0));
+}
+
 SEC("tp_btf/sys_enter")
 int BPF_PROG(dp_region_enter, struct pt_regs *regs, long nr)
 {
-	region_unmapped(bpf_get_current_pid_tgid(), arg(regs, 0));
+	keep_cpu();
+	region_call(regs);
+	give_cpu();
 	return 0;
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(dp_region_exit, struct pt_regs *regs, long ret)
+static __always_inline void region_return(const struct pt_regs *regs, long ret)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	const char *first = (const char *)arg(regs, 0), *second = (const char *)arg(regs, 1);
 	__u64 flags = 0; /* first member of struct open_how, too */
 
 	if (!target_of(id >> 32))
-		return 0;
+		return;
 	switch (syscall_nr(regs)) {
 	case NR_OPEN:
 		on_open(id, first, (__u64)second, (int)ret);
@@ -114,5 +120,13 @@ int BPF_PROG(dp_region_exit, struct pt_regs *regs, long ret)
 		on_unlink(id, second, ret);
 		break;
 	}
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(dp_region_exit, struct pt_regs *regs, long ret)
+{
+	keep_cpu();
+	region_return(regs, ret);
+	give_cpu();
 	return 0;
 }

@@ -66,8 +66,7 @@ static __always_inline void on_mapped(struct task_struct *task, const struct pt_
 		count_loss(DP_LOSS_MAP_FULL);
 }
 
-SEC("tp_btf/vm_unmapped_area")
-int BPF_PROG(dp_region_area, unsigned long addr)
+static __always_inline void area_found(unsigned long addr)
 {
 	__u64 id = bpf_get_current_pid_tgid(), at = addr;
 	struct pt_regs *regs;
@@ -75,25 +74,32 @@ int BPF_PROG(dp_region_area, unsigned long addr)
 
 	/* IS_ERR_VALUE: the last page of the address space holds errors. */
 	if (!maybe_watched(id >> 32) || addr >= (__u64)-4095)
-		return 0;
+		return;
 	regs = task_regs(bpf_get_current_task_btf());
 	if (syscall_nr(regs) != NR_MMAP || (__s32)arg(regs, 4) < 0 || !target_of(id >> 32))
-		return 0;
+		return;
 	if (bpf_map_update_elem(&mapping, &tid, &at, BPF_ANY))
 		count_loss(DP_LOSS_MAP_FULL);
+}
+
+SEC("tp_btf/vm_unmapped_area")
+int BPF_PROG(dp_region_area, unsigned long addr)
+{
+	keep_cpu();
+	area_found(addr);
+	give_cpu();
 	return 0;
 }
 
 /* Told before the lock goes, of one that was taken for writing or, at the end of munmap, for reading. */
-SEC("tp_btf/mmap_lock_released")
-int BPF_PROG(dp_region_lock)
+static __always_inline void lock_released(void)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	struct task_struct *task;
 	struct pt_regs *regs;
 
 	if (!maybe_watched(id >> 32))
-		return 0;
+		return;
 	task = bpf_get_current_task_btf();
 	regs = task_regs(task);
 	switch (syscall_nr(regs)) {
@@ -104,5 +110,13 @@ int BPF_PROG(dp_region_lock)
 		region_unmapped(id, arg(regs, 0));
 		break;
 	}
+}
+
+SEC("tp_btf/mmap_lock_released")
+int BPF_PROG(dp_region_lock)
+{
+	keep_cpu();
+	lock_released();
+	give_cpu();
 	return 0;
 }

@@ -126,8 +126,7 @@ static __always_inline void on_shutdown(__u64 id, __s32 fd)
  * close, before it is done: afterwards another thread may already have got the same descriptor. And
  * the time at which a send is entered.
  */
-SEC("tp_btf/sys_enter")
-int BPF_PROG(dp_socket_enter, struct pt_regs *regs, long nr)
+static __always_inline void socket_call(const struct pt_regs *regs, long nr)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	struct dp_sock_key key = {.pid = id >> 32, .fd = (__s32)arg(regs, 0)};
@@ -138,17 +137,24 @@ int BPF_PROG(dp_socket_enter, struct pt_regs *regs, long nr)
 		if (s && !s->traced)
 			socket_unmark(key.pid, (__u32)id, key.fd, CLOSE_CLOSE);
 		bpf_map_delete_elem(&region_fds, &key);
-		return 0;
+		return;
 	}
 	if (!s || s->traced)
-		return 0;
+		return;
 	s->entered_tid = (__u32)id;
 	s->entered_ns = bpf_ktime_get_ns();
+}
+
+SEC("tp_btf/sys_enter")
+int BPF_PROG(dp_socket_enter, struct pt_regs *regs, long nr)
+{
+	keep_cpu();
+	socket_call(regs, nr);
+	give_cpu();
 	return 0;
 }
 
-SEC("tp_btf/sys_exit")
-int BPF_PROG(dp_socket_exit, struct pt_regs *regs, long ret)
+static __always_inline void socket_return(const struct pt_regs *regs, long ret)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	__s32 fd = (__s32)arg(regs, 0);
@@ -163,25 +169,25 @@ int BPF_PROG(dp_socket_exit, struct pt_regs *regs, long ret)
 	switch (nr) {
 	case NR_CONNECT:
 		on_connect(id, fd, second, third, ret);
-		return 0;
+		return;
 	case NR_SHUTDOWN:
 		if (!ret)
 			on_shutdown(id, fd);
-		return 0;
+		return;
 	case NR_FCNTL:
 		if (second != F_DUPFD && second != F_DUPFD_CLOEXEC)
-			return 0;
+			return;
 		on_dup(id, fd, (__s32)ret);
-		return 0;
+		return;
 	case NR_DUP:
 	case NR_DUP2:
 	case NR_DUP3:
 		on_dup(id, fd, (__s32)ret);
-		return 0;
+		return;
 	}
 	s = bpf_map_lookup_elem(&sockets, &key);
 	if (!s || s->traced)
-		return 0;
+		return;
 	switch (nr) {
 	case NR_READ:
 	case NR_READV:
@@ -192,7 +198,7 @@ int BPF_PROG(dp_socket_exit, struct pt_regs *regs, long ret)
 	/* Peeked bytes are received again; urgent ones are not of the stream. */
 	if ((nr == NR_RECVFROM && arg(regs, 3) & (MSG_PEEK | MSG_OOB)) ||
 	    (nr == NR_RECVMSG && third & (MSG_PEEK | MSG_OOB)))
-		return 0;
+		return;
 	if (nr == NR_SENDMSG || nr == NR_RECVMSG) {
 		if (bpf_probe_read_user(&m, sizeof(m), (void *)second))
 			count_loss(DP_LOSS_READ_FAULT);
@@ -203,5 +209,13 @@ int BPF_PROG(dp_socket_exit, struct pt_regs *regs, long ret)
 	if (nr == NR_WRITEV || nr == NR_READV)
 		is_vec = 1;
 	on_data(s, id, fd, second, vecs, is_vec, direction, ret);
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(dp_socket_exit, struct pt_regs *regs, long ret)
+{
+	keep_cpu();
+	socket_return(regs, ret);
+	give_cpu();
 	return 0;
 }

@@ -160,8 +160,11 @@ SEC("tp_btf/sock_send_length")
 int BPF_PROG(dp_sock_send, struct sock *sk, int ret, int flags)
 {
 	if (maybe_watched(bpf_get_current_pid_tgid() >> 32) &&
-	    sk->__sk_common.skc_family != AF_UNIX)
+	    sk->__sk_common.skc_family != AF_UNIX) {
+		keep_cpu();
 		socket_moved(number_of(sk), ret > 0 ? (__u32)ret : 0, DP_TO_DAEMON);
+		give_cpu();
+	}
 	return 0;
 }
 
@@ -170,8 +173,11 @@ int BPF_PROG(dp_sock_recv, struct sock *sk, int ret, int flags)
 {
 	/* Peeked bytes are received again; urgent ones are not of the stream. */
 	if (ret > 0 && maybe_watched(bpf_get_current_pid_tgid() >> 32) &&
-	    !(flags & (MSG_PEEK | MSG_OOB)) && sk->__sk_common.skc_family != AF_UNIX)
+	    !(flags & (MSG_PEEK | MSG_OOB)) && sk->__sk_common.skc_family != AF_UNIX) {
+		keep_cpu();
 		socket_moved(number_of(sk), (__u32)ret, DP_FROM_DAEMON);
+		give_cpu();
+	}
 	return 0;
 }
 
@@ -295,8 +301,7 @@ static __always_inline void on_local_end(__u64 sk)
 			      nr == NR_CLOSE ? CLOSE_CLOSE : CLOSE_REPLACED);
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(dp_sock_state, const struct sock *sk, int oldstate, int newstate)
+static __always_inline void state_set(const struct sock *sk, int oldstate, int newstate)
 {
 	if (newstate == TCP_SYN_SENT)
 		on_syn_sent(sk);
@@ -304,12 +309,19 @@ int BPF_PROG(dp_sock_state, const struct sock *sk, int oldstate, int newstate)
 		on_established(sk);
 	else if (newstate == TCP_FIN_WAIT1 || newstate == TCP_LAST_ACK)
 		on_local_end((__u64)sk);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(dp_sock_state, const struct sock *sk, int oldstate, int newstate)
+{
+	keep_cpu();
+	state_set(sk, oldstate, newstate);
+	give_cpu();
 	return 0;
 }
 
 /* What ends without a word to the peer: reset before, or with bytes unread. */
-SEC("tp_btf/tcp_destroy_sock")
-int BPF_PROG(dp_sock_destroy, struct sock *sk)
+static __always_inline void destroyed(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 	struct dp_sock_state *s = bpf_map_lookup_elem(&streams, &key);
@@ -318,9 +330,17 @@ int BPF_PROG(dp_sock_destroy, struct sock *sk)
 	__s32 fd = -1;
 
 	if (!s)
-		return 0;
+		return;
 	if (s->pid == id >> 32)
 		fd = closing_fd(task_regs(bpf_get_current_task_btf()));
 	end_stream(key, s, (__u32)id, fd, CLOSE_CLOSE);
+}
+
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(dp_sock_destroy, struct sock *sk)
+{
+	keep_cpu();
+	destroyed(sk);
+	give_cpu();
 	return 0;
 }

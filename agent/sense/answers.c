@@ -118,10 +118,12 @@ static void answer(struct dp_targets *t, struct target *x, uint32_t type, pid_t 
 	int err = type == DP_REQ_READ_STACK ? read_thread(t, x, tid, asked_ns, &r)
 					    : read_waits(x, tid, &r);
 
-	if (err == -EINPROGRESS && !x->late.type) {
+	if (err == -EINPROGRESS && !x->late.is_open) {
+		x->late.is_open = true;
 		x->late.type = type;
 		x->late.tid = (uint32_t)tid;
 		x->late.asked_ns = asked_ns;
+		dp_reader_want(x->reader);
 		return;
 	}
 	target_emit(t, &r);
@@ -131,18 +133,16 @@ static void ask(struct dp_targets *t, struct target *x, uint32_t type, pid_t tid
 {
 	if (type == DP_REQ_READ_WAITS && !x->py)
 		return;
-	if (x->late.type != type || x->late.tid != (uint32_t)tid)
+	if (!x->late.is_open || x->late.type != type || x->late.tid != (uint32_t)tid)
 		answer(t, x, type, tid, dp_now());
 }
 
 void target_check_late(struct dp_targets *t, struct target *x)
 {
-	uint32_t type = x->late.type;
-
-	if (!type)
+	if (!x->late.is_open)
 		return;
-	x->late.type = 0;
-	answer(t, x, type, (pid_t)x->late.tid, x->late.asked_ns);
+	x->late.is_open = false;
+	answer(t, x, x->late.type, (pid_t)x->late.tid, x->late.asked_ns);
 }
 
 /* Threads that are looked through for the one that polls. */

@@ -20,14 +20,6 @@
 #define OPEN_STUCK_NS (3000 * MS)
 /* CPU time of that search. */
 #define OPEN_BUDGET_NS (500 * MS)
-/*
- * CPU time of reading a target: so much at once, and of the time that passes a quarter comes back.
- * A target that uses it up gets half as much back each time, a thirty-second at the least, until it
- * has been left unused for once: it is read less often, and never not at all.
- */
-#define BUDGET_NS  (250 * MS)
-#define REFILL     4
-#define THRIFT_MAX 3
 /* It is left alone for a second, then two, four … at most, and anew after so long without trouble. */
 #define STRIKES_MAX 7
 #define FORGIVEN_NS (30 * SEC)
@@ -42,8 +34,7 @@ struct dp_reader *dp_reader_new(pid_t pid, struct dp_patience *p)
 		return NULL;
 	r->target = pid;
 	r->patience = p;
-	r->budget_ns = BUDGET_NS;
-	r->filled_ns = dp_now();
+	cpu_budget_open(&r->budget, dp_now());
 	return r;
 }
 
@@ -94,7 +85,7 @@ static void end_process(struct dp_reader *r)
 		munmap(r->shared, sizeof(*r->shared));
 	r->shared = NULL;
 	r->process = 0;
-	r->busy = false;
+	r->busy = r->wanted = false;
 }
 
 void dp_reader_free(struct dp_reader *r)
@@ -238,37 +229,31 @@ static bool is_waited_for_again(uint32_t kind)
 static int take(struct dp_reader *r, struct job *ret)
 {
 	memcpy(ret, &r->shared->job, sizeof(*ret));
-	r->busy = false;
+	r->busy = r->wanted = false;
 	return ret->result;
 }
 
-/* Has it used up what reading one target may cost? */
+void dp_reader_want(struct dp_reader *r)
+{
+	r->wanted = r->busy && !is_waited_for_again(r->question.kind);
+}
+
+/* Has it used up what reading one target may cost? The search has a budget of its own. */
 static bool is_over_budget(struct dp_reader *r, uint64_t now_ns)
 {
 	uint64_t cpu = dp_reader_cpu_ns(r);
-	uint64_t refill = (now_ns - r->filled_ns) / (REFILL << r->thrift);
-	bool had = r->budget_ns > 0;
+	bool less_often = false, over;
 
-	/* The search has a budget of its own. */
-	if (r->question.kind != JOB_OPEN)
-		r->budget_ns -= (int64_t)(cpu - r->charged_cpu_ns);
-	r->charged_cpu_ns = cpu;
-	r->filled_ns = now_ns;
-	r->budget_ns += (int64_t)refill;
-	if (r->budget_ns >= (int64_t)BUDGET_NS) {
-		r->budget_ns = BUDGET_NS;
-		r->thrift = 0;
-	}
-	if (r->budget_ns > 0)
-		return false;
-	if (had && r->thrift < THRIFT_MAX) {
-		r->thrift++;
+	if (r->question.kind == JOB_OPEN)
+		cpu_budget_skip(&r->budget, cpu);
+	over = cpu_budget_is_spent(&r->budget, now_ns, cpu, &less_often);
+	if (less_often) {
 		r->news = true;
 		snprintf(r->sentence, sizeof(r->sentence),
 			 "reading it takes more CPU time than it may (250 ms at once, a quarter of "
 			 "the time): it is read less often");
 	}
-	return true;
+	return over;
 }
 
 int reader_ask(struct dp_reader *r, struct job *j)
@@ -286,7 +271,10 @@ int reader_ask(struct dp_reader *r, struct job *j)
 			return -EINPROGRESS;
 		if (same)
 			return take(r, j);
-		r->busy = false;
+		/* Whoever asked it comes for it at the next tick. */
+		if (r->wanted && now < r->asked_ns + STUCK_NS)
+			return -EINPROGRESS;
+		r->busy = r->wanted = false;
 	}
 	if (now < r->idle_until_ns || is_over_budget(r, now))
 		return -EBUSY;

@@ -48,10 +48,12 @@ pid_t dp_reader_process(const struct dp_reader *r);
  * As the functions of pyprocess.h and nodeconfig.h that have the same names, and besides:
  * -EINPROGRESS  not there yet. dp_reader_open, _fill, _site, _version, _stack and _waits can be asked
  *               again, the last two without waiting; the answers of the others are not kept, and
- *               these are not once something else was asked after they came.
+ *               these only with dp_reader_want.
  * -EBUSY        given up on, for now, or it has cost too much lately.
  */
 int dp_reader_open(struct dp_reader *r, struct dp_py **py, char *why, size_t why_len);
+/* The stack or the waits that have just been asked for, and are not there yet, will be asked for again. */
+void dp_reader_want(struct dp_reader *r);
 int dp_reader_fill(struct dp_reader *r, struct dp_py *py, struct dp_target *target);
 int dp_reader_look(struct dp_reader *r, unsigned int index, struct dp_rec_look *ret,
 		   uint32_t *ret_tid);

@@ -3,6 +3,7 @@
 #ifndef DORA_PROBE_READER_STATE_H
 #define DORA_PROBE_READER_STATE_H
 
+#include "sense/cpu_budget.h"
 #include "sense/reader.h"
 #include "sense/reader_job.h"
 
@@ -13,13 +14,11 @@ struct dp_reader {
 	pid_t process;             /* 0 none */
 	pid_t left;                /* killed, not waited for yet; 0 none */
 	uint32_t asked;
-	bool busy; /* a question has not been answered, or nobody has taken its answer */
+	bool busy;   /* a question has not been answered, or nobody has taken its answer */
+	bool wanted; /* the answer is not to be thrown away for another question */
 	struct job question;
 	uint64_t asked_ns;
-	int64_t budget_ns; /* CPU time that is left to it; below 0: used in advance */
-	uint64_t filled_ns,
-		charged_cpu_ns; /* the budget is that of this time, after this CPU time */
-	unsigned int thrift;    /* how often it was used up since it was last full */
+	struct cpu_budget budget;
 	uint64_t idle_until_ns;
 	uint64_t ended_cpu_ns; /* of processes that have ended */
 	unsigned int strikes;

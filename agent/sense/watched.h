@@ -47,7 +47,8 @@ struct target {
 	uint8_t armed, arming; /* edge source */
 	uint8_t siting;        /* … to be armed once it is known where */
 	struct {
-		uint32_t type; /* enum dp_request_type: READ_STACK, READ_WAITS; 0 none */
+		bool is_open;  /* there is one */
+		uint32_t type; /* enum dp_request_type: READ_STACK or READ_WAITS */
 		uint32_t tid;
 		uint64_t asked_ns;
 	} late;           /* a request whose answer its reader has not given yet */

@@ -34,6 +34,11 @@ def check(name, ok, why=""):
     return bool(ok)
 
 
+def release():
+    """Version and patch level of the kernel."""
+    return tuple(int(x) for x in re.match(r"(\d+)\.(\d+)", os.uname().release).groups())
+
+
 def lines(path):
     got = []
     try:
@@ -137,7 +142,12 @@ def python(folder):
     check("signal", len(sig) == 1 and sig[0]["delivered_ns"] and sig[0]["handled_ns"] and sig[0]["sender_pid"] == t.pid, sig)
     check("exit", any(x["event"] == "exit" and x["code"] == 0 for x in said), said[-2:])
     # An emulated processor may need more than the first budget for finding the Python: that is said, and tried again.
-    lost = [x for x in said if x["event"] == "loss" and x["reason"] != "read_stuck"]
+    # Since 6.13 a program at a system call can be preempted, and its runs for others are skipped meanwhile: it
+    # happens to programs that take an emulated processor's time, and is said (docs/kernels.md).
+    told = {"read_stuck"} | ({"program_skipped"} if release() >= (6, 13) else set())
+    skipped = sum(x["count"] for x in said if x["event"] == "loss" and x["reason"] == "program_skipped")
+    print(f"note program_skipped {skipped}")
+    lost = [x for x in said if x["event"] == "loss" and x["reason"] not in told]
     check("nothing lost", not lost and said[-1]["records_lost"] <= 2, lost)
     print("sources " + " ".join(said[0]["sources"]))
 

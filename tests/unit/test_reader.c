@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "sense/cpu_budget.h"
 #include "sense/reader.h"
 #include "sense/resident.h"
 
@@ -107,40 +108,55 @@ static void test_one_that_is_late(void **state)
 	(void)state;
 	assert_int_equal(kill(dp_reader_process(r), SIGSTOP), 0);
 	assert_int_equal(ask(r), -EINPROGRESS);
+	dp_reader_want(r);
 	assert_int_equal(dp_reader_waits(r, getpid(), &w), -EINPROGRESS);
 	assert_int_equal(kill(dp_reader_process(r), SIGCONT), 0);
+	/* Another question does not throw it away, and is not answered in its place. */
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(dp_reader_waits(r, getpid(), &w), -EINPROGRESS);
+		poll(NULL, 0, 1);
+	}
 	while ((err = ask(r)) == -EINPROGRESS)
 		assert_false(dp_reader_check(r, dp_now(), &sentence));
 	assert_int_equal(err, 0);
 	dp_reader_free(r);
 }
 
-/* What costs too much is read less often; it is told once, and never not read at all. */
-static void test_one_that_costs(void **state)
+/*
+ * What costs all the time that it is given is read less often: an eighth of a second of CPU time in one
+ * second, a sixteenth in the next …, and it is told each time that it becomes less. Never not at all.
+ */
+static void test_budget(void **state)
 {
-	struct dp_reader *r = ready();
-	uint64_t begin = dp_reader_cpu_ns(r), until;
-	const char *sentence;
-	unsigned int answers = 0;
+	unsigned int told = 0;
+	uint64_t cpu = 0;
+	struct cpu_budget b;
 
 	(void)state;
-	while (ask(r) == 0)
-		assert_true(dp_reader_cpu_ns(r) - begin < 2 * SEC);
-	assert_true(dp_reader_cpu_ns(r) - begin >= 250 * MS);
-	assert_int_equal(ask(r), -EBUSY);
-	assert_true(dp_reader_check(r, dp_now(), &sentence));
-	assert_non_null(strstr(sentence, "read less often"));
-	assert_false(dp_reader_check(r, dp_now(), &sentence));
-	begin = dp_reader_cpu_ns(r);
-	until = dp_now() + SEC;
-	while (dp_now() < until) {
-		answers += ask(r) == 0;
-		poll(NULL, 0, 1);
+	cpu_budget_open(&b, SEC);
+	for (uint64_t now = SEC; now < 61 * SEC; now += MS) {
+		uint64_t second = (now - SEC) / SEC, before = cpu;
+		bool less = false;
+
+		if (!cpu_budget_is_spent(&b, now, cpu, &less))
+			cpu += MS;
+		told += less;
+		if (now == 41 * SEC)
+			assert_true(cpu <= 250 * MS + 40 * SEC / 8);
+		if (second < 1 && cpu == before)
+			assert_true(cpu >= 250 * MS);
 	}
-	assert_true(answers > 0);
-	/* An eighth of the time, and an answer more than that. */
-	assert_true(dp_reader_cpu_ns(r) - begin < SEC / 4);
-	dp_reader_free(r);
+	assert_int_equal(told, 3);
+	assert_true(cpu >= 250 * MS + 59 * SEC / 32);
+	assert_true(cpu <= 250 * MS + 61 * SEC / 8);
+	/* Left in peace until it is whole again, it is as at first. */
+	for (uint64_t now = 61 * SEC; now < 71 * SEC; now += 10 * MS)
+		cpu_budget_is_spent(&b, now, cpu, &(bool){false});
+	assert_int_equal(b.thrift, 0);
+	/* What has a budget of its own is not charged. */
+	cpu += 10 * SEC;
+	cpu_budget_skip(&b, cpu);
+	assert_false(cpu_budget_is_spent(&b, 71 * SEC, cpu, &(bool){false}));
 }
 
 static void test_one_that_dies(void **state)
@@ -214,7 +230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answers),          cmocka_unit_test(test_one_that_stops),
 		cmocka_unit_test(test_one_that_dies),    cmocka_unit_test(test_rights),
-		cmocka_unit_test(test_one_that_is_late), cmocka_unit_test(test_one_that_costs),
+		cmocka_unit_test(test_one_that_is_late), cmocka_unit_test(test_budget),
 		cmocka_unit_test(test_resident),
 	};
 
