@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/array.h"
 #include "python/internal.h"
 #include "pythons.h"
 
@@ -106,7 +107,7 @@ static inline struct objects well_formed(void)
 	memset(runtime, 0, sizeof(runtime));
 	memcpy(runtime, "xdebugpy", 8);
 	put(runtime, 8, HEX);
-	for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(at); i++)
 		put(runtime, at[i][0], at[i][1]);
 	o.interp = take(&used, 1024);
 	o.tstate = take(&used, 512);

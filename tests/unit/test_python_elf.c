@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "python_support.h"
+#include "base/array.h"
 
 static void says_what_is_no_cpython(void **state)
 {
@@ -95,7 +96,7 @@ static void reads_elf_from_memory(void **state)
 	assert_int_equal(dp_elf_open(&memory, getpid(), &pathless), 0);
 	assert_true(file.fd >= 0 && memory.fd == -1);
 	assert_string_equal(memory.path, "");
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(names); i++) {
 		assert_int_equal(dp_elf_dynsym(&file, names[i], &file_sym), 0);
 		assert_int_equal(dp_elf_dynsym(&memory, names[i], &memory_sym), 0);
 		assert_true(file_sym.value == memory_sym.value && file_sym.size == memory_sym.size);
