@@ -3,7 +3,7 @@
 # Builds in fresh Debian systems, each a chroot that has make, git and nothing else of what the build needs, and watches that
 # system's own Python from inside it. The running kernel is this machine's.
 #   run.sh [SUITE...]     default: bookworm trixie bullseye (which must be refused in one sentence)
-# A suite that cannot be had is skipped with its reason.
+# A suite that cannot be had is skipped with its reason. Not by pytest: what is tried is a shell's work in a chroot, where no pytest is.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=$PWD/build/debian
