@@ -313,10 +313,10 @@ static void test_each_cause_has_its_advice(void **state)
 	const struct place place = {.known = true, .function = "handler", .file = "/node.py"};
 
 	(void)state;
-	for (int8_t c = DP_CAUSE_UNKNOWN + 1; c < DP_CAUSE_COUNT; c++) {
+	for (int c = DP_CAUSE_UNKNOWN + 1; c < DP_CAUSE_COUNT; c++) {
 		char text[ADVICE_MAX];
 
-		advice_for(c, &n, &place, text);
+		advice_for((int8_t)c, &n, &place, text);
 		if (strncmp(text, "not enough evidence", 19) == 0)
 			fail_msg("no advice for %s", dp_cause_name((unsigned int)c));
 	}
