@@ -243,6 +243,7 @@ static void test_crash_loop(void **state)
 	assert_int_equal(count_said(t, DP_FIND_WARNING), 2);
 	w = said(t, DP_FIND_WARNING, 0);
 	assert_int_equal(w->f.u.warning.kind, DP_WARN_CRASH_LOOP);
+	assert_int_equal(w->f.u.warning.not_polling_ns, DP_NULL);
 	assert_int_equal(w->f.u.warning.severity, DP_SEVERITY_WARNING);
 	assert_int_equal(w->f.pid, 12);
 	assert_non_null(strstr(w->advice, "3 lives in 200 ms"));
