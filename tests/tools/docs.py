@@ -72,7 +72,7 @@ def main():
                 f.write(new)
             print(f"{name}: {page} written")
     for name, word in lacking():
-        print(f"{name} has no row `{word}` in a table of its own hand: write it")
+        print(f"{name} lacks a row | `{word}` | in its table: write it by hand")
         stale = 1
     return stale
 

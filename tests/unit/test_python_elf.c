@@ -67,7 +67,7 @@ static void says_that_it_is_too_old(void **state)
 		hear(&c, &f, "ready");
 		rc = dp_py_open(c.pid, &p, why, sizeof(why));
 		assert_int_equal(rc, py->minor == 7 ? -ENOTSUP : -ENOENT);
-		assert_non_null(strstr(why, "3.8 to 3.15"));
+		assert_non_null(strstr(why, DP_PYTHONS));
 		stop(&c);
 		tested++;
 	}
