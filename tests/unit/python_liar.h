@@ -225,4 +225,17 @@ static inline uint64_t ask_everything(pid_t pid, struct dp_rec_stack *s, int *re
 	return cpu_ns() - before;
 }
 
+/* To be called first by main(): as "PROGRAM liar" it is a well-formed process and does not come back. */
+static inline void liar_begin(int argc, char **argv)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	arena = mmap(NULL, ARENA_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (argc != 2 || strcmp(argv[1], "liar") != 0)
+		return;
+	well_formed();
+	puts("ready");
+	for (;;)
+		pause();
+}
+
 #endif

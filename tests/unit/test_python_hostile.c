@@ -227,13 +227,6 @@ int main(int argc, char **argv)
 
 	};
 
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	arena = mmap(NULL, ARENA_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (argc == 2 && strcmp(argv[1], "liar") == 0) {
-		well_formed();
-		puts("ready");
-		for (;;)
-			pause();
-	}
+	liar_begin(argc, argv);
 	return cmocka_run_group_tests_name("python_hostile", tests, NULL, NULL);
 }
