@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a thread knows about itself: every program that runs in a watched thread, or switches it,
- * tells its dp_thread_state whether the thread held the GIL at that moment. Only rows of looks that
+ * tells its dp_thread_state whether the thread held the GIL at that moment. Only runs of looks that
  * lasted run_min_ns leave the kernel.
  */
 #ifndef DORA_PROBE_GIL_BPF_H

@@ -15,8 +15,8 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 #define WINDOW_NS 1000000000ULL
 
-/* A row of signals that are the same; sender_pid 0 the kernel, DELIVERED any. */
-struct signal_row {
+/* A series of signals that are the same; sender_pid 0 the kernel, DELIVERED any. */
+struct signal_series {
 	__u32 pid;
 	__u32 sender_pid;
 	__u32 signal;
@@ -29,27 +29,27 @@ struct signal_window {
 	__u32 pad;
 };
 
-/* The oldest row leaves when there are too many: it begins anew then, which bounds as well. */
+/* The oldest series leaves when there are too many: it begins anew then, which bounds as well. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
-	__type(key, struct signal_row);
+	__type(key, struct signal_series);
 	__type(value, struct signal_window);
-} signal_rows SEC(".maps");
+} signal_windows SEC(".maps");
 
 /*
- * Is it one too many of its row in this second? A process can send itself 100,000 signals a second and
+ * Is it one too many of its series in this second? A process can send itself 100,000 signals a second and
  * more. Counted per CPU without a lock: two at once may let one more pass.
  */
 static __always_inline bool is_flood(__u32 pid, __u32 sender_pid, int sig, __u32 kind)
 {
-	struct signal_row row = {pid, sender_pid, (__u32)sig, kind};
-	struct signal_window *w = bpf_map_lookup_elem(&signal_rows, &row);
+	struct signal_series series = {pid, sender_pid, (__u32)sig, kind};
+	struct signal_window *w = bpf_map_lookup_elem(&signal_windows, &series);
 	struct signal_window first = {.from_ns = bpf_ktime_get_ns(), .count = 1};
 	struct dp_cpu_state *cpu;
 
 	if (!w) {
-		bpf_map_update_elem(&signal_rows, &row, &first, BPF_ANY);
+		bpf_map_update_elem(&signal_windows, &series, &first, BPF_ANY);
 		return 0;
 	}
 	if (first.from_ns - w->from_ns >= WINDOW_NS) {

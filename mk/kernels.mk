@@ -5,7 +5,7 @@
 $(B)/kernels/verifier_figures: tests/kernels/verifier_figures.c | $(B)/deps.stamp
 	$(call msg,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(filter-out -Iagent,$(CFLAGS_)) -o $@ $< -lbpf -lelf -lz
+	$(Q)$(CC) $(CFLAGS) $(CFLAGS_) -o $@ $< -lbpf -lelf -lz
 
 kernels-parts: all $(BPFTEST_BIN) $(B)/kernels/verifier_figures
 

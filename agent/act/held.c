@@ -197,5 +197,5 @@ int dp_hands_aim(struct dp_hands *h, pid_t pid, uint64_t start_time, pid_t tid)
 	struct thread *th;
 	int err = hands_hold_process(h, pid, start_time, &t);
 
-	return err ? err : hands_hold_thread(h, t, tid, &th);
+	return t ? hands_hold_thread(h, t, tid, &th) : err;
 }

@@ -36,6 +36,28 @@ DP_NAME_FUNCTION(dp_source_name, DP_SOURCES)
 DP_NAME_FUNCTION(dp_loss_name, DP_LOSSES)
 DP_NAME_FUNCTION(dp_spoils_name, DP_SPOILS)
 
+const char *dp_wait_words(unsigned int wait)
+{
+	static const char *const words[] = {
+		[DP_WAIT_UNKNOWN] = "it could not be read what it waits for",
+		[DP_WAIT_NOTHING] = "runs",
+		[DP_WAIT_GIL] = "waits for the GIL",
+		[DP_WAIT_THREAD] = "waits for the end of",
+		[DP_WAIT_MUTEX] = "waits for a mutex of",
+		[DP_WAIT_LOCK] = "waits for a lock",
+		[DP_WAIT_STATIC] = "waits until a static initialiser is through",
+		[DP_WAIT_FUTEX] = "waits for an event",
+		[DP_WAIT_SHARED] = "waits for something that another process may give it",
+		[DP_WAIT_SLEEP] = "sleeps",
+		[DP_WAIT_IO] = "waits for input or output",
+		[DP_WAIT_CHILD] = "waits for a child process",
+		[DP_WAIT_SYSCALL] = "is in a system call",
+	};
+
+	_Static_assert(DP_COUNT_OF(words) == DP_WAIT_COUNT, "words for each");
+	return words[wait < DP_WAIT_COUNT ? wait : DP_WAIT_UNKNOWN];
+}
+
 #define SPOILS(e) (1u << DP_SPOILS_##e)
 
 unsigned int dp_loss_spoils(unsigned int loss)

@@ -4,13 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
+#include "base/procfile.h"
 #include "cli/doctor_check.h"
 #include "dora_probe/rights.h"
 
 /* Inode of the initial PID namespace: PROC_PID_INIT_INO in include/linux/proc_ns.h. */
 #define INITIAL_PID_NS "pid:[4026531836]"
+/* Of the list of mounts, bytes. */
+#define MOUNTS_MAX (4u << 20)
 
 void check_capabilities(struct doctor *d, struct result *r)
 {
@@ -101,26 +103,28 @@ void check_yama(struct doctor *d, struct result *r)
 		say(r, OK, RIGHT, value, "");
 }
 
+#define HIDEPID_MAX 64
+
+/* Of a line of mounts about /proc; the last one counts. */
+static int take_hidepid(void *ctx, char *line)
+{
+	char *value = ctx, *options = strstr(line, " /proc proc ");
+	char *hide = options ? strstr(options, "hidepid=") : NULL;
+
+	if (options)
+		strcpy(value, "off");
+	if (hide)
+		snprintf(value, HIDEPID_MAX, "%.*s", (int)strcspn(hide + 8, ", "), hide + 8);
+	return 0;
+}
+
 /* The option hidepid of /proc: 1, 2, 4, or noaccess, invisible, ptraceable from 5.8 on. */
 void check_hidepid(struct doctor *d, struct result *r)
 {
-	char path[PATH_MAX], line[1024], value[64] = "off";
-	FILE *f;
+	char path[PATH_MAX], value[HIDEPID_MAX] = "off";
 
 	path_of(d, "/proc/self/mounts", path, sizeof(path));
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		char *options = strstr(line, " /proc proc ");
-		char *hide = options ? strstr(options, "hidepid=") : NULL;
-
-		if (options)
-			strcpy(value, "off");
-		if (hide)
-			snprintf(value, sizeof(value), "%.*s", (int)strcspn(hide + 8, ", \n"),
-				 hide + 8);
-	}
-	if (f)
-		fclose(f);
+	dp_procfile_lines(path, MOUNTS_MAX, take_hidepid, value);
 	if (strcmp(value, "off") == 0 || strcmp(value, "0") == 0 || has_cap(d, CAP_SYS_PTRACE))
 		say(r, OK, RIGHT, value, "");
 	else
@@ -130,11 +134,9 @@ void check_hidepid(struct doctor *d, struct result *r)
 void check_pid_ns(struct doctor *d, struct result *r)
 {
 	char path[PATH_MAX], link[64];
-	ssize_t n;
 
 	path_of(d, "/proc/self/ns/pid", path, sizeof(path));
-	n = readlink(path, link, sizeof(link) - 1);
-	link[n < 0 ? 0 : n] = '\0';
+	dp_procfile_link(path, link, sizeof(link));
 	if (strcmp(link, INITIAL_PID_NS) == 0)
 		say(r, OK, RIGHT, "that of the machine", "");
 	else

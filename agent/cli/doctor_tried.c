@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/procfile.h"
 #include "base/units.h"
 #include "cli/doctor_check.h"
 #include "sense/bpf_features.h"
@@ -29,6 +30,8 @@
 
 /* Longer than the kernel was ever seen to take for a uprobe on a busy machine (200 ms). */
 #define ARM_WAIT_NS (2 * SEC)
+/* Of this process' own list of mappings, bytes. */
+#define MAPS_MAX (16u << 20)
 
 void check_bpf(struct doctor *d, struct result *r)
 {
@@ -191,31 +194,27 @@ void check_attach(struct doctor *d, struct result *r)
 	    err == -EPERM ? become_root() : newer_kernel());
 }
 
-/* Where pthread_cond_signal of this process is, as the uprobe wants it: 0 or -ENOENT. */
-static int own_site(char *path, size_t len, uint64_t *ret_offset)
+/* Where a function of this process is, as the uprobe wants it. */
+struct site {
+	uintptr_t at;
+	char path[PATH_MAX];
+	uint64_t offset;
+};
+
+static int take_site(void *ctx, char *line)
 {
-	uintptr_t at = (uintptr_t)&pthread_cond_signal;
-	FILE *f = fopen("/proc/self/maps", "re");
-	char line[PATH_MAX + 128];
-	int err = -ENOENT;
+	struct site *s = ctx;
+	uintptr_t start, end;
+	uint64_t offset;
+	int name = 0;
 
-	while (f && err && fgets(line, sizeof(line), f)) {
-		uintptr_t start, end;
-		uint64_t offset;
-		int name = 0;
-
-		line[strcspn(line, "\n")] = '\0';
-		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %" SCNx64 " %*s %*s %n", &start,
-			   &end, &offset, &name) < 3 ||
-		    at < start || at >= end || !name || line[name] != '/')
-			continue;
-		snprintf(path, len, "%s", line + name);
-		*ret_offset = at - start + offset;
-		err = 0;
-	}
-	if (f)
-		fclose(f);
-	return err;
+	if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %" SCNx64 " %*s %*s %n", &start, &end,
+		   &offset, &name) < 3 ||
+	    s->at < start || s->at >= end || !name || line[name] != '/')
+		return 0;
+	snprintf(s->path, sizeof(s->path), "%s", line + name);
+	s->offset = s->at - start + offset;
+	return 1;
 }
 
 /* Arms the edge source on this process and waits for the kernel's answer: 0 or -errno. */
@@ -223,16 +222,16 @@ static int try_uprobe(struct dp_bpf *b)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
 	struct dp_target nothing = {.gil_count = 0};
+	struct site site = {.at = (uintptr_t)&pthread_cond_signal};
 	uint64_t start;
-	char path[PATH_MAX];
-	uint64_t offset;
-	int state = 0, err = own_site(path, sizeof(path), &offset);
+	int state = 0, err;
 
-	if (err)
-		return err;
+	err = dp_procfile_lines_pid("/proc", getpid(), "maps", MAPS_MAX, take_site, &site);
+	if (err != 1)
+		return err ? err : -ENOENT;
 	err = dp_bpf_watch(b, getpid(), &nothing);
 	if (!err)
-		err = dp_bpf_arm(b, getpid(), path, offset);
+		err = dp_bpf_arm(b, getpid(), site.path, site.offset);
 	start = dp_now();
 	while (!err && state == 0) {
 		state = dp_bpf_armed(b, getpid());

@@ -10,7 +10,7 @@
 /* A larger buffer is given back with its frame. */
 #define BODY_KEPT 16384u
 /* Frames in a row that cannot be read before the boundary itself is doubted. */
-#define INVALID_ROW_MAX 3
+#define INVALID_STREAK_MAX 3
 /* The shortest body: postcard's Result Ok. */
 #define FRAME_MIN 2
 /* Lengths that a call of 8 bytes may announce to be taken for a header (dora 1.x's own limit). */
@@ -79,7 +79,7 @@ int dp_stream_lost(struct dp_stream *s, struct dp_stream_pool *pool)
 	end_frame(s, pool);
 	s->synced = 0;
 	s->proving = 0;
-	s->invalid_row = 0;
+	s->invalid_streak = 0;
 	s->in_call = 0;
 	return had;
 }
@@ -91,7 +91,7 @@ int dp_stream_in_frame(const struct dp_stream *s)
 
 int dp_stream_whole(const struct dp_stream *s)
 {
-	return s->synced && !s->proving && !s->holed && s->invalid_row == 0;
+	return s->synced && !s->proving && !s->holed && s->invalid_streak == 0;
 }
 
 static uint64_t load_u64(const uint8_t *p)
@@ -124,10 +124,10 @@ static void complete(const struct feed *f, const struct dp_body *b)
 	end_frame(s, f->pool);
 	if (understood > 0) {
 		s->proving = 0;
-		s->invalid_row = 0;
+		s->invalid_streak = 0;
 	} else if (understood == 0) {
 		/* A new kind of frame does not move the boundary, a row of them is no boundary. */
-		if (s->proving || ++s->invalid_row >= INVALID_ROW_MAX)
+		if (s->proving || ++s->invalid_streak >= INVALID_STREAK_MAX)
 			desync(f);
 	}
 }

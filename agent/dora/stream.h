@@ -39,12 +39,12 @@ struct dp_stream {
 	uint8_t in_call;
 	uint8_t header[8];
 	uint8_t header_have;
-	uint8_t synced;      /* frame boundaries are known */
-	uint8_t proving;     /* synced by the shape of a call; the first frame must prove it */
-	uint8_t holed;       /* the body has bytes that are not in buf */
-	uint8_t limited;     /* … because of our own limits */
-	uint8_t invalid_row; /* frames in a row that could not be read */
-	uint16_t tail_len;   /* bytes at the end of tail[] that follow each other without a gap */
+	uint8_t synced;         /* frame boundaries are known */
+	uint8_t proving;        /* synced by the shape of a call; the first frame must prove it */
+	uint8_t holed;          /* the body has bytes that are not in buf */
+	uint8_t limited;        /* … because of our own limits */
+	uint8_t invalid_streak; /* frames in a row that could not be read */
+	uint16_t tail_len; /* bytes at the end of tail[] that follow each other without a gap */
 	uint8_t tail[2 * DP_STREAM_TAIL];
 };
 

@@ -34,7 +34,6 @@ static int open_inside(int root, const char *path, mode_t type)
 		.flags = O_PATH | O_CLOEXEC,
 		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
 	};
-	char self[64];
 	struct stat st;
 	int fd, out;
 
@@ -45,10 +44,7 @@ static int open_inside(int root, const char *path, mode_t type)
 		close(fd);
 		return -ENOENT;
 	}
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-	out = open(self, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (out < 0)
-		out = -errno;
+	out = dp_procfile_reopen(fd, O_RDONLY | O_NONBLOCK);
 	close(fd);
 	return out;
 }
@@ -206,32 +202,30 @@ static int version_in(const struct package *p, int root, const char *dir, char *
 	return 0;
 }
 
+struct dir_search {
+	const struct package *package;
+	char dir[4096];
+};
+
+static int try_line(void *ctx, char *line)
+{
+	struct dir_search *s = ctx;
+
+	return package_dir(s->package, line, strlen(line), s->dir, sizeof(s->dir));
+}
+
 static int version_of(const struct package *p, const char *proc, pid_t pid, char *ret, size_t len)
 {
-	char path[4096], dir[4096], *maps = NULL;
-	size_t maps_len;
-	int root, err, n, found = 0;
+	struct dir_search s = {.package = p};
+	int root, err;
 
-	err = dp_procfile_load(proc, pid, "maps", MAPS_MAX, &maps, &maps_len);
-	if (err)
-		return err;
-	for (size_t at = 0; at < maps_len && !found;) {
-		const char *end = memchr(maps + at, '\n', maps_len - at);
-		size_t line = end ? (size_t)(end - maps) - at : maps_len - at;
-
-		found = package_dir(p, maps + at, line, dir, sizeof(dir));
-		at += line + 1;
-	}
-	free(maps);
-	if (!found)
-		return -ENOENT;
-	n = snprintf(path, sizeof(path), "%s/%d/root", proc, (int)pid);
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return -EIO;
-	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	err = dp_procfile_lines_pid(proc, pid, "maps", MAPS_MAX, try_line, &s);
+	if (err != 1)
+		return err ? err : -ENOENT;
+	root = dp_procfile_open(proc, pid, "root", O_PATH | O_DIRECTORY);
 	if (root < 0)
-		return dp_procfile_error(errno);
-	err = version_in(p, root, dir, ret, len);
+		return root;
+	err = version_in(p, root, s.dir, ret, len);
 	close(root);
 	return err == -ENOENT ? -ENODATA : err;
 }

@@ -105,8 +105,8 @@ void outlook_stop(const struct env *e, struct node *n)
 	say_stop_warning(e, n, DP_WARN_DEADLINE, c.deadline, c.deadline_severity, c.text);
 }
 
-/* How much of the watchdog's time has gone, in per cent; 0 none is running. */
-static unsigned int watchdog_gone(const struct env *e, const struct watchdog_deadline *d)
+/* How much of the watchdog's time is spent, in per cent; 0 none is running. */
+static unsigned int watchdog_spent(const struct env *e, const struct watchdog_deadline *d)
 {
 	uint64_t gone = e->now > d->since_ns ? e->now - d->since_ns : 0;
 
@@ -120,7 +120,7 @@ static bool is_silent(const struct env *e, const struct node *n)
 {
 	struct watchdog_deadline d = watchdog_due(&n->watchdog, &n->stop, &n->id);
 
-	return watchdog_gone(e, &d) >= WATCHDOG_LOOK;
+	return watchdog_spent(e, &d) >= WATCHDOG_LOOK;
 }
 
 void outlook_look(const struct env *e, struct node *n)
@@ -163,12 +163,12 @@ static void say_watchdog(const struct env *e, struct node *n, const struct watch
 void outlook_watchdog(const struct env *e, struct node *n)
 {
 	struct watchdog_deadline d = watchdog_due(&n->watchdog, &n->stop, &n->id);
-	unsigned int gone = watchdog_gone(e, &d);
+	unsigned int spent = watchdog_spent(e, &d);
 	struct warning *w = &n->warn[DP_WARN_DEADLINE];
-	uint8_t level = gone >= 90   ? LEVEL_CRITICAL
-			: gone >= 70 ? LEVEL_WARNING
-			: gone >= 40 ? LEVEL_NOTICE
-				     : LEVEL_NONE;
+	uint8_t level = spent >= 90   ? LEVEL_CRITICAL
+			: spent >= 70 ? LEVEL_WARNING
+			: spent >= 40 ? LEVEL_NOTICE
+				      : LEVEL_NONE;
 
 	if (n->stop.seen) {
 		/* The deadline is another now, and warned of by its own steps. */

@@ -24,6 +24,7 @@ static void warn(const struct env *e, struct identity *id, uint64_t t_ns, enum d
 						  .oldest_pending_ns = DP_NULL,
 						  .deadline_ns = DP_NULL,
 						  .slack_ns = DP_SNULL,
+						  .not_polling_ns = DP_NULL,
 						  .advice = text,
 						  .resolved = resolved};
 	say_finding(e, id, t_ns, &f);

@@ -56,41 +56,32 @@ uint8_t waits_proof(const struct dp_rec_waits *r)
 	return DP_PROOF_NONE;
 }
 
+/* Can a sentence about the call say that it waits, and for what? */
+static bool has_words(uint8_t waits)
+{
+	return waits != DP_WAIT_UNKNOWN && waits != DP_WAIT_NOTHING && waits != DP_WAIT_GIL &&
+	       waits != DP_WAIT_SYSCALL;
+}
+
 void waits_words(const struct dp_rec_waits *r, char ret[WAITS_WORDS_MAX])
 {
-	static const char *const first[DP_WAIT_COUNT] = {
-		[DP_WAIT_THREAD] = "waits for the end of",
-		[DP_WAIT_MUTEX] = "waits for a mutex of",
-		[DP_WAIT_LOCK] = "waits for a lock",
-		[DP_WAIT_STATIC] = "waits until a static initialiser is through",
-		[DP_WAIT_FUTEX] = "waits for an event",
-		[DP_WAIT_SHARED] = "waits for something that another process may give it",
-		[DP_WAIT_SLEEP] = "sleeps",
-		[DP_WAIT_IO] = "waits for input or output",
-		[DP_WAIT_CHILD] = "waits for a child process",
-	};
 	const struct dp_link *k = &r->links[0], *next = &r->links[1];
-	const char *does = "is in a system call";
+	const char *first = dp_wait_words(k->waits), *does = dp_wait_words(next->waits);
 
 	ret[0] = '\0';
-	if (r->status != 0 || r->link_count == 0 || !first[k->waits])
+	if (r->status != 0 || r->link_count == 0 || !has_words(k->waits))
 		return;
-	if (!k->for_tid) {
-		snprintf(ret, WAITS_WORDS_MAX, "%s", first[k->waits]);
-		return;
-	}
-	if (r->link_count > 1 && next->tid == k->for_tid) {
-		if (next->waits == DP_WAIT_NOTHING)
-			does = "runs";
-		else if (next->waits == DP_WAIT_GIL)
-			does = "waits for the GIL";
-		else if (first[next->waits])
-			does = next->waits == DP_WAIT_SLEEP ? "sleeps" : "waits itself";
-		snprintf(ret, WAITS_WORDS_MAX, "%s thread %s (%u), which %s", first[k->waits],
-			 next->thread, next->tid, does);
-	} else {
-		snprintf(ret, WAITS_WORDS_MAX, "%s thread %u", first[k->waits], k->for_tid);
-	}
+	if (has_words(next->waits) && next->waits != DP_WAIT_SLEEP)
+		does = "waits itself";
+	if (!k->for_tid)
+		snprintf(ret, WAITS_WORDS_MAX, "%s", first);
+	else if (r->link_count < 2 || next->tid != k->for_tid)
+		snprintf(ret, WAITS_WORDS_MAX, "%s thread %u", first, k->for_tid);
+	else if (next->waits == DP_WAIT_UNKNOWN)
+		snprintf(ret, WAITS_WORDS_MAX, "%s thread %s (%u)", first, next->thread, next->tid);
+	else
+		snprintf(ret, WAITS_WORDS_MAX, "%s thread %s (%u), which %s", first, next->thread,
+			 next->tid, does);
 }
 
 /* The same threads wait for the same, as far as owners go. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/procfile.h"
 #include "base/utf8.h"
 #include "python/internal.h"
 
@@ -54,7 +55,7 @@ static void keep_looks(struct dp_py *now, const struct dp_py *was)
 
 int dp_py_take_copy(pid_t pid, const void *copy, struct dp_py **py)
 {
-	char text[sizeof((*py)->info.version)], path[32];
+	char text[sizeof((*py)->info.version)];
 	unsigned int levels = 1;
 	struct dp_py now;
 	uint32_t inner;
@@ -79,8 +80,7 @@ int dp_py_take_copy(pid_t pid, const void *copy, struct dp_py **py)
 	if (!*py)
 		return -ENOMEM;
 	/* Where the kernel has no such file (CONFIG_PROC_PAGE_MONITOR), memory is read unseen. */
-	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)pid);
-	now.pagemap = open(path, O_RDONLY | O_CLOEXEC);
+	now.pagemap = dp_procfile_open("/proc", pid, "pagemap", O_RDONLY);
 	**py = now;
 	return 0;
 }

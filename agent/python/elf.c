@@ -12,6 +12,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/procfile.h"
 #include "python/elf_file.h"
 
 #if defined(__x86_64__)
@@ -69,9 +70,7 @@ int dp_elf_file_offset(const struct dp_elf *elf, uint64_t vaddr, uint64_t *ret)
 /* Opening a device or a FIFO has effects, so the kind of file is looked at before it is opened. */
 static int open_regular(int path_fd, const struct dp_map *map, bool check_identity)
 {
-	char self[32];
 	struct stat st;
-	int fd;
 
 	if (fstat(path_fd, &st) < 0)
 		return -errno;
@@ -80,9 +79,7 @@ static int open_regular(int path_fd, const struct dp_map *map, bool check_identi
 	if (check_identity && (st.st_ino != map->inode || major(st.st_dev) != map->dev_major ||
 			       minor(st.st_dev) != map->dev_minor))
 		return -ENOENT;
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", path_fd);
-	fd = open(self, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	return fd < 0 ? -errno : fd;
+	return dp_procfile_reopen(path_fd, O_RDONLY | O_NONBLOCK);
 }
 
 /*
@@ -94,7 +91,6 @@ static int open_mapped(struct dp_elf *elf, pid_t pid, const struct dp_map *map)
 {
 	struct open_how how = {.flags = O_PATH | O_CLOEXEC,
 			       .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-	char root[32];
 	int rc, path_fd, root_fd = -1;
 
 	snprintf(elf->path, sizeof(elf->path), "/proc/%d/map_files/%" PRIx64 "-%" PRIx64, pid,
@@ -109,14 +105,13 @@ static int open_mapped(struct dp_elf *elf, pid_t pid, const struct dp_map *map)
 	elf->path[0] = '\0';
 	if (map->path[0] != '/')
 		return -ENOENT;
-	snprintf(root, sizeof(root), "/proc/%d/root", pid);
-	root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	root_fd = dp_procfile_open("/proc", pid, "root", O_PATH | O_DIRECTORY);
 	if (root_fd < 0)
-		return -errno;
+		return root_fd;
 	path_fd = (int)syscall(__NR_openat2, root_fd, map->path + 1, &how, sizeof(how));
 	rc = path_fd < 0 ? -errno : open_regular(path_fd, map, true);
-	if (rc >= 0 && (size_t)snprintf(elf->path, sizeof(elf->path), "%s%s", root, map->path) >=
-			       sizeof(elf->path))
+	if (rc >= 0 && (size_t)snprintf(elf->path, sizeof(elf->path), "/proc/%d/root%s", pid,
+					map->path) >= sizeof(elf->path))
 		elf->path[0] = '\0';
 	if (path_fd >= 0)
 		close(path_fd);

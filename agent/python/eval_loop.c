@@ -183,7 +183,7 @@ static void by_symbol(struct search *s)
 
 /* ---- by the table of opcodes ----------------------------------------------------------------- */
 
-/* A row of addresses of code, as it is read. */
+/* A run of addresses of code, as it is read. */
 struct run {
 	uint64_t addr[TABLES_MAX * OPCODES]; /* file addresses, of the first that have room */
 	uint32_t length;
@@ -238,7 +238,7 @@ static bool widen(const struct tables *t, struct dp_code_range *code)
 	return true;
 }
 
-/* The pieces of code that the row leads into, by gaps between its addresses; 0: not those of one loop. */
+/* The pieces of code that the run leads into, by gaps between its addresses; 0: not those of one loop. */
 static unsigned int pieces_of_run(struct tables *t, struct dp_code_range part[DP_EVAL_RANGES])
 {
 	uint64_t *addr = t->run.addr, sum = 0;
@@ -262,7 +262,7 @@ static unsigned int pieces_of_run(struct tables *t, struct dp_code_range part[DP
 }
 
 /*
- * A row has ended. It is a table of opcodes, or several one behind the other, when it has 256 entries for each, and all
+ * A run has ended. It is a table of opcodes, or several one behind the other, when it has 256 entries for each, and all
  * of them lead into one function (computed gotos) or to beginnings of functions that lie together (tail calls).
  */
 static void end_run(struct tables *t)

@@ -307,7 +307,7 @@ struct dp_py {
 uint64_t dp_py_age_ms(uint64_t start_time);
 
 /* Each writes a sentence to `why` and returns what it means: -ESRCH; -EAGAIN. */
-int dp_py_gone(char *why, size_t len);
+int dp_py_exited(char *why, size_t len);
 int dp_py_starting(char *why, size_t len, const char *what);
 /* -EPERM and -ESRCH for themselves, in their own words; -ENOTSUP and `what` for any other. */
 int dp_py_failed(int rc, char *why, size_t len, const char *what);

@@ -228,7 +228,7 @@ int dp_layout_for(unsigned int minor, bool musl, struct dp_layout *ret)
 #define DEBUG_FIRST 13
 #define DEBUG_COUNT 3
 _Static_assert(DP_COUNT_OF(by_minor) == DEBUG_FIRST - 8 + DEBUG_COUNT,
-	       "a column for each minor version");
+	       "an entry for each minor version");
 
 /* Byte offsets of the fields within _Py_DebugOffsets, by minor version; 0: it has none. */
 struct debug_field {
@@ -240,10 +240,17 @@ struct debug_field {
 #define RT   (1u << 20)
 #define IS   (1u << 20)
 #define TINY DP_FIELD_MAX
+/* A column for each minor version. */
+#define COLUMNS(a, b, c)                                                                           \
+	{                                                                                          \
+		a, b, c                                                                            \
+	}
+_Static_assert(sizeof((const uint16_t[])COLUMNS(0, 0, 0)) == DEBUG_COUNT * sizeof(uint16_t),
+	       "a column for each minor version");
 /* clang-format off: one field a line, to be compared with the headers */
 #define F(a, b, c, field, limit)                                                                   \
 	{                                                                                          \
-		{a, b, c}, offsetof(struct dp_layout, field), limit                                \
+		COLUMNS(a, b, c), offsetof(struct dp_layout, field), limit                         \
 	}
 
 static const struct debug_field debug_fields[] = {
@@ -265,18 +272,26 @@ static const struct debug_field debug_fields[] = {
 };
 /* clang-format on */
 
-/* The inline GIL of an interpreter and its fields, all counted from the interpreter. */
-static const uint16_t gil_inline[DEBUG_COUNT] = {120, 128, 128};
-static const uint16_t gil_inline_locked[DEBUG_COUNT] = {136, 144, 144};
-static const uint16_t gil_inline_holder[DEBUG_COUNT] = {144, 152, 152};
-/* interpreter_state.gc, and gc.collecting counted from there. */
-static const uint16_t gc_state[DEBUG_COUNT] = {80, 88, 88};
-static const uint16_t gc_collecting[DEBUG_COUNT] = {576, 656, 760};
+/* Fields within _Py_DebugOffsets from which others are put together; a row for each minor version. */
+static const struct {
+	/* interpreter_state's GIL and its fields, counted from the interpreter */
+	uint16_t gil, gil_locked, gil_holder;
+	uint16_t gc;            /* interpreter_state.gc */
+	uint16_t gc_collecting; /* gc.collecting, counted from gc */
+} debug_parts[] = {
+	{120, 136, 144, 80, 576},
+	{128, 144, 152, 88, 656},
+	{128, 144, 152, 88, 760},
+};
+_Static_assert(DP_COUNT_OF(debug_parts) == DEBUG_COUNT, "a row for each minor version");
 
+/* What lies beyond the bytes that are read is too large for any field. */
 static uint64_t word(const uint8_t *buf, size_t at)
 {
 	uint64_t v;
 
+	if (at > DP_DEBUG_OFFSETS_LEN - sizeof(v))
+		return UINT64_MAX;
 	memcpy(&v, buf + at, sizeof(v));
 	return v;
 }
@@ -286,7 +301,8 @@ int dp_layout_from_debug_offsets(const uint8_t *buf, bool musl, struct dp_layout
 {
 	const struct dp_layout *base;
 	struct dp_layout l;
-	uint64_t version = word(buf, 8), free_threaded = word(buf, 16), gil, locked, holder;
+	uint64_t version = word(buf, 8), free_threaded = word(buf, 16);
+	uint64_t gil, locked, holder, gc, collecting;
 	unsigned int minor = (version >> 16) & 0xff, k;
 
 	if (memcmp(buf, "xdebugpy", 8) != 0)
@@ -313,8 +329,10 @@ int dp_layout_from_debug_offsets(const uint8_t *buf, bool musl, struct dp_layout
 	/* interpreters.main follows interpreters.head, ceval.own_gil follows ceval.gil. */
 	l.rt_interp_main = l.rt_interp_head + 8;
 	l.is_own_gil = l.is_gil + 8;
-	if (word(buf, gc_state[k]) < IS && word(buf, gc_collecting[k]) < IS)
-		l.is_collecting = (uint32_t)(word(buf, gc_state[k]) + word(buf, gc_collecting[k]));
+	gc = word(buf, debug_parts[k].gc);
+	collecting = word(buf, debug_parts[k].gc_collecting);
+	if (gc < IS && collecting < IS)
+		l.is_collecting = (uint32_t)(gc + collecting);
 	/* PyCompactUnicodeObject adds utf8_length and utf8 to PyASCIIObject. */
 	l.str_compact_data = l.str_ascii_data + 16;
 	if (!free_threaded) {
@@ -322,9 +340,9 @@ int dp_layout_from_debug_offsets(const uint8_t *buf, bool musl, struct dp_layout
 		l.co_tlbc = NO;
 	}
 	gil_layout(&l, musl, free_threaded ? 8 : 0);
-	gil = word(buf, gil_inline[k]);
-	locked = word(buf, gil_inline_locked[k]);
-	holder = word(buf, gil_inline_holder[k]);
+	gil = word(buf, debug_parts[k].gil);
+	locked = word(buf, debug_parts[k].gil_locked);
+	holder = word(buf, debug_parts[k].gil_holder);
 	if (locked - gil != l.gil_locked || holder - gil != l.gil_last_holder)
 		return -ENOTSUP;
 	*ret = l;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/procfile.h"
 #include "python/internal.h"
 
 #define FILES_MAX   1024
@@ -250,12 +251,8 @@ int dp_locate(pid_t pid, const struct dp_maps *maps, uint64_t age_ms, unsigned i
 {
 	struct search s = {.pid = pid, .maps = maps};
 	struct found found = {.skip = index};
-	char link[32];
-	ssize_t n;
 
-	snprintf(link, sizeof(link), "/proc/%d/exe", pid);
-	n = readlink(link, s.exe, sizeof(s.exe) - 1);
-	s.exe[n > 0 ? n : 0] = '\0';
+	dp_procfile_link_pid("/proc", pid, "exe", s.exe, sizeof(s.exe));
 	for (unsigned int i = 0; i < maps->count; i++) {
 		const struct dp_map *map = &maps->map[i];
 

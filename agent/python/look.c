@@ -25,9 +25,9 @@ _Static_assert(sizeof(struct gil_words) == 32, "the front of struct _gil_runtime
 struct view {
 	struct gil_words gil;
 	uint8_t tstate[DP_FIELD_MAX + 8];
-	uint32_t drop, tid;
+	uint32_t drop_request, tid;
 	uint64_t frame, ip;
-	bool has_tstate, has_drop, has_tid, has_frame, has_ip;
+	bool has_tstate, has_drop_request, has_tid, has_frame, has_ip;
 };
 
 static uint64_t field(const struct view *v, uint32_t offset)
@@ -69,12 +69,13 @@ static int gather(const struct dp_py *py, const struct dp_gil *g, struct view *v
 	int rc;
 
 	memset(v, 0, offsetof(struct view, tstate));
-	v->has_tstate = v->has_drop = v->has_tid = v->has_frame = v->has_ip = false;
+	v->has_tstate = v->has_drop_request = v->has_tid = v->has_frame = v->has_ip = false;
 	has[n] = &gil_read;
 	span[n++] = (struct dp_span){g->site.addr + l->gil_interval, &v->gil, sizeof(v->gil)};
 	if (g->drop_request != 0) {
-		has[n] = &v->has_drop;
-		span[n++] = (struct dp_span){g->drop_request, &v->drop, sizeof(v->drop)};
+		has[n] = &v->has_drop_request;
+		span[n++] = (struct dp_span){g->drop_request, &v->drop_request,
+					     sizeof(v->drop_request)};
 	}
 	has[n] = &v->has_tstate;
 	span[n++] = (struct dp_span){g->tstate, v->tstate, tstate_extent(l)};
@@ -156,10 +157,10 @@ static uint8_t drop_request(const struct dp_py *py, const struct dp_gil *g, cons
 	if (g->drop_request == 0)
 		return l->ts_eval_breaker == DP_NO_OFFSET ? 2 : field(v, l->ts_eval_breaker) & 1;
 	/* A holder in a subinterpreter that shares the GIL is asked at its own interpreter. */
-	if (!v->has_drop ||
+	if (!v->has_drop_request ||
 	    (l->rt_drop_request == DP_NO_OFFSET && field(v, l->ts_interp) != g->interp))
 		return 2;
-	return v->drop != 0;
+	return v->drop_request != 0;
 }
 
 int dp_py_look(struct dp_py *py, unsigned int index, struct dp_rec_look *ret, uint32_t *ret_tid)

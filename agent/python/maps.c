@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* /proc/PID/maps: what is mapped where. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/array.h"
 #include "base/clock.h"
+#include "base/procfile.h"
 #include "base/utf8.h"
 #include "python/internal.h"
 
@@ -64,57 +63,24 @@ static bool parse_line(char *line, struct dp_map *m, struct dp_map *head)
 	return true;
 }
 
+struct map_walk {
+	int (*each)(void *arg, const struct dp_map *map);
+	void *arg;
+	struct dp_map map, head;
+};
+
+static int take_line(void *ctx, char *line)
+{
+	struct map_walk *w = ctx;
+
+	return parse_line(line, &w->map, &w->head) ? w->each(w->arg, &w->map) : 0;
+}
+
 int dp_maps_walk(pid_t pid, int (*each)(void *arg, const struct dp_map *map), void *arg)
 {
-	char path[32], *buf = NULL;
-	size_t cap = 64 * 1024, have = 0, total = 0;
-	struct dp_map map, head = {0};
-	int fd, rc = 0;
+	struct map_walk w = {.each = each, .arg = arg};
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == EACCES || errno == EPERM ? -EPERM
-		       : errno == ENOENT                 ? -ESRCH
-							 : -errno;
-	buf = malloc(cap);
-	if (!buf) {
-		rc = -ENOMEM;
-		goto cleanup;
-	}
-	while (total < DP_MAPS_TEXT_MAX) {
-		ssize_t n = read(fd, buf + have, cap - have - 1);
-		char *line = buf, *nl;
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			rc = errno == ESRCH ? -ESRCH : errno == EACCES ? -EPERM : -errno;
-			goto cleanup;
-		}
-		if (n == 0)
-			break;
-		total += (size_t)n;
-		have += (size_t)n;
-		buf[have] = '\0';
-		while ((nl = memchr(line, '\n', have - (size_t)(line - buf))) != NULL) {
-			*nl = '\0';
-			if (parse_line(line, &map, &head)) {
-				rc = each(arg, &map);
-				if (rc != 0)
-					goto cleanup;
-			}
-			line = nl + 1;
-		}
-		have -= (size_t)(line - buf);
-		memmove(buf, line, have);
-		if (have + 1 >= cap)
-			have = 0; /* no line is that long: PATH_MAX is a sixteenth of it */
-	}
-cleanup:
-	free(buf);
-	close(fd);
-	return rc;
+	return dp_procfile_lines_pid("/proc", pid, "maps", DP_MAPS_TEXT_MAX, take_line, &w);
 }
 
 static int keep_executable(void *arg, const struct dp_map *map)

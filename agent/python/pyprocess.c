@@ -71,9 +71,9 @@ int dp_py_open(pid_t pid, struct dp_py **ret, char *why, size_t why_len)
 		why[0] = '\0';
 	rc = dp_task_stat("/proc", pid, pid, &stat);
 	if (rc < 0)
-		return dp_py_gone(why, why_len);
+		return dp_py_exited(why, why_len);
 	if (dp_task_state_is_dead(stat.state))
-		return dp_py_gone(why, why_len);
+		return dp_py_exited(why, why_len);
 	py = calloc(1, sizeof(*py));
 	if (!py)
 		return -ENOMEM;

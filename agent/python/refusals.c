@@ -30,7 +30,7 @@ static int refused(char *why, size_t len)
 	return -EPERM;
 }
 
-int dp_py_gone(char *why, size_t len)
+int dp_py_exited(char *why, size_t len)
 {
 	snprintf(why, len, "the process is gone");
 	return -ESRCH;
@@ -47,7 +47,7 @@ int dp_py_failed(int rc, char *why, size_t len, const char *what)
 	if (rc == -EPERM)
 		return refused(why, len);
 	if (rc == -ESRCH)
-		return dp_py_gone(why, len);
+		return dp_py_exited(why, len);
 	snprintf(why, len, "%s", what);
 	return -ENOTSUP;
 }

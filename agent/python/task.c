@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* /proc/PID/task/TID: the system call, and the tid in the thread's own PID namespace. */
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/number.h"
 #include "base/procfile.h"
 #include "base/units.h"
 #include "python/internal.h"
@@ -63,27 +61,29 @@ int dp_task_syscall(pid_t pid, pid_t tid, struct dp_task_syscall *ret)
 	return 0;
 }
 
+struct inner_search {
+	pid_t pid;
+	uint32_t inner, found;
+	unsigned int seen;
+};
+
+static int try_tid(void *ctx, int tid)
+{
+	struct inner_search *s = ctx;
+	unsigned int levels;
+	uint32_t v;
+
+	if (dp_task_inner_tid(s->pid, tid, &v, &levels) == 0 && v == s->inner)
+		s->found = (uint32_t)tid;
+	return s->found || ++s->seen == TASKS_MAX;
+}
+
 static uint32_t find_inner(pid_t pid, uint32_t inner)
 {
-	unsigned int levels, seen = 0;
-	struct dirent *d;
-	uint32_t found = 0, v;
-	char path[32];
-	DIR *dir;
+	struct inner_search s = {.pid = pid, .inner = inner};
 
-	snprintf(path, sizeof(path), "/proc/%d/task", pid);
-	dir = opendir(path);
-	if (!dir)
-		return 0;
-	while (!found && seen++ < TASKS_MAX && (d = readdir(dir)) != NULL) {
-		uint64_t tid = 0;
-
-		if (dp_number(d->d_name, 10, INT32_MAX, &tid) && tid > 0 &&
-		    dp_task_inner_tid(pid, (pid_t)tid, &v, &levels) == 0 && v == inner)
-			found = (uint32_t)tid;
-	}
-	closedir(dir);
-	return found;
+	dp_procfile_numbers("/proc", pid, "task", try_tid, &s);
+	return s.found;
 }
 
 uint32_t dp_tids_outer(struct dp_tids *t, uint32_t inner)

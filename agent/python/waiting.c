@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "base/array.h"
 #include "python/internal.h"
 
 #define MUTEX_CONTENDED 2
@@ -141,7 +142,7 @@ static bool is_io(int32_t nr)
 #endif
 	};
 
-	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(calls); i++)
 		if (nr == calls[i])
 			return true;
 	return false;

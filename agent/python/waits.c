@@ -3,13 +3,12 @@
  * Who waits for whom, from the holder of a GIL on: see dp_rec_waits. Facts alone; whether they are a
  * deadlock says the model.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/number.h"
+#include "base/procfile.h"
 #include "python/internal.h"
 
 #define THREADS_MAX 1024
@@ -30,33 +29,34 @@ struct threads {
 	struct relation to_end[THREADS_MAX];
 };
 
+struct thread_walk {
+	struct dp_py *py;
+	struct threads *ret;
+};
+
+static int take_thread(void *ctx, int tid)
+{
+	const struct thread_walk *w = ctx;
+	struct threads *t = w->ret;
+
+	t->count++;
+	if (t->known == THREADS_MAX)
+		return 0;
+	/* A waiter for the GIL wakes every 5 ms for some microseconds. */
+	for (int i = 0; i < LOOKS_MAX; i++) {
+		dp_waiting_read(w->py, tid, &t->at[t->known]);
+		if (t->at[t->known].waits != DP_WAIT_NOTHING)
+			break;
+	}
+	t->known++;
+	return 0;
+}
+
 static int read_threads(struct dp_py *py, struct threads *ret)
 {
-	char path[32];
-	struct dirent *d;
-	uint64_t tid;
-	DIR *dir;
+	struct thread_walk w = {.py = py, .ret = ret};
 
-	snprintf(path, sizeof(path), "/proc/%d/task", py->pid);
-	dir = opendir(path);
-	if (!dir)
-		return errno == ENOENT ? -ESRCH : -errno;
-	while ((d = readdir(dir)) != NULL) {
-		if (!dp_number(d->d_name, 10, INT32_MAX, &tid) || tid == 0)
-			continue;
-		ret->count++;
-		if (ret->known == THREADS_MAX)
-			continue;
-		/* A waiter for the GIL wakes every 5 ms for some microseconds. */
-		for (int i = 0; i < LOOKS_MAX; i++) {
-			dp_waiting_read(py, (pid_t)tid, &ret->at[ret->known]);
-			if (ret->at[ret->known].waits != DP_WAIT_NOTHING)
-				break;
-		}
-		ret->known++;
-	}
-	closedir(dir);
-	return 0;
+	return dp_procfile_numbers("/proc", py->pid, "task", take_thread, &w);
 }
 
 static struct dp_waiting *find(struct threads *t, uint32_t tid)

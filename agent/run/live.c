@@ -47,7 +47,7 @@ void live_push_loss(void *ctx, uint32_t pid, enum dp_loss reason, uint64_t count
 	live_wire_loss(ctx, pid, reason, count, dp_now());
 }
 
-void live_gone(void *ctx, pid_t pid)
+void live_exited(void *ctx, pid_t pid)
 {
 	struct live *w = ctx;
 

@@ -42,7 +42,7 @@ struct live {
 void live_push(void *ctx, const struct dp_record *in);
 void live_push_loss(void *ctx, uint32_t pid, enum dp_loss reason, uint64_t count);
 void live_wire_loss(void *ctx, uint32_t pid, enum dp_loss reason, uint64_t count, uint64_t t_ns);
-void live_gone(void *ctx, pid_t pid);
+void live_exited(void *ctx, pid_t pid);
 
 /* ---- telling.c: what the run tells the model of itself ----------------------------------------- */
 

@@ -72,7 +72,7 @@ static void on_timer(void *ctx, int fd)
 		w->ticked = true;
 }
 
-static void on_reader_gone(void *ctx, int fd)
+static void on_output_closed(void *ctx, int fd)
 {
 	struct live *w = ctx;
 
@@ -87,7 +87,7 @@ static int watch_reader(struct live *w)
 
 	if (w->o->view || fstat(STDOUT_FILENO, &st) < 0 || !S_ISFIFO(st.st_mode))
 		return 0;
-	return dp_loop_add(&w->loop, STDOUT_FILENO, 0, on_reader_gone, w);
+	return dp_loop_add(&w->loop, STDOUT_FILENO, 0, on_output_closed, w);
 }
 
 static int open_loop(struct live *w)
@@ -264,7 +264,7 @@ static int open_parts(struct live *w, struct dp_live_result *ret, char *why, siz
 	w->captures = (struct dp_captures){.wire = w->wire,
 					   .targets = w->targets,
 					   .record = live_push,
-					   .gone = live_gone,
+					   .exited = live_exited,
 					   .ctx = w};
 	if (w->o->listen_addr) {
 		err = open_endpoint(w, why, why_len);

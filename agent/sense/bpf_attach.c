@@ -210,7 +210,7 @@ static int attach_all(struct dp_bpf *b, const char **ret_what)
 }
 
 /* What the tracepoints do not show of this process goes by system calls. */
-static int drop_blind(struct dp_bpf *b, const char **ret_what)
+static int replace_blind(struct dp_bpf *b, const char **ret_what)
 {
 	uint32_t blind = b->traced ? bpf_blind_sources(b) : 0;
 	int err;
@@ -232,7 +232,7 @@ int dp_bpf_attach(struct dp_bpf *b, char *why, size_t why_len)
 		return -EALREADY;
 	err = attach_all(b, &what);
 	if (!err)
-		err = drop_blind(b, &what);
+		err = replace_blind(b, &what);
 	if (!err)
 		return 0;
 	bpf_detach(b);

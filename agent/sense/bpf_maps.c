@@ -96,18 +96,18 @@ static void forget(struct dp_bpf *b, struct bpf_map *map, pid_t pid,
 	uint64_t prev[2], next[2], value[32];
 	uint32_t left = bpf_map__max_entries(map);
 	int fd = bpf_map__fd(map);
-	bool first = true, more, drop = false;
+	bool first = true, more, is_stale = false;
 
 	do {
 		more = left-- && !bpf_map_get_next_key(fd, first ? NULL : prev, next);
 		/* Only now, so that the walk does not begin again at the map's start. */
-		if (drop)
+		if (is_stale)
 			bpf_map_delete_elem(fd, prev);
 		if (!more)
 			break;
 		first = false;
-		drop = !bpf_map_lookup_elem(fd, next, value) &&
-		       is_of(b, next, value, (uint32_t)pid);
+		is_stale = !bpf_map_lookup_elem(fd, next, value) &&
+			   is_of(b, next, value, (uint32_t)pid);
 		memcpy(prev, next, sizeof(prev));
 	} while (true);
 }

@@ -98,7 +98,7 @@ static void process_end(const struct dp_captures *c, const struct dp_capture *h)
 {
 	if (!((const struct dp_exit_op *)(const void *)(h + 1))->is_process)
 		return;
-	c->gone(c->ctx, (pid_t)h->pid);
+	c->exited(c->ctx, (pid_t)h->pid);
 	dp_targets_exit(c->targets, (pid_t)h->pid, h->t_ns);
 }
 

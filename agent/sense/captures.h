@@ -10,7 +10,7 @@ struct dp_captures {
 	struct dp_wire *wire;
 	struct dp_targets *targets;
 	void (*record)(void *ctx, const struct dp_record *r);
-	void (*gone)(void *ctx, pid_t pid); /* a process has ended */
+	void (*exited)(void *ctx, pid_t pid); /* a process has ended */
 	void *ctx;
 };
 

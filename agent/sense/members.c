@@ -9,6 +9,7 @@
 
 #include "base/array.h"
 #include "base/clock.h"
+#include "base/procfile.h"
 #include "base/task.h"
 #include "sense/procfs.h"
 #include "sense/roles.h"
@@ -49,17 +50,13 @@ static bool has_dora(const struct target *x)
 /* Before the interpreter is understood its program's name has to do. */
 static bool is_python(const struct target *x)
 {
-	char path[64], exe[512];
+	char exe[512];
 	const char *name;
-	ssize_t n;
 
 	if (x->py)
 		return true;
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)x->pid);
-	n = readlink(path, exe, sizeof(exe) - 1);
-	if (n <= 0)
+	if (dp_procfile_link_pid("/proc", x->pid, "exe", exe, sizeof(exe)) <= 0)
 		return x->looks_python;
-	exe[n] = '\0';
 	name = strrchr(exe, '/');
 	return strncmp(name ? name + 1 : exe, "python", 6) == 0;
 }
@@ -97,11 +94,11 @@ void member_link(struct dp_targets *t, struct target *x)
 }
 
 /* Below a process that has left stands what is left of its line. */
-void member_left(struct dp_targets *t, const struct target *gone)
+void member_left(struct dp_targets *t, const struct target *left)
 {
 	for (int i = 0; i < DP_MAX_TARGETS; i++)
-		if (t->at[i].pid && t->at[i].above == gone->pid)
-			t->at[i].above = gone->above;
+		if (t->at[i].pid && t->at[i].above == left->pid)
+			t->at[i].above = left->above;
 }
 
 static void emit_member(struct dp_targets *t, struct target *x, uint64_t t_ns)

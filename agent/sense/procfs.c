@@ -2,7 +2,6 @@
 /* /proc, read as data (procfs.h). */
 #include "sense/procfs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,23 +19,21 @@
 
 /* A process with more descriptors or mappings than this is read up to here. */
 #define FDS_MAX     65536
-#define LINE_LEN    4096
 #define REGIONS_MAX 65536
+/* Of a table of sockets or mappings, bytes. */
+#define TEXT_MAX (64u << 20)
 /* Without the kernel's own table every connected unix socket without a name may be a node's. */
 #define UNIX_GUESSES_MAX 64
 
 /* Inode of a socket descriptor, 0 when it is something else. */
-static uint64_t socket_inode(const char *proc, pid_t pid, const char *fd)
+static uint64_t socket_inode(const char *proc, pid_t pid, int fd)
 {
-	char path[300], link[64];
+	char name[24], link[64];
 	unsigned long long inode;
-	ssize_t n;
 
-	snprintf(path, sizeof(path), "%s/%d/fd/%s", proc, (int)pid, fd);
-	n = readlink(path, link, sizeof(link) - 1);
-	if (n <= 0)
+	snprintf(name, sizeof(name), "fd/%d", fd);
+	if (dp_procfile_link_pid(proc, pid, name, link, sizeof(link)) <= 0)
 		return 0;
-	link[n] = '\0';
 	return sscanf(link, "socket:[%llu]", &inode) == 1 ? inode : 0;
 }
 
@@ -70,63 +67,62 @@ static int address_matches(const char *hex, size_t hex_len, const struct dp_node
 	       memcmp(bytes + 12, c->addr, 4) == 0;
 }
 
-/*
- * Collects inodes from a table of the process' network namespace: connections to the listener
- * (`listening` 0) or the listener itself.
- */
-static void read_tcp(const char *proc, pid_t pid, const char *table, const struct dp_node_config *c,
-		     int listening, struct dp_sockets *ret)
+/* What is wanted of a table of sockets: connections to the listener, or the listener itself. */
+struct table_search {
+	const struct dp_node_config *config;
+	bool listening;
+	struct dp_sockets *ret;
+};
+
+static int tcp_line(void *ctx, char *line)
 {
-	char path[128], line[LINE_LEN];
-	FILE *f;
+	const struct table_search *s = ctx;
+	const struct dp_node_config *c = s->config;
+	char local[40], remote[40];
+	unsigned int lport, rport, state;
+	unsigned long long inode;
 
-	snprintf(path, sizeof(path), "%s/%d/net/%s", proc, (int)pid, table);
-	f = fopen(path, "re");
-	if (!f)
-		return;
-	while (fgets(line, sizeof(line), f)) {
-		char local[40], remote[40];
-		unsigned int lport, rport, state;
-		unsigned long long inode;
-
-		if (sscanf(line,
-			   " %*d: %32[0-9A-Fa-f]:%x %32[0-9A-Fa-f]:%x %x %*s %*s %*s %*u %*d %llu",
-			   local, &lport, remote, &rport, &state, &inode) != 6)
-			continue;
-		/* 0A is LISTEN (include/net/tcp_states.h). */
-		if (listening ? state == 0x0a && address_matches(local, strlen(local), c, lport)
-			      : state != 0x0a && address_matches(remote, strlen(remote), c, rport))
-			dp_sockets_add(ret, inode);
-	}
-	fclose(f);
+	if (sscanf(line, " %*d: %32[0-9A-Fa-f]:%x %32[0-9A-Fa-f]:%x %x %*s %*s %*s %*u %*d %llu",
+		   local, &lport, remote, &rport, &state, &inode) != 6)
+		return 0;
+	/* 0A is LISTEN (include/net/tcp_states.h). */
+	if (s->listening ? state == 0x0a && address_matches(local, strlen(local), c, lport)
+			 : state != 0x0a && address_matches(remote, strlen(remote), c, rport))
+		dp_sockets_add(s->ret, inode);
+	return 0;
 }
 
 /* Unix: the client's end has no path; its peer's inode is not in /proc/net/unix. */
-static void read_unix(const char *proc, pid_t pid, const struct dp_node_config *c, int listening,
-		      struct dp_sockets *ret)
+static int unix_line(void *ctx, char *line)
 {
-	char path[128], line[LINE_LEN];
-	FILE *f;
+	const struct table_search *s = ctx;
+	unsigned int flags, type, state;
+	unsigned long long inode;
+	char name[256] = "";
+	int n = sscanf(line, "%*x: %*x %*x %x %x %x %llu %255[^\n]", &flags, &type, &state, &inode,
+		       name);
 
-	snprintf(path, sizeof(path), "%s/%d/net/unix", proc, (int)pid);
-	f = fopen(path, "re");
-	if (!f)
-		return;
-	while (fgets(line, sizeof(line), f)) {
-		unsigned int flags, type, state;
-		unsigned long long inode;
-		char name[256] = "";
-		int n = sscanf(line, "%*x: %*x %*x %x %x %x %llu %255[^\n]", &flags, &type, &state,
-			       &inode, name);
+	/* type 1 stream; state 3 connected; the flag __SO_ACCEPTCON marks a listener. */
+	if (n < 4 || type != 1)
+		return 0;
+	if (s->listening ? n == 5 && (flags & 0x10000) && strcmp(name, s->config->socket_path) == 0
+			 : n == 4 && state == 3)
+		dp_sockets_add(s->ret, inode);
+	return 0;
+}
 
-		/* type 1 stream; state 3 connected; the flag __SO_ACCEPTCON marks a listener. */
-		if (n < 4 || type != 1)
-			continue;
-		if (listening ? n == 5 && (flags & 0x10000) && strcmp(name, c->socket_path) == 0
-			      : n == 4 && state == 3)
-			dp_sockets_add(ret, inode);
+/* Collects inodes from the tables of the process' network namespace. */
+static void read_tables(const char *proc, pid_t pid, const struct dp_node_config *c, bool listening,
+			struct dp_sockets *ret)
+{
+	struct table_search s = {.config = c, .listening = listening, .ret = ret};
+
+	if (c->family == AF_UNIX) {
+		dp_procfile_lines_pid(proc, pid, "net/unix", TEXT_MAX, unix_line, &s);
+	} else if (c->family) {
+		dp_procfile_lines_pid(proc, pid, "net/tcp", TEXT_MAX, tcp_line, &s);
+		dp_procfile_lines_pid(proc, pid, "net/tcp6", TEXT_MAX, tcp_line, &s);
 	}
-	fclose(f);
 }
 
 static int by_number(const void *a, const void *b)
@@ -143,49 +139,54 @@ static void daemon_clients(const char *proc, pid_t pid, const struct dp_node_con
 {
 	if (strcmp(proc, "/proc") == 0 && dp_sockdiag_clients(pid, config, ret) == 0)
 		return;
-	if (config->family == AF_UNIX) {
-		read_unix(proc, pid, config, 0, ret);
-		ret->incomplete |= ret->count > UNIX_GUESSES_MAX;
-		if (ret->count > UNIX_GUESSES_MAX)
-			ret->count = 0;
-	} else if (config->family) {
-		read_tcp(proc, pid, "tcp", config, 0, ret);
-		read_tcp(proc, pid, "tcp6", config, 0, ret);
+	read_tables(proc, pid, config, false, ret);
+	if (config->family == AF_UNIX && ret->count > UNIX_GUESSES_MAX) {
+		ret->incomplete = true;
+		ret->count = 0;
 	}
+}
+
+/* Descriptors whose socket is one of those. */
+struct fd_search {
+	const char *proc;
+	pid_t pid;
+	const struct dp_sockets *sockets;
+	int *ret;
+	int max, count, seen;
+	bool incomplete;
+};
+
+static int take_socket(void *ctx, int fd)
+{
+	struct fd_search *s = ctx;
+
+	if (s->count == s->max || s->seen++ == FDS_MAX) {
+		s->incomplete = true;
+		return 1;
+	}
+	if (dp_sockets_has(s->sockets, socket_inode(s->proc, s->pid, fd)))
+		s->ret[s->count++] = fd;
+	return 0;
 }
 
 int dp_proc_daemon_sockets(const char *proc, pid_t pid, const struct dp_node_config *config,
 			   int *ret_fds, int max, bool *ret_incomplete)
 {
 	struct dp_sockets clients = {.count = 0};
-	char path[64];
-	struct dirent *e;
-	int count = 0, seen = 0;
-	DIR *d;
+	struct fd_search s = {
+		.proc = proc, .pid = pid, .sockets = &clients, .ret = ret_fds, .max = max};
+	int r;
 
 	daemon_clients(proc, pid, config, &clients);
 	*ret_incomplete = clients.incomplete;
 	if (clients.count == 0)
 		return 0;
-	snprintf(path, sizeof(path), "%s/%d/fd", proc, (int)pid);
-	d = opendir(path);
-	if (!d)
-		return dp_procfile_error(errno);
-	while ((e = readdir(d))) {
-		uint64_t fd;
-
-		if (!dp_number(e->d_name, 10, INT32_MAX, &fd))
-			continue;
-		if (count == max || seen++ == FDS_MAX) {
-			*ret_incomplete = true;
-			break;
-		}
-		if (dp_sockets_has(&clients, socket_inode(proc, pid, e->d_name)))
-			ret_fds[count++] = (int)fd;
-	}
-	closedir(d);
-	qsort(ret_fds, (size_t)count, sizeof(ret_fds[0]), by_number);
-	return count;
+	r = dp_procfile_numbers(proc, pid, "fd", take_socket, &s);
+	if (r < 0)
+		return r;
+	*ret_incomplete |= s.incomplete;
+	qsort(ret_fds, (size_t)s.count, sizeof(ret_fds[0]), by_number);
+	return s.count;
 }
 
 /* One line of maps: "start-end perms offset device inode  path". */
@@ -210,25 +211,31 @@ static bool region_of(const char *line, struct dp_proc_region *ret)
 	return true;
 }
 
+struct region_walk {
+	void (*fn)(void *ctx, const struct dp_proc_region *r);
+	void *ctx;
+	int count;
+};
+
+static int take_region(void *ctx, char *line)
+{
+	struct region_walk *w = ctx;
+	struct dp_proc_region r;
+
+	if (region_of(line, &r)) {
+		w->fn(w->ctx, &r);
+		w->count++;
+	}
+	return w->count == REGIONS_MAX;
+}
+
 int dp_proc_regions(const char *proc, pid_t pid,
 		    void (*fn)(void *ctx, const struct dp_proc_region *r), void *ctx)
 {
-	char path[64], line[LINE_LEN];
-	struct dp_proc_region r;
-	int count = 0;
-	FILE *f;
+	struct region_walk w = {.fn = fn, .ctx = ctx};
+	int r = dp_procfile_lines_pid(proc, pid, "maps", TEXT_MAX, take_region, &w);
 
-	snprintf(path, sizeof(path), "%s/%d/maps", proc, (int)pid);
-	f = fopen(path, "re");
-	if (!f)
-		return dp_procfile_error(errno);
-	while (fgets(line, sizeof(line), f) && count < REGIONS_MAX)
-		if (region_of(line, &r)) {
-			fn(ctx, &r);
-			count++;
-		}
-	fclose(f);
-	return count;
+	return r < 0 && w.count == 0 ? r : w.count;
 }
 
 int dp_proc_region_file(const char *proc, pid_t pid, const struct dp_proc_region *r,
@@ -264,24 +271,12 @@ uint64_t dp_proc_started(const char *proc, pid_t pid)
 	return start <= boot && boot - start < now ? now - (boot - start) : 0;
 }
 
-static int has_socket(const char *proc, pid_t pid, const struct dp_sockets *peers)
+static bool has_socket(const char *proc, pid_t pid, const struct dp_sockets *peers)
 {
-	char path[64];
-	struct dirent *e;
-	int found = 0, seen = 0;
-	uint64_t number;
-	DIR *d;
+	int fd;
+	struct fd_search s = {.proc = proc, .pid = pid, .sockets = peers, .ret = &fd, .max = 1};
 
-	snprintf(path, sizeof(path), "%s/%d/fd", proc, (int)pid);
-	d = opendir(path);
-	if (!d)
-		return 0;
-	while (!found && (e = readdir(d)) && seen++ < FDS_MAX)
-		if (dp_number(e->d_name, 10, INT32_MAX, &number)) {
-			found = dp_sockets_has(peers, socket_inode(proc, pid, e->d_name));
-		}
-	closedir(d);
-	return found;
+	return dp_procfile_numbers(proc, pid, "fd", take_socket, &s) >= 0 && s.count;
 }
 
 pid_t dp_proc_node_ancestor(const char *proc, pid_t pid, const struct dp_node_config *config)
@@ -299,10 +294,8 @@ pid_t dp_proc_node_ancestor(const char *proc, pid_t pid, const struct dp_node_co
 int dp_proc_shares_socket(const char *proc, pid_t pid, int fd, pid_t other)
 {
 	struct dp_sockets one = {.count = 0};
-	char name[16];
 
-	snprintf(name, sizeof(name), "%d", fd);
-	dp_sockets_add(&one, socket_inode(proc, pid, name));
+	dp_sockets_add(&one, socket_inode(proc, pid, fd));
 	return one.inode[0] && has_socket(proc, other, &one);
 }
 
@@ -326,12 +319,7 @@ pid_t dp_proc_daemon(const char *proc, pid_t pid, const struct dp_node_config *c
 	struct daemon_search s = {.proc = proc, .peers = &peers};
 	struct dp_task_stat st;
 
-	if (config->family == AF_UNIX) {
-		read_unix(proc, pid, config, 1, &peers);
-	} else if (config->family) {
-		read_tcp(proc, pid, "tcp", config, 1, &peers);
-		read_tcp(proc, pid, "tcp6", config, 1, &peers);
-	}
+	read_tables(proc, pid, config, true, &peers);
 	if (peers.count == 0)
 		return 0;
 	/* Nearly always its parent, or the parent's parent (uv run). */
@@ -342,36 +330,43 @@ pid_t dp_proc_daemon(const char *proc, pid_t pid, const struct dp_node_config *c
 	return s.found;
 }
 
+struct tids {
+	pid_t *ret;
+	int max, count;
+};
+
+static int take_tid(void *ctx, int tid)
+{
+	struct tids *t = ctx;
+
+	t->ret[t->count++] = tid;
+	return t->count == t->max;
+}
+
 int dp_proc_threads(const char *proc, pid_t pid, pid_t *ret, int max)
 {
-	char path[64];
-	struct dirent *e;
-	uint64_t tid;
-	int n = 0;
-	DIR *d;
+	struct tids t = {.ret = ret, .max = max};
+	int r = dp_procfile_numbers(proc, pid, "task", take_tid, &t);
 
-	snprintf(path, sizeof(path), "%s/%d/task", proc, (int)pid);
-	d = opendir(path);
-	if (!d)
-		return dp_procfile_error(errno);
-	while (n < max && (e = readdir(d)))
-		if (dp_number(e->d_name, 10, INT32_MAX, &tid))
-			ret[n++] = (pid_t)tid;
-	closedir(d);
-	return n;
+	return r < 0 ? r : t.count;
+}
+
+struct process_walk {
+	void (*fn)(void *ctx, pid_t pid);
+	void *ctx;
+};
+
+static int take_process(void *ctx, int pid)
+{
+	const struct process_walk *w = ctx;
+
+	w->fn(w->ctx, pid);
+	return 0;
 }
 
 int dp_proc_each(const char *proc, void (*fn)(void *ctx, pid_t pid), void *ctx)
 {
-	DIR *d = opendir(proc);
-	struct dirent *e;
-	uint64_t pid;
+	struct process_walk w = {.fn = fn, .ctx = ctx};
 
-	if (!d)
-		return -errno;
-	while ((e = readdir(d)))
-		if (dp_number(e->d_name, 10, INT32_MAX, &pid))
-			fn(ctx, (pid_t)pid);
-	closedir(d);
-	return 0;
+	return dp_procfile_numbers(proc, 0, NULL, take_process, &w);
 }

@@ -61,14 +61,12 @@ static bool in_memory(int pagemap, uint64_t start, uint64_t end)
 bool dp_resident_start(pid_t pid)
 {
 	uint64_t at[4];
-	char path[32];
 	bool yes;
 	int fd;
 
 	if (!read_bounds(pid, at))
 		return false;
-	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = dp_procfile_open("/proc", pid, "pagemap", O_RDONLY);
 	if (fd < 0)
 		return false;
 	yes = in_memory(fd, at[0], at[1]) && in_memory(fd, at[2], at[3]);

@@ -13,13 +13,13 @@
 /* Time on a CPU, and wanting one, of the main thread (CONFIG_SCHED_INFO); 0 where it is not told. */
 static void read_main(pid_t pid, uint64_t *ret_cpu_ns, uint64_t *ret_wait_ns)
 {
-	char path[64], text[96];
+	char name[48], text[96];
 	uint64_t cpu, wait;
 	const char *p;
 
 	*ret_cpu_ns = *ret_wait_ns = 0;
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", (int)pid, (int)pid);
-	if (dp_procfile_read(path, text, sizeof(text)) < 0)
+	snprintf(name, sizeof(name), "task/%d/schedstat", (int)pid);
+	if (dp_procfile_read_pid("/proc", pid, name, text, sizeof(text)) < 0)
 		return;
 	p = dp_number(text, 10, UINT64_MAX, &cpu);
 	if (!p || *p != ' ' || !dp_number(p + 1, 10, UINT64_MAX, &wait))

@@ -82,13 +82,11 @@ static int netlink_of(pid_t pid)
 	struct elsewhere e = {.fd = -EIO};
 	struct stat here, there;
 	pthread_t thread;
-	char path[64];
 	int err;
 
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
-	e.ns = open(path, O_RDONLY | O_CLOEXEC);
+	e.ns = dp_procfile_open("/proc", pid, "ns/net", O_RDONLY);
 	if (e.ns < 0)
-		return dp_procfile_error(errno);
+		return e.ns;
 	if (fstat(e.ns, &there) == 0 && stat("/proc/thread-self/ns/net", &here) == 0 &&
 	    there.st_ino == here.st_ino && there.st_dev == here.st_dev) {
 		e.fd = netlink();

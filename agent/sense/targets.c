@@ -131,7 +131,7 @@ static void execed(struct dp_targets *t, const struct dp_birth *birth, uint64_t 
 		}
 		is_dora = x->is_dora;
 		config = x->config;
-		target_drop(t, x);
+		target_forget(t, x);
 	}
 	/* What is below it stays there if the new program is of the same node. */
 	if (!target_take(t, birth, t_ns) && is_dora)
@@ -161,7 +161,7 @@ void dp_targets_exit(struct dp_targets *t, pid_t pid, uint64_t t_ns)
 	member_left(t, x);
 	config = x->config;
 	decide = x->is_dora && !x->proven;
-	target_drop(t, x);
+	target_forget(t, x);
 	if (decide)
 		members_decide(t, &config, t_ns);
 }

@@ -100,7 +100,7 @@ void target_follow_open(struct dp_targets *t, struct target *x)
 	dp_proc_regions("/proc", x->pid, mark_region, &c);
 }
 
-void target_drop(struct dp_targets *t, struct target *x)
+void target_forget(struct dp_targets *t, struct target *x)
 {
 	dp_py_close(x->py);
 	t->ended_cpu_ns += dp_reader_cpu_ns(x->reader);
@@ -123,7 +123,7 @@ static void let_go(struct dp_targets *t, struct target *x, const char *why)
 		target_emit(t, &r);
 	}
 	member_left(t, x);
-	target_drop(t, x);
+	target_forget(t, x);
 }
 
 /* What a Python is like. False: that is not known yet. */

@@ -143,7 +143,7 @@ void target_mark_open(struct dp_targets *t, struct target *x);
 /* The decoder is told of them, the kernel of its mapped regions. */
 void target_follow_open(struct dp_targets *t, struct target *x);
 /* Frees the slot, without a record. */
-void target_drop(struct dp_targets *t, struct target *x);
+void target_forget(struct dp_targets *t, struct target *x);
 /*
  * Tries to see the runtime. 1 settled (Python or not), 0 still starting, -errno when the process is
  * no use to us (and has been let go).
@@ -185,7 +185,7 @@ bool target_take(struct dp_targets *t, const struct dp_birth *birth, uint64_t t_
 /* Finds its nearest ancestor of the same node. */
 void member_link(struct dp_targets *t, struct target *x);
 /* It has left, or is about to: what is below it goes one up. */
-void member_left(struct dp_targets *t, const struct target *gone);
+void member_left(struct dp_targets *t, const struct target *left);
 /* Is it a wrapper or a helper? */
 bool member_is_aside(const struct target *x);
 /* The roles of all that have this configuration, from what is known now; who is new or has changed is told at t_ns. */

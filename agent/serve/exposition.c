@@ -2,7 +2,6 @@
 /* What is written of each metric: of the nodes, the probe and its process (metrics.h). */
 #include "serve/openmetrics.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -264,17 +263,21 @@ static void put_series(struct out *o, unsigned int id, const struct series *s)
 	}
 }
 
+static int count_fd(void *ctx, int fd)
+{
+	unsigned int *n = ctx;
+
+	(void)fd;
+	++*n;
+	return 0;
+}
+
 static unsigned int open_fds(void)
 {
 	unsigned int n = 0;
-	DIR *d = opendir("/proc/self/fd");
 
-	if (!d)
-		return 0;
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n > 3 ? n - 3 : 0; /* ".", ".." and the directory itself */
+	dp_procfile_numbers("/proc", getpid(), "fd", count_fd, &n);
+	return n ? n - 1 : 0; /* the directory itself */
 }
 
 /* Pages of size and resident set, from /proc/self/statm. 0 or -errno. */

@@ -181,7 +181,7 @@ static const struct section {
 	const struct field *fields;
 	size_t count;
 } sections[] = {
-#define SECTION(list, event)             {event, list##_fields, sizeof(list##_fields) / sizeof(struct field)},
+#define SECTION(list, event)             {event, list##_fields, DP_COUNT_OF(list##_fields)},
 #define SECTION_OF_EVENT(e, list, event) SECTION(list, event)
 	SECTION(line, "line") DP_FINDING_EVENTS(SECTION_OF_EVENT) SECTION(summary, "summary")
 		SECTION(summary_end, "summary") SECTION(summary_node, "summary.nodes")

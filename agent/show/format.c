@@ -4,7 +4,7 @@
 #include "base/signals.h"
 #include "base/units.h"
 #include "base/uuid.h"
-#include "show/show.h"
+#include "show/render.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +30,13 @@ char *dp_format_bytes(uint64_t bytes, char *buf, size_t len)
 	else
 		snprintf(buf, len, "%llu %s", (unsigned long long)(bytes / unit), units[i]);
 	return buf;
+}
+
+uint64_t dp_hold_duration(const struct dp_hold_finding *h)
+{
+	return h->start_ns == DP_NULL || h->end_ns == DP_NULL || h->end_ns < h->start_ns
+		       ? 0
+		       : h->end_ns - h->start_ns;
 }
 
 /* Splits so that the fraction is not negative for times before 1970. */

@@ -163,28 +163,6 @@ static void put_resolved(struct dp_line *l, const struct dp_warning_finding *w)
 	dp_line_str(l, w->kind < DP_WARN_COUNT ? over[w->kind] : "a warning is over");
 }
 
-static const char *wait_words(const struct dp_link *k)
-{
-	static const char *const words[] = {
-		[DP_WAIT_UNKNOWN] = "it could not be read what it waits for",
-		[DP_WAIT_NOTHING] = "runs",
-		[DP_WAIT_GIL] = "waits for the GIL",
-		[DP_WAIT_THREAD] = "waits for the end of",
-		[DP_WAIT_MUTEX] = "waits for a mutex of",
-		[DP_WAIT_LOCK] = "waits for a lock",
-		[DP_WAIT_STATIC] = "waits until a static initialiser is through",
-		[DP_WAIT_FUTEX] = "waits for an event",
-		[DP_WAIT_SHARED] = "waits for something that another process may give it",
-		[DP_WAIT_SLEEP] = "sleeps for a time",
-		[DP_WAIT_IO] = "waits for input or output",
-		[DP_WAIT_CHILD] = "waits for a child process",
-		[DP_WAIT_SYSCALL] = "is in a system call",
-	};
-
-	_Static_assert(DP_COUNT_OF(words) == DP_WAIT_COUNT, "words for each");
-	return words[k->waits < DP_WAIT_COUNT ? k->waits : DP_WAIT_UNKNOWN];
-}
-
 /* The chain, a line a thread. */
 static void put_chain(struct dp_line *l, const struct dp_text_state *s,
 		      const struct dp_rec_waits *w)
@@ -200,7 +178,7 @@ static void put_chain(struct dp_line *l, const struct dp_text_state *s,
 		row_below_begin(l, s);
 		put_thread(l, &p, k->tid);
 		put_place(l, &p, 0);
-		dp_line_fmt(l, ": %s", wait_words(k));
+		dp_line_fmt(l, ": %s", dp_wait_words(k->waits));
 		if (k->for_tid)
 			dp_line_fmt(l, " thread %u", k->for_tid);
 		dp_line_str(l, "\n");

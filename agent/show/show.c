@@ -218,13 +218,6 @@ size_t dp_show_columns_wanted(int fd)
 	return ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_col ? w.ws_col : DP_SHOW_COLUMNS;
 }
 
-uint64_t dp_hold_duration(const struct dp_hold_finding *h)
-{
-	return h->start_ns == DP_NULL || h->end_ns == DP_NULL || h->end_ns < h->start_ns
-		       ? 0
-		       : h->end_ns - h->start_ns;
-}
-
 int dp_finding_passes(const struct dp_finding *f, const struct dp_show_options *o)
 {
 	if (f->type == DP_FIND_TOKEN)

@@ -38,7 +38,7 @@ void input_read_signals(struct dp_view *v)
 			terminal_enter(v);
 			break;
 		case SIGHUP:
-			v->gone = 1;
+			v->hung_up = 1;
 			break;
 		case SIGQUIT:
 			v->quit = 1;
@@ -98,7 +98,7 @@ void input_read_keys(struct dp_view *v, uint64_t now_ns)
 	if (!v->keys || poll(&p, 1, 0) <= 0)
 		return;
 	if (p.revents & (POLLHUP | POLLERR | POLLNVAL)) {
-		v->gone = 1;
+		v->hung_up = 1;
 		return;
 	}
 	if (now_ns - v->key_ns > ESCAPE_NS)

@@ -22,6 +22,7 @@
 #include <term.h>
 
 #include "base/clock.h"
+#include "base/procfile.h"
 #include "base/units.h"
 #include "show/show.h"
 #include "view/goodbye.h"
@@ -62,14 +63,14 @@ void terminal_collect(struct dp_view *v)
 			v->pending_len += (size_t)n;
 	}
 	if (lseek(fd, 0, SEEK_SET) < 0 || ftruncate(fd, 0) < 0)
-		v->gone = 1;
+		v->hung_up = 1;
 }
 
 int terminal_drain(struct dp_view *v, int wait_ms)
 {
 	int64_t end = now_ms() + wait_ms;
 
-	while (v->done < v->pending_len && !v->gone) {
+	while (v->done < v->pending_len && !v->hung_up) {
 		struct pollfd p = {.fd = v->out, .events = POLLOUT};
 		size_t left = v->pending_len - v->done;
 		int64_t rest = end - now_ms();
@@ -85,7 +86,7 @@ int terminal_drain(struct dp_view *v, int wait_ms)
 		if (n > 0) {
 			v->done += (size_t)n;
 		} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
-			v->gone = 1;
+			v->hung_up = 1;
 		} else if (now_ms() >= end) {
 			return 0;
 		}
@@ -171,7 +172,7 @@ void terminal_set_locale(void)
 
 int terminal_open(struct dp_view *v)
 {
-	v->out = open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	v->out = dp_procfile_reopen(STDOUT_FILENO, O_WRONLY | O_NONBLOCK);
 	v->out_nonblocking = v->out >= 0 && isatty(v->out);
 	if (v->out >= 0 && !v->out_nonblocking)
 		close(v->out);

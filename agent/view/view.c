@@ -90,7 +90,7 @@ int dp_view_run(struct dp_view *v, uint64_t now_ns)
 	input_read_signals(v);
 	errors_read(v);
 	input_read_keys(v, now_ns);
-	if (v->gone)
+	if (v->hung_up)
 		return -EIO;
 	if (v->quit)
 		return 1;
@@ -99,7 +99,7 @@ int dp_view_run(struct dp_view *v, uint64_t now_ns)
 		draw(v, now_ns);
 		terminal_drain(v, 0);
 	}
-	return v->gone ? -EIO : 0;
+	return v->hung_up ? -EIO : 0;
 }
 
 void dp_view_finding(struct dp_view *v, const struct dp_finding *f)

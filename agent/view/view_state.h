@@ -37,7 +37,7 @@ struct dp_view {
 
 	struct dp_view_keys key;
 	uint64_t key_ns;
-	int quit, gone, dirty, colour;
+	int quit, hung_up, dirty, colour;
 	uint64_t drawn_ns;
 	struct dp_panel p;
 	struct dp_panel_row *rows;

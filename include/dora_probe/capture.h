@@ -259,9 +259,9 @@ struct dp_target {
 /* Value of the map `thread_state`, key tid: what the kernel programs know of one thread. */
 struct dp_thread_state {
 	dp_u64 notheld_ns;   /* last time it was seen not to hold the GIL; 0 never */
-	dp_u64 run_first_ns; /* first of the current row of looks that said "held"; 0 none */
+	dp_u64 run_first_ns; /* first of the current run of looks that said "held"; 0 none */
 	dp_u64 run_last_ns;
-	dp_u64 run_off_ns;   /* off-CPU time within the row */
+	dp_u64 run_off_ns;   /* off-CPU time within the run */
 	dp_u64 off_since_ns; /* off the CPU with the GIL since; 0 no */
 	dp_u64 take_ns;      /* exact take (contended wait's end); 0 unknown or released since */
 	dp_u64 wait_ns;      /* waits for the GIL since; 0 no */
@@ -270,7 +270,7 @@ struct dp_thread_state {
 	dp_u8 wait_said; /* WAIT_BEGIN was sent */
 	dp_u8 off_runnable;
 	dp_u8 pad;
-	dp_u32 run_samples;  /* cpu-clock samples in user code within the row */
+	dp_u32 run_samples;  /* cpu-clock samples in user code within the run */
 	dp_u32 run_eval;     /* of these, in the bytecode loop itself */
 	dp_u64 edge_take_ns; /* its last take that the edge source saw; 0 none */
 	dp_u64 woken_ns;     /* traced futex: back on the CPU since, in a wait; 0 no */

@@ -333,6 +333,9 @@ const char *dp_source_name(unsigned int v);
 const char *dp_loss_name(unsigned int v);
 const char *dp_spoils_name(unsigned int v);
 
+/* What a thread that waits so does, as the rest of a sentence: "waits for the GIL"; static. */
+const char *dp_wait_words(unsigned int wait);
+
 /* What a loss can have spoilt, 1 << enum dp_spoils each; 0 for a value that is no enum dp_loss. */
 unsigned int dp_loss_spoils(unsigned int loss);
 

@@ -29,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/units.h"
 #include "sense/bpf_source.h"
 
@@ -421,7 +422,7 @@ static inline int pythons(struct python *ret, int max)
 	ret[n].version = "3.11";
 	if (!access(ret[n].path, X_OK))
 		n++;
-	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]) && n < max; i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(versions) && n < max; i++) {
 		if (home)
 			snprintf(ret[n].path, sizeof(ret[n].path), "%s/versions/%s/bin/python3",
 				 home, versions[i]);

@@ -2,6 +2,7 @@
 /* What the kernel says of a real CPython's GIL, against what the script itself measured. */
 #include "gil_script.h"
 
+#include "base/array.h"
 #include "base/clock.h"
 
 static void off_cpu_hold_is_proven(struct fixture *f)
@@ -346,7 +347,7 @@ static void test_two_gils(void **state)
 	drain(s);
 	/* The second thread ends in the main interpreter: where it comes there before the first is
 	 * through, the first one's release is told instead of its run. */
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(kinds); i++) {
 		for (h = NULL; (h = next_capture(s, h, (int)kinds[i], c.pid));) {
 			const struct dp_gil_span *span = body(h);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Bytes of marked sockets, copied exactly: by each system call, at each size. */
+#include "base/array.h"
 #include "socket_target.h"
 
 /* ---- the target, in its own process ------------------------------------------------------ */
@@ -35,8 +36,6 @@ static const size_t sizes[] = {1,     7,     8,      63,     64,     65,     255
 			       257,   1023,  1024,   1025,   4095,   4096,   4097,  8192,
 			       12289, 65536, 100000, 131071, 131072, 131073, 200000};
 
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-
 static void all_sizes(struct session *s, int family, const char *send, const char *receive)
 {
 	size_t out = 0, in = 0, cut = 0, moved, tail;
@@ -53,7 +52,7 @@ static void all_sizes(struct session *s, int family, const char *send, const cha
 	fd = target_connect(&t, "connect");
 	drain(s);
 	conn = only_connect(s, t.pid)->conn;
-	for (size_t i = 0; i < COUNT(sizes); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(sizes); i++) {
 		command_start(&t, send, sizes[i], out, fd, -1);
 		server_take(&t, sizes[i]);
 		command_end(&t);

@@ -103,11 +103,28 @@ class Server:
             self.p.wait()
 
 
-class Text:
+class Quiet(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+class HttpServer:
+    """A server of this process on a port of its own, until close()."""
+
+    def __init__(self, handler):
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+
+
+class Text(HttpServer):
     """Passes scrapes on, asking for the text format: Prometheus 2.42 cannot be told to."""
 
     def __init__(self, target):
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Handler(Quiet):
             def do_GET(self):
                 body, headers = get(f"http://127.0.0.1:{target}{self.path}", "text/plain;version=0.0.4")
                 self.send_response(200)
@@ -115,23 +132,15 @@ class Text:
                 self.end_headers()
                 self.wfile.write(body.encode())
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_port
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def close(self):
-        self.server.shutdown()
+        super().__init__(Handler)
 
 
-class Webhook:
+class Webhook(HttpServer):
     def __init__(self):
         self.alerts = []
         outer = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Handler(Quiet):
             def do_POST(self):
                 size = int(self.headers["Content-Length"])
                 for alert in json.loads(self.rfile.read(size))["alerts"]:
@@ -139,15 +148,7 @@ class Webhook:
                 self.send_response(200)
                 self.end_headers()
 
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_port
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def close(self):
-        self.server.shutdown()
+        super().__init__(Handler)
 
 
 class Live:

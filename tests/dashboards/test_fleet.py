@@ -44,7 +44,7 @@ def test_the_node_that_holds_longest_comes_first(fleet):
 
 
 def test_every_query_of_the_dashboard_is_answered_in_two_seconds(agree, fleet, record_property):
-    worst, complaints = 0.0, []
+    worst, slowest, complaints = 0.0, None, []
     for what, expr, _ in checks.expressions(BOARDS[0]):
         t = time.monotonic()
         try:
@@ -53,7 +53,9 @@ def test_every_query_of_the_dashboard_is_answered_in_two_seconds(agree, fleet, r
                        "dataflow": ".*", "node": ".*"}))
         except ValueError as e:
             complaints.append(f"{what}: {e}")
-        worst = max(worst, time.monotonic() - t)
+        took = time.monotonic() - t
+        if took > worst:
+            worst, slowest = took, what
     record_property("slowest query, s", f"{worst:.2f}")
     agree(complaints)
-    assert worst < 2
+    assert worst < 2, slowest

@@ -3,13 +3,13 @@
 # Builds in fresh Debian systems, each a chroot that has make, git and nothing else of what the build needs, and watches that
 # system's own Python from inside it. The running kernel is this machine's.
 #   run.sh [SUITE...]     default: bookworm trixie bullseye (which must be refused in one sentence)
-# A suite that cannot be had is skipped with its reason.
+# A suite that cannot be had is skipped with its reason. Not by pytest: what is tried is a shell's work in a chroot, where no pytest is.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. tests/package/chroot.sh
 work=$PWD/build/debian
 arch=$(dpkg --print-architecture)
 mkdir -p "$work"
-passed=0 failed=0 skipped=0
 
 check() { # NAME RC WHY
 	if [ "$2" = 0 ]; then
@@ -19,20 +19,6 @@ check() { # NAME RC WHY
 		failed=$((failed + 1))
 		echo "FAIL $1: $3"
 	fi
-}
-
-# Runs a command in the chroot, in a mount namespace of its own: nothing stays mounted.
-# shellcheck disable=SC2016
-inside() { # ROOT COMMAND
-	unshare --mount bash -c '
-		set -e
-		mount --bind /dev "$1/dev"
-		mount -t proc proc "$1/proc"
-		mount -t sysfs sys "$1/sys"
-		mount -t tracefs tracefs "$1/sys/kernel/tracing" 2>/dev/null || true
-		mount -t bpf bpf "$1/sys/fs/bpf" 2>/dev/null || true
-		mount -t tmpfs tmp "$1/tmp"
-		exec chroot "$1" /bin/bash -c "cd /dora-probe && $2"' inside "$1" "$2" </dev/null
 }
 
 [ $# != 0 ] || set -- bookworm trixie bullseye

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/task.h"
 #include "dora/nodeconfig.h"
 #include "sense/procfs.h"
@@ -85,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!made)
 		make_tree();
 	made = true;
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(files); i++) {
 		const uint8_t *end = memchr(data, 0xff, size);
 		size_t len = end ? (size_t)(end - data) : size;
 

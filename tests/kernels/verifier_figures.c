@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+
 #define LOG_BYTES (1 << 20)
 #define LOG_STATS 4 /* BPF_LOG_STATS, kernel/bpf/verifier.c, since 5.2 */
 
@@ -23,7 +25,7 @@ static bool has_another_way(const char *name)
 	static const char *const begin[] = {"dp_sock_", "dp_region_lock", "dp_region_area",
 					    "dp_sched_switch_futex", "dp_sched_waking"};
 
-	for (size_t i = 0; i < sizeof(begin) / sizeof(begin[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(begin); i++)
 		if (strncmp(name, begin[i], strlen(begin[i])) == 0)
 			return true;
 	return false;

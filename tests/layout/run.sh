@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # The layout tables against CPython's own headers, each release that Debian has, amd64 and arm64.
 #   run.sh [ARCH...]
-# arm64 on another machine wants build/arm64 (make ARCH=arm64) and runs in user emulation.
+# Not by pytest: a compiler and a diff, for each release. arm64 on another machine wants build/arm64 (make ARCH=arm64) and runs in user emulation.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=$PWD/build/python-headers

@@ -8,6 +8,7 @@ In each cell a target (target.py) holds the GIL for some 1.5 s in a C call that 
 bytecode. The built probe, as a user runs it, must find each, tell them apart and name their lines; the truth is the target's
 own. Prints `ok CELL`, `refused CELL: the probe's sentence`, `skip CELL: why` or `FAIL CELL: why`, and counts.
 `--write` makes the table of docs/compatibility.md of the newest result of each cell. Root. Parts lie in build/matrix.
+Not by pytest: a cell's answer is kept from run to run for that table, and `refused` is one of them, neither passed nor skipped.
 """
 
 import argparse

@@ -4,6 +4,7 @@
 # another that has nothing of the build. The kernel is this machine's.
 #   debian.sh [SUITE...]      default: bookworm trixie; bookworm also cross-builds for arm64
 # The same package twice in two folders must be the same bytes. A suite that cannot be had is skipped with its reason.
+# Not by pytest: what is tried is a shell's work in a chroot, where no pytest is; test_*.py here has the rest.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/package/chroot.sh

@@ -3,6 +3,7 @@
 # The wheel in fresh Debian systems, which have Python and nothing of the build: installed by pip into a virtual
 # environment, run as root, watching that system's own Python, and removed. The kernel is this machine's.
 #   wheel.sh [SUITE...]      default: bullseye bookworm trixie
+# Not by pytest: what is tried is a shell's work in a chroot, where no pytest is; test_*.py here has the rest.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/package/chroot.sh

@@ -7,6 +7,7 @@ Run after a change of a table (`make docs`):
   docs.py --check    names it and exits with 1: part of `make lint`
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -26,6 +27,27 @@ PARTS = [
     ("agent/dist/dora-probe.fish", None, None, "fish"),
     ("dashboards/metrics.md", None, None, "metrics"),
 ]
+
+
+# Tables that are written by hand and have a row for every word of a field: (file, field of the JSON).
+ROWS = [("README.md", "cause")]
+
+
+def words(schema, field):
+    """The words that a field has in any of its events."""
+    for event in schema.values():
+        if isinstance(event, dict) and "values" in event.get(field, {}):
+            return event[field]["values"]
+    raise KeyError(field)
+
+
+def lacking():
+    """The rows that are not there, as (file, word)."""
+    made = subprocess.run([BINARY, "--print", "schema"], check=True, capture_output=True, encoding="utf-8").stdout
+    for name, field in ROWS:
+        with open(os.path.join(TOP, name), encoding="utf-8") as f:
+            text = f.read()
+        yield from ((name, word) for word in words(json.loads(made), field) if f"\n| `{word}` |" not in text)
 
 
 def main():
@@ -49,6 +71,9 @@ def main():
             with open(path, "w", encoding="utf-8") as f:
                 f.write(new)
             print(f"{name}: {page} written")
+    for name, word in lacking():
+        print(f"{name} lacks a row | `{word}` | in its table: write it by hand")
+        stale = 1
     return stale
 
 

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/array.h"
 #include "python/internal.h"
 #include "pythons.h"
 
@@ -106,7 +107,7 @@ static inline struct objects well_formed(void)
 	memset(runtime, 0, sizeof(runtime));
 	memcpy(runtime, "xdebugpy", 8);
 	put(runtime, 8, HEX);
-	for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(at); i++)
 		put(runtime, at[i][0], at[i][1]);
 	o.interp = take(&used, 1024);
 	o.tstate = take(&used, 512);
@@ -222,6 +223,19 @@ static inline uint64_t ask_everything(pid_t pid, struct dp_rec_stack *s, int *re
 	}
 	dp_py_close(p);
 	return cpu_ns() - before;
+}
+
+/* To be called first by main(): as "PROGRAM liar" it is a well-formed process and does not come back. */
+static inline void liar_begin(int argc, char **argv)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	arena = mmap(NULL, ARENA_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (argc != 2 || strcmp(argv[1], "liar") != 0)
+		return;
+	well_formed();
+	puts("ready");
+	for (;;)
+		pause();
 }
 
 #endif

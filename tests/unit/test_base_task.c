@@ -2,6 +2,7 @@
 /* The ground floor's readers (numbers, /proc/PID/stat and status, files within a limit) and its
  * log. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -195,6 +196,107 @@ static void test_files(void **state)
 	assert_int_equal(dp_procfile_error(EISDIR), -EISDIR);
 }
 
+struct heap {
+	int count, sum, stop_at;
+	size_t longest;
+	char last[64];
+};
+
+static int take_text(void *ctx, char *line)
+{
+	struct heap *h = ctx;
+	size_t len = strlen(line);
+
+	h->longest = len > h->longest ? len : h->longest;
+	snprintf(h->last, sizeof(h->last), "%s", line);
+	return ++h->count == h->stop_at ? 5 : 0;
+}
+
+static int take_number(void *ctx, int number)
+{
+	struct heap *h = ctx;
+
+	h->sum += number;
+	return ++h->count == h->stop_at ? 5 : 0;
+}
+
+/*
+ * The end of a line that is too long is not taken for a line: in maps it would be one that the target
+ * has written.
+ */
+static void test_lines(void **state)
+{
+	char dir[] = "/tmp/dp-base-XXXXXX", path[64];
+	struct heap h = {.count = 0};
+	FILE *f;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/lines", dir);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fprintf(f, "one\n\n%0*d forged\nlast", 2 * DP_PROCFILE_LINE, 0);
+	fclose(f);
+	assert_int_equal(dp_procfile_lines(path, 1 << 20, take_text, &h), 0);
+	assert_int_equal(h.count, 4);
+	assert_int_equal(h.longest, DP_PROCFILE_LINE);
+	assert_string_equal(h.last, "last");
+
+	h = (struct heap){.stop_at = 2};
+	assert_int_equal(dp_procfile_lines(path, 1 << 20, take_text, &h), 5);
+	assert_string_equal(h.last, "");
+	/* What the limit has cut is no line. */
+	h = (struct heap){.count = 0};
+	assert_int_equal(dp_procfile_lines(path, 100, take_text, &h), 0);
+	assert_in_range(h.count, 2, 3);
+	assert_string_not_equal(h.last, "last");
+	unlink(path);
+	assert_int_equal(dp_procfile_lines(path, 100, take_text, &h), -ENOENT);
+	assert_int_equal(dp_procfile_lines_pid(dir, 7, "lines", 100, take_text, &h), -ESRCH);
+	rmdir(dir);
+}
+
+static void test_directories_and_links(void **state)
+{
+	char dir[] = "/tmp/dp-base-XXXXXX", path[64], to[8];
+	static const char *const names[] = {"7", "12", "3x", "-4", "name"};
+	struct heap h = {.count = 0};
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	for (size_t i = 0; i < DP_COUNT_OF(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	snprintf(path, sizeof(path), "%s/7/exe", dir);
+	assert_int_equal(symlink("/usr/bin/python3", path), 0);
+
+	assert_int_equal(dp_procfile_numbers(dir, 0, NULL, take_number, &h), 0);
+	assert_int_equal(h.count, 2);
+	assert_int_equal(h.sum, 19);
+	h = (struct heap){.stop_at = 1};
+	assert_int_equal(dp_procfile_numbers(dir, 0, NULL, take_number, &h), 5);
+	assert_int_equal(dp_procfile_numbers(dir, 7, "fd", take_number, &h), -ESRCH);
+
+	assert_int_equal(dp_procfile_link(path, to, sizeof(to)), 7);
+	assert_string_equal(to, "/usr/bi");
+	assert_int_equal(dp_procfile_link_pid(dir, 8, "exe", to, sizeof(to)), -ESRCH);
+	assert_string_equal(to, "");
+
+	fd = dp_procfile_open(dir, 7, "", O_PATH | O_DIRECTORY);
+	assert_true(fd >= 0);
+	assert_int_equal(dp_procfile_reopen(fd, O_WRONLY), -EISDIR);
+	close(fd);
+	assert_int_equal(dp_procfile_open(dir, 7, "maps", O_RDONLY), -ESRCH);
+	unlink(path);
+	for (size_t i = 0; i < DP_COUNT_OF(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		rmdir(path);
+	}
+	rmdir(dir);
+}
+
 /* Standard error while `say` runs. */
 static void heard(void (*say)(void), char *ret, size_t len)
 {
@@ -246,9 +348,14 @@ static void test_log(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_number), cmocka_unit_test(test_stat),
-		cmocka_unit_test(test_status), cmocka_unit_test(test_own_task),
-		cmocka_unit_test(test_files),  cmocka_unit_test(test_log),
+		cmocka_unit_test(test_number),
+		cmocka_unit_test(test_stat),
+		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_own_task),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_directories_and_links),
+		cmocka_unit_test(test_log),
 	};
 
 	return cmocka_run_group_tests_name("base_task", tests, NULL, NULL);

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "base/array.h"
 #include "cli/doctor.h"
 #include "cli/options.h"
 #include "dora_probe/rights.h"
@@ -128,7 +129,7 @@ static void test_files(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		char full[256];
 
 		remove_root(NULL);
@@ -159,7 +160,7 @@ static void test_absent_files(void **state)
 	int code;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		char command[256];
 
 		remove_root(NULL);

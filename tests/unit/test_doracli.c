@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "hooks_support.h"
+#include "base/array.h"
 
 /* ---- dora stop ---- */
 
@@ -131,7 +132,7 @@ static void bad_stops(void **state)
 
 	script(s, "dora", "echo no coordinator >&2; exit 1", path, sizeof(path));
 	assert_int_equal(dp_doracli_new(path, environ, &c), 0);
-	for (i = 0; i < sizeof(no_uuids) / sizeof(no_uuids[0]); i++) {
+	for (i = 0; i < DP_COUNT_OF(no_uuids); i++) {
 		snprintf(q.dataflow, sizeof(q.dataflow), "%s", no_uuids[i]);
 		assert_int_equal(dp_doracli_stop(c, &q, geteuid(), now(), &s->answer), 1);
 		assert_int_equal(s->answer.result, DP_RESULT_REFUSED);

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/array.h"
 #include "base/duration.h"
 #include "base/signals.h"
 #include "findings.h"
@@ -47,7 +48,7 @@ static void test_duration(void **state)
 	char buf[40];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		assert_string_equal(dp_duration_text(rows[i].ns, buf, sizeof(buf)), rows[i].down);
 		assert_string_equal(dp_duration_text_up(rows[i].ns, buf, sizeof(buf)), rows[i].up);
 	}
@@ -167,7 +168,7 @@ static void test_strings(void **state)
 	size_t columns;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		assert_string_equal(as(json, rows[i].in, &columns), rows[i].json);
 		assert_string_equal(as(dp_line_text, rows[i].in, &columns), rows[i].text);
 		assert_int_equal(columns, rows[i].columns);

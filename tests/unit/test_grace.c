@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include "base/array.h"
 #include "dora/nodeconfig.h"
 
 #define S 1000000000ULL
@@ -28,7 +29,7 @@ static void test_grace_ladder(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(cases); i++) {
 		struct dp_grace g;
 
 		memset(&g, 0xff, sizeof(g));
@@ -88,7 +89,7 @@ static void test_message_versions(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(pairs); i++)
 		assert_string_equal(dp_dora_version_of_message(pairs[i][0]), pairs[i][1]);
 	assert_string_equal(dp_dora_version_of_message(NULL), "");
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "hooks_support.h"
+#include "base/array.h"
 
 /* ---- facts ---- */
 
@@ -25,7 +26,7 @@ static void facts_reach_the_hook_and_nothing_is_interpolated(void **state)
 	size_t i, k;
 
 	snprintf(pwned, sizeof(pwned), "%s.pwned", s->out);
-	for (i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++) {
+	for (i = 0; i < DP_COUNT_OF(hostile); i++) {
 		with(s, "printf '%s|%s' \"$DORA_PROBE_NODE\" \"$DORA_PROBE_PID\" > \"$OUT\"", 0);
 		dp_hook_facts_begin(&s->facts, 4242);
 		assert_int_equal(dp_hook_fact(&s->facts, "NODE", hostile[i]), 0);

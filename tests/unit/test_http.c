@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "base/array.h"
 #include "serve/http.h"
 #include "serve/negotiation.h"
 
@@ -215,7 +216,7 @@ static void accept_is_weighed(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(cases); i++)
 		if (dp_http_negotiate(cases[i].accept) != cases[i].want)
 			fail_msg("wrong format for: %s", cases[i].accept);
 	assert_false(dp_http_accepts_gzip(NULL));

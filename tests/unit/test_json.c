@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "findings.h"
+#include "base/array.h"
 
 /*
  * The keys of each event that were promised, written by hand on purpose: a line that goes from
@@ -283,7 +284,7 @@ static void test_hostile_names(void **state)
 	struct dp_show *s = json_to(fd);
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(hostile); i++) {
 		struct dp_finding f = finding_full(DP_FIND_GIL_HOLD);
 
 		f.node = hostile[i];

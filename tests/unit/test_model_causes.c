@@ -2,6 +2,9 @@
 /* Why a token is pending, from tables of records: a test for each cause. */
 #include "token_records.h"
 
+#include "model/advice.h"
+#include "model/node.h"
+
 static void test_contention(void **state)
 {
 	struct table *t = two_nodes();
@@ -303,6 +306,22 @@ static void test_node_dropped_first(void **state)
 	table_free(t);
 }
 
+/* A new cause has no advice until somebody writes one. */
+static void test_each_cause_has_its_advice(void **state)
+{
+	static struct node n;
+	const struct place place = {.known = true, .function = "handler", .file = "/node.py"};
+
+	(void)state;
+	for (int c = DP_CAUSE_UNKNOWN + 1; c < DP_CAUSE_COUNT; c++) {
+		char text[ADVICE_MAX];
+
+		advice_for((int8_t)c, &n, &place, text);
+		if (strncmp(text, "not enough evidence", 19) == 0)
+			fail_msg("no advice for %s", dp_cause_name((unsigned int)c));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -318,7 +337,7 @@ int main(void)
 		cmocka_unit_test(test_other_receiver_is_not_the_owner),
 		cmocka_unit_test(test_long_pending_has_its_cause_at_the_receiver),
 		cmocka_unit_test(test_node_dropped_first),
-
+		cmocka_unit_test(test_each_cause_has_its_advice),
 	};
 
 	return cmocka_run_group_tests_name("model: causes", tests, NULL, NULL);

@@ -207,7 +207,7 @@ static void test_a_daemon_is_learned(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct life l = {.name = "learned", .dora = rows[i].dora};
 		struct table *t = born(&l);
 		struct dp_record r;
@@ -268,7 +268,7 @@ static void test_the_daemon_goes(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct life l = {.name = "orphan",
 				 .dora = rows[i].dora,
 				 .limits = {.run_parent_pid = rows[i].guarded, .connected = 1}};

@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include "token_records.h"
+#include "base/array.h"
 
 static void signal_sent(struct table *t, double ms, uint32_t pid, int sig, uint32_t sender)
 {
@@ -62,7 +63,7 @@ static void test_outlook_of_a_sleep(void **state)
 	} cases[] = {{4, 0, 0, 0}, {4, 1, 0, 0}, {40, 0, 0, 1}, {40, 1, 0, 1}, {4, 0, 1, 1}};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(cases); i++)
 		for (int with_gil = 0; with_gil < 2; with_gil++) {
 			struct table *t = two_nodes();
 

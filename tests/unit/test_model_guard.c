@@ -2,6 +2,7 @@
 /* What the model tells the policy, and what comes of it: nudges asked for or refused. */
 #include "model_table.h"
 
+#include "base/array.h"
 #include "decide/policy.h"
 
 #define PID  100
@@ -210,7 +211,7 @@ static void test_where_it_is_says_whether_it_has_moved(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct table *t = guarded();
 		double at = first_nudge(t, rows[i].s, 4);
 
@@ -323,7 +324,7 @@ static void test_readiness_is_the_policys(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct table *t = guarded();
 		struct dp_record r = record(DP_REC_OPTIONS, 1, 0, 0);
 		const struct dp_node_finding *f;

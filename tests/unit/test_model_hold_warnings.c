@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Warnings of a hold from tables of records: their steps, place and advice. */
 #include "gil_records.h"
+#include "base/array.h"
 
 /* Warned while it lasts, in steps, and taken back two seconds after it is over. */
 static void test_warning_steps(void **state)
@@ -63,7 +64,7 @@ static void test_place_of_the_most_stacks(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct table *t = table_new();
 
 		node(t, 0, PID, "recv");

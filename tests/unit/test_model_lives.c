@@ -2,6 +2,7 @@
 /* One entry per node: its members, whose exit it was, its lives, a crash loop. */
 #include "model_table.h"
 
+#include "base/array.h"
 #include "base/units.h"
 
 #define FLOW "flow"
@@ -97,7 +98,7 @@ static void test_dies_below_a_shell(void **state)
 	} rows[] = {{CODE(1), CODE(1)}, {9, 9}, {9, CODE(137)}, {9, CODE(247)}, {0, 0}};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct table *t = table_new();
 
 		member(t, 10, 5, 0, DP_MEMBER_NODE, false, false, false);
@@ -242,6 +243,7 @@ static void test_crash_loop(void **state)
 	assert_int_equal(count_said(t, DP_FIND_WARNING), 2);
 	w = said(t, DP_FIND_WARNING, 0);
 	assert_int_equal(w->f.u.warning.kind, DP_WARN_CRASH_LOOP);
+	assert_int_equal(w->f.u.warning.not_polling_ns, DP_NULL);
 	assert_int_equal(w->f.u.warning.severity, DP_SEVERITY_WARNING);
 	assert_int_equal(w->f.pid, 12);
 	assert_non_null(strstr(w->advice, "3 lives in 200 ms"));

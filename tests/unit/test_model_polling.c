@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* That a consumer does not come back to next(): what proves it, since when, and what does not. */
 #include "model_table.h"
+#include "base/array.h"
 
 #define PID       100
 #define OTHER     150
@@ -168,7 +169,7 @@ static void test_no_absence(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct run *u = begin();
 
 		print_message("    %s\n", rows[i].what);

@@ -2,6 +2,7 @@
 /* What a node's time goes to, with its error; and the two warnings about it. */
 #include "model_table.h"
 
+#include "base/array.h"
 #include "base/units.h"
 
 #define RECV  100
@@ -365,7 +366,7 @@ static void test_convoy(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct table *t = convoy(rows[i].wait, rows[i].each, rows[i].held);
 		const struct dp_warning_finding *w = warning(t, DP_WARN_CONVOY, 0);
 

@@ -2,6 +2,7 @@
 /* A deadlock from tables of records: what is proven, and what only waits. */
 #include "model/waits.h"
 
+#include "base/array.h"
 #include "model_table.h"
 
 #define PID  100
@@ -207,6 +208,34 @@ static void test_a_wait_is_no_deadlock(void **state)
 	table_free(t);
 }
 
+/* What the second thread does is said where it could be read, and not guessed where it could not. */
+static void test_words_of_the_second_thread(void **state)
+{
+	static const struct {
+		uint8_t waits;
+		const char *words;
+	} rows[] = {
+		{DP_WAIT_NOTHING, "waits for a mutex of thread worker (101), which runs"},
+		{DP_WAIT_GIL, "waits for a mutex of thread worker (101), which waits for the GIL"},
+		{DP_WAIT_SLEEP, "waits for a mutex of thread worker (101), which sleeps"},
+		{DP_WAIT_LOCK, "waits for a mutex of thread worker (101), which waits itself"},
+		{DP_WAIT_SYSCALL,
+		 "waits for a mutex of thread worker (101), which is in a system call"},
+		{DP_WAIT_UNKNOWN, "waits for a mutex of thread worker (101)"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
+		struct dp_rec_waits w = chain(2, link_of(MAIN, DP_WAIT_MUTEX, W1),
+					      link_of(W1, rows[i].waits, 0), none);
+		char words[WAITS_WORDS_MAX];
+
+		snprintf(w.links[1].thread, sizeof(w.links[1].thread), "worker");
+		waits_words(&w, words);
+		assert_string_equal(words, rows[i].words);
+	}
+}
+
 /* A chain of another holder, or one that changes from look to look, proves nothing. */
 static void test_chains_that_do_not_agree(void **state)
 {
@@ -274,6 +303,7 @@ int main(void)
 		cmocka_unit_test(test_ends_without_an_owner),
 		cmocka_unit_test(test_two_looks_that_agree),
 		cmocka_unit_test(test_a_wait_is_no_deadlock),
+		cmocka_unit_test(test_words_of_the_second_thread),
 		cmocka_unit_test(test_chains_that_do_not_agree),
 		cmocka_unit_test(test_the_collector_is_named),
 	};

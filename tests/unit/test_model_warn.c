@@ -2,6 +2,7 @@
 /* A warning comes for each hold, whatever was warned of before; its end names that hold. */
 #include "model_table.h"
 
+#include "base/array.h"
 #include "base/units.h"
 
 #define RECV 100
@@ -57,7 +58,7 @@ static void assert_warned(const struct table *t, const struct row *rows, size_t 
 
 #define ASSERT_WARNED(t, ...)                                                                      \
 	assert_warned(t, (const struct row[]){__VA_ARGS__},                                        \
-		      sizeof((const struct row[]){__VA_ARGS__}) / sizeof(struct row))
+		      DP_COUNT_OF(((const struct row[]){__VA_ARGS__})))
 
 static struct table *one_node(void)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Stop as a fact of the dataflow: whose word starts the clock of a node that has not read its own. */
 #include "model_table.h"
+#include "base/array.h"
 
 #include <signal.h>
 
@@ -201,7 +202,7 @@ static void test_who_would_have_heard(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct run *u = begin();
 
 		print_message("    %s\n", rows[i].what);
@@ -271,7 +272,7 @@ static void test_command(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct run *u = begin();
 
 		until(u, 900);
@@ -350,7 +351,7 @@ static void test_daemon_sigint(void **state)
 	} rows[] = {{DAEMON, SIGINT, true}, {DAEMON, SIGCHLD, false}, {DAEMON + 1, SIGINT, false}};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct run *u = begin();
 		struct dp_record r;
 
@@ -424,7 +425,7 @@ static void test_look_back(void **state)
 	} rows[] = {{DAEMON, 11010, true}, {DAEMON, 4000, false}, {DAEMON + 1, 11010, false}};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct run *u = begin();
 		const struct dp_finding *f;
 		const struct said *s;

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 
+#include "base/array.h"
 #include "base/utf8.h"
 #include "dora/nodeconfig.h"
 #include "nodeconfig_support.h"
@@ -81,7 +82,7 @@ static void test_real(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(cases); i++) {
 		struct dp_node_config c, cut;
 		size_t n;
 		char *text = slurp(cases[i].file, &n);
@@ -196,7 +197,7 @@ static void test_watchdogs(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct dp_node_config c;
 		char text[512];
 
@@ -236,10 +237,10 @@ static void test_bad(void **state)
 	char text[512];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(bad); i++)
 		if (parse(bad[i], &c) != -EBADMSG)
 			fail_msg("accepted: %s", bad[i]);
-	for (size_t i = 0; i < sizeof(addrs) / sizeof(addrs[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(addrs); i++) {
 		snprintf(text, sizeof(text),
 			 "dataflow_id: " UUID "\nnode_id: n\n"
 			 "daemon_communication: !Tcp {socket_addr: '%s'}\n",

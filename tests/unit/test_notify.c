@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/array.h"
 #include "base/units.h"
 #include "run/notify.h"
 
@@ -102,7 +103,7 @@ static void test_a_watchdog_of_another_process_or_without_sense_is_none(void **s
 	char text[64];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(wrong); i++) {
 		struct dp_notify n;
 		int fd = manager();
 
@@ -128,7 +129,7 @@ static void test_nobody_to_tell_is_no_failure(void **state)
 	memset(longest, 'a', sizeof(longest));
 	longest[0] = '/';
 	longest[sizeof(longest) - 1] = '\0';
-	for (size_t i = 0; i < sizeof(addresses) / sizeof(*addresses); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(addresses); i++) {
 		struct dp_notify n;
 
 		if (addresses[i])

@@ -243,7 +243,7 @@ static void test_bad_values_are_refused(void **state)
 	{
 		unsigned int refused = 0;
 
-		for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]) && row->read; i++) {
+		for (size_t i = 0; i < DP_COUNT_OF(bad) && row->read; i++) {
 			/* Any text that is not empty is a text or a name. */
 			if (i && (row->read == dp_value_text || row->read == dp_value_name))
 				continue;

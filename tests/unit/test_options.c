@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The command line: each mistake with its one sentence, and what a whole line comes to. */
 #include "options_support.h"
+#include "base/array.h"
 
 #define MS  1000000ULL
 #define SEC (1000 * MS)
@@ -102,7 +103,7 @@ static void test_mistakes(void **state)
 	char out[16384], err[16384];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct dp_options o, untouched;
 		unsigned int lines = 0;
 		int code;
@@ -320,10 +321,10 @@ static void test_help_and_version(void **state)
 	struct dp_options o;
 
 	(void)state;
-	for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++) {
+	for (size_t w = 0; w < DP_COUNT_OF(words); w++) {
 		assert_int_equal(parse(words[w], &o, out, err, sizeof(out)), DP_EX_OK);
 		assert_string_equal(err, "");
-		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		for (size_t i = 0; i < DP_COUNT_OF(names); i++)
 			if (!strstr(out, names[i]))
 				fail_msg("--help does not name %s", names[i]);
 		for (char *line = strtok(out, "\n"); line; line = strtok(NULL, "\n"))

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/array.h"
 #include "base/units.h"
 #include "view/keys.h"
 #include "view/panel.h"
@@ -99,7 +100,7 @@ static void test_order(void **state)
 		row(11, "c", DP_SNULL, 0, 0),
 		row(7, "gone", -(int64_t)SEC, 9 * SEC, 9 * SEC),
 	};
-	enum { N = sizeof(want) / sizeof(want[0]) };
+	enum { N = DP_COUNT_OF(want) };
 	struct dp_panel_row rows[N];
 
 	(void)state;
@@ -135,7 +136,7 @@ static void test_duration(void **state)
 	char buf[32];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++)
 		assert_string_equal(dp_panel_duration(rows[i].ns, buf, sizeof(buf)), rows[i].want);
 }
 
@@ -391,7 +392,7 @@ static void test_keys(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct dp_view_keys k = {0};
 		size_t n = 0;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* When the shutdown guard acts, and on whom: each rule from a table, and its neighbours. */
 #include "policy_views.h"
+#include "base/array.h"
 
 /* ---- when ---- */
 
@@ -55,7 +56,7 @@ static void options_move_the_first_nudge(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct dp_policy_config cfg = rows[i].cfg;
 		struct dp_policy_view v = stuck();
 		struct trail t;

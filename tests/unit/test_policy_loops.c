@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The shutdown guard and a node that loops, or whose Python is ending. */
 #include "policy_views.h"
+#include "base/array.h"
 
 /* Neither a hold nor a sleep of before Stop: a loop, of which stacks show where it is. */
 static struct dp_policy_view looping(void)
@@ -98,7 +99,7 @@ static void a_loop_is_helped_wherever_it_is(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct trail t = whole_loop(&NUDGE, looping(), &rows[i].loop);
 		enum dp_refusal why = rows[i].refused;
 

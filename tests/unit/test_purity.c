@@ -103,6 +103,11 @@ static const struct {
 	const char *symbol, *only;
 } of_base[] = {
 	{"clock_gettime", "agent/base/clock"},
+	{"fopen", ""},
+	{"fgets", ""},
+	{"getline", ""},
+	{"opendir", "agent/base/procfile"},
+	{"readlink", "agent/base/procfile"},
 	{"stderr", ""},
 	{"perror", ""},
 	{"psignal", ""},
@@ -123,9 +128,13 @@ static const struct {
 
 static bool is_done_beside_base(const char *object, const char *symbol)
 {
-	/* glibc's names of the same functions in C23. */
+	/* glibc's names of the same functions in C23, and of those that check lengths. */
 	if (strncmp(symbol, "__isoc23_", 9) == 0)
 		symbol += 9;
+	if (strcmp(symbol, "__readlink_chk") == 0 || strcmp(symbol, "__readlink_alias") == 0)
+		symbol = "readlink";
+	if (strcmp(symbol, "__fgets_chk") == 0)
+		symbol = "fgets";
 	for (size_t i = 0; i < DP_COUNT_OF(of_base); i++)
 		if (strcmp(of_base[i].symbol, symbol) == 0)
 			return strcmp(of_base[i].only, object) != 0;

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "python_support.h"
+#include "base/array.h"
 
 static void says_what_is_no_cpython(void **state)
 {
@@ -66,7 +67,7 @@ static void says_that_it_is_too_old(void **state)
 		hear(&c, &f, "ready");
 		rc = dp_py_open(c.pid, &p, why, sizeof(why));
 		assert_int_equal(rc, py->minor == 7 ? -ENOTSUP : -ENOENT);
-		assert_non_null(strstr(why, "3.8 to 3.15"));
+		assert_non_null(strstr(why, DP_PYTHONS));
 		stop(&c);
 		tested++;
 	}
@@ -95,7 +96,7 @@ static void reads_elf_from_memory(void **state)
 	assert_int_equal(dp_elf_open(&memory, getpid(), &pathless), 0);
 	assert_true(file.fd >= 0 && memory.fd == -1);
 	assert_string_equal(memory.path, "");
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(names); i++) {
 		assert_int_equal(dp_elf_dynsym(&file, names[i], &file_sym), 0);
 		assert_int_equal(dp_elf_dynsym(&memory, names[i], &memory_sym), 0);
 		assert_true(file_sym.value == memory_sym.value && file_sym.size == memory_sym.size);

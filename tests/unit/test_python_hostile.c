@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include "python_liar.h"
+#include "base/array.h"
 
 static void believes_a_well_formed_one(void **state)
 {
@@ -195,7 +196,7 @@ static void is_bounded(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(cases); i++)
 		for (unsigned int seed = 0; seed < cases[i].seeds; seed++) {
 			pid_t pid = start_liar(cases[i].fn, seed);
 			struct dp_rec_stack s;
@@ -226,13 +227,6 @@ int main(int argc, char **argv)
 
 	};
 
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	arena = mmap(NULL, ARENA_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (argc == 2 && strcmp(argv[1], "liar") == 0) {
-		well_formed();
-		puts("ready");
-		for (;;)
-			pause();
-	}
+	liar_begin(argc, argv);
 	return cmocka_run_group_tests_name("python_hostile", tests, NULL, NULL);
 }

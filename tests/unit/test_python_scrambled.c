@@ -183,13 +183,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(survives_scrambled_elf),
 	};
 
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	arena = mmap(NULL, ARENA_LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (argc == 2 && strcmp(argv[1], "liar") == 0) {
-		well_formed();
-		puts("ready");
-		for (;;)
-			pause();
-	}
+	liar_begin(argc, argv);
 	return cmocka_run_group_tests_name("python_scrambled", tests, NULL, NULL);
 }

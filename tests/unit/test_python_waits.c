@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/array.h"
 #include "python/internal.h"
 #include "pythons.h"
 
@@ -175,7 +176,7 @@ static void test_waits(void **state)
 
 	(void)state;
 	for (const struct python *py = all.item; py < all.item + all.count; py++)
-		for (size_t i = 0; py->minor >= 8 && i < sizeof(wants) / sizeof(wants[0]); i++)
+		for (size_t i = 0; py->minor >= 8 && i < DP_COUNT_OF(wants); i++)
 			check(py, &wants[i]);
 }
 
@@ -194,7 +195,7 @@ static void test_thread_names(void **state)
 		if (py->minor < 8)
 			continue;
 		t = start_scenario(py, "names");
-		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		for (size_t i = 0; i < DP_COUNT_OF(names); i++) {
 			if (i > 0) {
 				assert_non_null(fgets(line, sizeof(line), t.c.out));
 				t.tid = (pid_t)atoi(line);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/array.h"
 #include "base/units.h"
 #include "decide/recommend.h"
 #include "base/sentence.h"
@@ -92,7 +93,7 @@ static void grace_of_one_node(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < DP_COUNT_OF(rows); i++) {
 		uint64_t grace = 77;
 		int ret = dp_recommend(&rows[i].m, &grace, text, sizeof(text));
 
@@ -166,12 +167,12 @@ static void sentences_are_bounded(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(durations) / sizeof(durations[0]); i++) {
+	for (i = 0; i < DP_COUNT_OF(durations); i++) {
 		dp_sentence_begin(&s, buf, sizeof(buf));
 		dp_say_duration(&s, durations[i].ns);
 		assert_string_equal(buf, durations[i].text);
 	}
-	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+	for (i = 0; i < DP_COUNT_OF(signals); i++) {
 		dp_sentence_begin(&s, buf, sizeof(buf));
 		dp_say_signal(&s, signals[i].sig);
 		assert_string_equal(buf, signals[i].text);

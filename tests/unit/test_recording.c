@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "recording_support.h"
+#include "base/array.h"
 
 static void test_round_trip(void **state)
 {
@@ -327,14 +328,14 @@ static void test_check(void **state)
 	r.h.type = DP_REC_NONE;
 	r.h.size = 0;
 	assert_int_equal(dp_record_check(&r, sizeof(r)), -EBADMSG);
-	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(strings); i++) {
 		make(&r, strings[i].type, 1);
 		memset((char *)&r + strings[i].offset, 'x', strings[i].size);
 		assert_int_equal(dp_record_check(&r, sizeof(r)), -EBADMSG);
 		((char *)&r)[strings[i].offset + strings[i].size - 1] = '\0';
 		assert_int_equal(dp_record_check(&r, sizeof(r)), 0);
 	}
-	for (size_t i = 0; i < sizeof(enums) / sizeof(enums[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(enums); i++) {
 		uint32_t v = enums[i].bad;
 
 		make(&r, enums[i].type, 1);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "recording_support.h"
+#include "base/array.h"
 
 /* ---- damage ------------------------------------------------------------------------------ */
 
@@ -213,7 +214,7 @@ static void test_open_refuses(void **state)
 	char why[128];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		put_file(in_dir(rows[i].name), rows[i].bytes, rows[i].len);
 		assert_int_equal(dp_replay_open(in_dir(rows[i].name), &p, why, sizeof(why)),
 				 -EBADMSG);

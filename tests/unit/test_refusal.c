@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/array.h"
 #include "sense/refusal.h"
 
 /* The shape of Linux 6.1's and 5.10's log under libbpf 1.1: the reason, then figures. */
@@ -30,7 +31,7 @@ static void test_reason(void **state)
 	struct dp_refusal r = {0};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(messages); i++)
 		dp_refusal_read(&r, messages[i]);
 	assert_string_equal(r.program, "dp_socket_exit");
 	assert_string_equal(r.said,
@@ -58,7 +59,7 @@ static void test_odd_logs(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct dp_refusal r = {0};
 
 		dp_refusal_read(&r, "libbpf: prog 'a': BPF program load failed: -22\n");

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "findings.h"
+#include "base/array.h"
 #include "show/timeline.h"
 #include "show/trace.h"
 
@@ -111,7 +112,7 @@ static void test_trace_slices_nest(void **state)
 	struct dp_trace *t = dp_trace_new(out);
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct dp_finding f = finding_full(rows[i].type);
 
 		if (rows[i].type == DP_FIND_GIL_HOLD) {

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/array.h"
 #include "base/units.h"
 #include "decide/slack.h"
 
@@ -136,7 +137,7 @@ static void a_step_is_said_once(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < DP_COUNT_OF(rows); i++) {
 		enum dp_step_change change =
 			dp_step(&s, rows[i].raise, rows[i].keep, 1000 + rows[i].at, 100);
 
@@ -369,7 +370,7 @@ static void forecast_from_what_was_measured(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < DP_COUNT_OF(rows); i++) {
 		memset(&f, 0xee, sizeof(f));
 		if (dp_forecast(&rows[i].v, "camera", T0, &f) != rows[i].ret)
 			fail_msg("row %zu", i);

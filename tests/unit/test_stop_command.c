@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "base/array.h"
 #include "base/units.h"
 #include "dora/stop_command.h"
 
@@ -63,7 +64,7 @@ static void durations_as_dora_reads_them(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < DP_COUNT_OF(rows); i++) {
 		uint64_t ns = 77;
 		int ret = dp_dora_duration(rows[i].text, &ns);
 
@@ -141,7 +142,7 @@ static void command_lines(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct dp_rec_command c;
 		int ret;
 
@@ -208,7 +209,7 @@ static void commands_that_end_nodes(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct dp_rec_command c = {.started_ns = 77};
 		int ret = parse(rows[i].row, &c);
 

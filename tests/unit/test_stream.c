@@ -2,6 +2,7 @@
 /* Reassembly alone: exact skipping, the limits of memory. */
 #include "wire_support.h"
 
+#include "base/array.h"
 #include "dora/stream.h"
 
 struct got {
@@ -85,8 +86,8 @@ static void test_sizes(void **state)
 	for (size_t i = 0; i < sizeof(body); i++)
 		body[i] = (uint8_t)(i * 7 + (i >> 8));
 	dp_stream_init(&s, 1);
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		for (size_t k = 0; k < sizeof(calls) / sizeof(calls[0]); k++) {
+	for (size_t i = 0; i < DP_COUNT_OF(sizes); i++) {
+		for (size_t k = 0; k < DP_COUNT_OF(calls); k++) {
 			size_t n = sizes[i];
 			struct got g = {.answer = 1};
 
@@ -191,7 +192,7 @@ static void test_bad_length(void **state)
 	uint8_t body[64] = {0};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(lengths); i++) {
 		struct dp_stream_pool pool = {0};
 		struct got g = {.answer = 1};
 		struct dp_stream s;

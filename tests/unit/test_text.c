@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "text_support.h"
+#include "base/array.h"
 
 #define PREFIX "2026-11-23\n07:02:27.123  camera    "
 #define UNDER  "                                  "
@@ -68,7 +69,7 @@ static void test_each_event(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct dp_finding f = finding_full(rows[i].type);
 
 		for (int verbose = -1; verbose <= 1; verbose++)
@@ -106,7 +107,7 @@ static void test_precision(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct dp_finding f = finding_full(DP_FIND_GIL_HOLD);
 		char want[256];
 
@@ -159,7 +160,7 @@ static void test_places(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		struct dp_finding f = finding_full(DP_FIND_GIL_HOLD);
 		char want[256];
 

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/array.h"
 #include "cli/values.h"
 
 #define MS  1000000ULL
@@ -66,7 +67,7 @@ static void test_duration(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		uint64_t ns = 4711;
 		int err = dp_parse_duration(rows[i].s, &ns);
 
@@ -102,7 +103,7 @@ static void test_number(void **state)
 	uint64_t v = 0;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++)
 		if (dp_parse_u64(rows[i].s, 1, 10, &v) != rows[i].err)
 			fail_msg("\"%s\"", rows[i].s);
 	assert_int_equal(dp_parse_u64("18446744073709551615", 0, UINT64_MAX, &v), 0);
@@ -140,7 +141,7 @@ static void test_signal(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		uint32_t sig = 0;
 
 		if (dp_parse_signal(rows[i].s, &sig) != rows[i].err || sig != rows[i].sig)
@@ -182,7 +183,7 @@ static void test_listen(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		char addr[64] = "untouched";
 		uint16_t port = 7;
 		int err = dp_parse_listen(rows[i].s, addr, sizeof(addr), &port);
@@ -236,7 +237,7 @@ static void test_limits(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
 		uint64_t value = 0x5A5A5A5A5A5A5A5A;
 		char why[DP_VALUE_WHY_MAX] = "";
 		int err = rows[i].read(rows[i].s, &rows[i].limits, &value, why, sizeof(why));

@@ -4,6 +4,7 @@
  * postcard-*.txt), whole and in pieces.
  */
 #include "wire_golden.h"
+#include "base/array.h"
 
 /* clang-format on */
 
@@ -79,7 +80,7 @@ static void test_golden_bincode(void **state)
 
 	(void)state;
 	for (size_t v = 0; v < 2; v++) {
-		for (size_t i = 0; i < sizeof(bincode_cases) / sizeof(bincode_cases[0]); i++) {
+		for (size_t i = 0; i < DP_COUNT_OF(bincode_cases); i++) {
 			char label[128];
 			size_t n;
 
@@ -95,7 +96,7 @@ static void test_golden_postcard(void **state)
 	uint8_t body[4096];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(postcard_cases) / sizeof(postcard_cases[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(postcard_cases); i++) {
 		size_t n = golden(POSTCARD, postcard_cases[i].label, body, sizeof(body));
 
 		check_case(&postcard_cases[i], "1.1.0", body, n, "1.1.0", 1);
@@ -116,7 +117,7 @@ static void test_golden_complete(void **state)
 		int known = !strncmp(name, "uhlc", 4) || !strncmp(name, "DataType", 8) ||
 			    !strcmp(name, "DropToken");
 
-		for (size_t i = 0; i < sizeof(bincode_cases) / sizeof(bincode_cases[0]); i++)
+		for (size_t i = 0; i < DP_COUNT_OF(bincode_cases); i++)
 			known |= !strcmp(name, bincode_cases[i].label);
 		if (!known)
 			fail_msg("golden frame without a test: %s", label);
@@ -126,7 +127,7 @@ static void test_golden_complete(void **state)
 	while (golden_next(f, label, sizeof(label), body, sizeof(body), &n)) {
 		int known = !strncmp(label, "uhlc", 4);
 
-		for (size_t i = 0; i < sizeof(postcard_cases) / sizeof(postcard_cases[0]); i++)
+		for (size_t i = 0; i < DP_COUNT_OF(postcard_cases); i++)
 			known |= !strcmp(label, postcard_cases[i].label);
 		if (!known)
 			fail_msg("golden frame without a test: %s", label);

@@ -4,6 +4,7 @@
  * tests/tools/strace_to_calls.py).
  */
 #include "wire_golden.h"
+#include "base/array.h"
 
 /* ---- real dataflows ---------------------------------------------------------------------------
  */
@@ -151,7 +152,7 @@ static void test_real_flows(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(flows) / sizeof(flows[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(flows); i++) {
 		size_t conns = flows[i].postcard ? 6 : 8;
 		struct seen s, blind, pieces;
 		struct flow f;

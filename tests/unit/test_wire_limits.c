@@ -4,6 +4,7 @@
  * garbage.
  */
 #include "wire_golden.h"
+#include "base/array.h"
 
 /* ---- which codec ---------------------------------------------------------------------------- */
 
@@ -35,7 +36,7 @@ static void test_codec(void **state)
 	codec_case("0.5.0", POSTCARD, "Register", TO, 1);
 	codec_case("1.1.0", BINCODE, "dm0.8.0 Register", TO, 1);
 	/* By the shape of any first frame, in either direction. */
-	for (size_t i = 0; i < sizeof(bincode_cases) / sizeof(bincode_cases[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(bincode_cases); i++) {
 		char label[128];
 
 		snprintf(label, sizeof(label), "dm0.8.0 %s", bincode_cases[i].label);
@@ -43,7 +44,7 @@ static void test_codec(void **state)
 			codec_case("", BINCODE, label, bincode_cases[i].direction,
 				   bincode_cases[i].count);
 	}
-	for (size_t i = 0; i < sizeof(postcard_cases) / sizeof(postcard_cases[0]); i++)
+	for (size_t i = 0; i < DP_COUNT_OF(postcard_cases); i++)
 		codec_case("", POSTCARD, postcard_cases[i].label, postcard_cases[i].direction, 1);
 	/* By the version text alone the other codec's frames are not read. */
 	codec_case("0.5.0", POSTCARD, "NextEvents[Stop]", FROM, 0);

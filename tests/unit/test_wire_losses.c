@@ -4,6 +4,7 @@
  * in the middle.
  */
 #include "wire_golden.h"
+#include "base/array.h"
 
 /* ---- missing bytes ------------------------------------------------------------------------- */
 
@@ -20,7 +21,7 @@ static void test_cut_anywhere(void **state)
 
 	(void)state;
 	reply_len = golden(BINCODE, "dm0.8.0 Reply NextEvents[Stop]", reply, sizeof(reply));
-	for (size_t i = 0; i < sizeof(bincode_cases) / sizeof(bincode_cases[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(bincode_cases); i++) {
 		const struct golden_case *c = &bincode_cases[i];
 		char label[128];
 		size_t n;
@@ -92,7 +93,7 @@ static void test_token_behind_hole(void **state)
 	uint8_t body[4096];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < DP_COUNT_OF(cases); i++) {
 		size_t n = golden(BINCODE, cases[i].label, body, sizeof(body));
 
 		for (size_t from = cases[i].id_end; from + 1 < n - cases[i].tail; from += 7) {

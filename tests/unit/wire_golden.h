@@ -3,6 +3,7 @@
 #ifndef DORA_PROBE_WIRE_GOLDEN_H
 #define DORA_PROBE_WIRE_GOLDEN_H
 
+#include "base/array.h"
 #include "wire_support.h"
 
 #define BINCODE  "bincode-0.3-0.5.txt"
@@ -83,8 +84,7 @@ static const struct golden_case postcard_cases[] = {
 static inline size_t golden_stream(int postcard, int direction, uint8_t *out, size_t cap)
 {
 	const struct golden_case *c = postcard ? postcard_cases : bincode_cases;
-	size_t count =
-		postcard ? sizeof(postcard_cases) / sizeof(*c) : sizeof(bincode_cases) / sizeof(*c);
+	size_t count = postcard ? DP_COUNT_OF(postcard_cases) : DP_COUNT_OF(bincode_cases);
 	size_t at = 0;
 
 	for (size_t i = 0; i < count; i++) {
