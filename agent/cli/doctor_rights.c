@@ -8,9 +8,7 @@
 
 #include "cli/doctor_check.h"
 #include "dora_probe/rights.h"
-
-/* Inode of the initial PID namespace: PROC_PID_INIT_INO in include/linux/proc_ns.h. */
-#define INITIAL_PID_NS "pid:[4026531836]"
+#include "sense/bpf_features.h"
 
 void check_capabilities(struct doctor *d, struct result *r)
 {
@@ -129,15 +127,13 @@ void check_hidepid(struct doctor *d, struct result *r)
 
 void check_pid_ns(struct doctor *d, struct result *r)
 {
-	char path[PATH_MAX], link[64];
-	ssize_t n;
+	char path[PATH_MAX];
 
-	path_of(d, "/proc/self/ns/pid", path, sizeof(path));
-	n = readlink(path, link, sizeof(link) - 1);
-	link[n < 0 ? 0 : n] = '\0';
-	if (strcmp(link, INITIAL_PID_NS) == 0)
+	path_of(d, "/proc", path, sizeof(path));
+	if (dp_in_initial_pid_ns(path))
 		say(r, OK, RIGHT, "that of the machine", "");
 	else
-		say(r, MISSING, RIGHT, "a container's: the kernel's process ids cannot be matched",
+		say(r, MISSING, RIGHT,
+		    "a container's: the kernel's process ids cannot be matched, so its programs are not used",
 		    "run it on the host, or start the container with --pid=host");
 }

@@ -203,9 +203,10 @@ static void say_waiting(struct live *w)
 }
 
 /* The parts that need nothing from outside. 0, or -errno with a sentence. */
-static int make_parts(struct live *w, char *why, size_t why_len)
+static int make_parts(struct live *w, struct dp_live_result *ret, char *why, size_t why_len)
 {
 	struct dp_wire_sink wire_sink = {.record = live_push, .loss = live_wire_loss, .ctx = w};
+	int err;
 
 	w->merge = dp_merge_new();
 	w->wire = dp_wire_new(&wire_sink);
@@ -214,7 +215,10 @@ static int make_parts(struct live *w, char *why, size_t why_len)
 		snprintf(why, why_len, "not enough memory");
 		return -ENOMEM;
 	}
-	return dp_acting_open(&w->acting, why, why_len);
+	err = dp_acting_open(&w->acting, why, why_len);
+	if (err == -EINVAL)
+		ret->failed = DP_LIVE_USER;
+	return err;
 }
 
 /*
@@ -231,8 +235,8 @@ static int open_kernel_side(struct live *w, const struct dp_bpf_options *o, char
 		return err;
 	snprintf(
 		line, sizeof(line),
-		"level sampling: %s. Holds are found by looks at the GIL; tokens, Stop, waits and signals "
-		"are not seen",
+		"level sampling: %s. Holds are found by looks at the GIL; tokens, waits and signals are not seen, Stop only "
+		"by a `dora stop` that runs on this machine",
 		why);
 	say(w, line);
 	why[0] = '\0';
@@ -353,7 +357,7 @@ int live_open(struct live *w, struct dp_live_result *ret, char *why, size_t why_
 	if (err)
 		snprintf(why, why_len, "%s", strerror(-err));
 	else
-		err = make_parts(w, why, why_len);
+		err = make_parts(w, ret, why, why_len);
 	if (!err)
 		err = open_parts(w, ret, why, why_len);
 	return err ? err : start(w, ret, why, why_len);

@@ -255,6 +255,23 @@ static void take_new(void *ctx, pid_t pid)
 	check_alive(t, x);
 }
 
+/* A `dora stop` that nobody saw starting is still there while it waits for the nodes. */
+static void stop_under_way(void *ctx, pid_t pid)
+{
+	struct dp_targets *t = ctx;
+	struct dp_record r;
+
+	if (targets_know_command(t, pid))
+		return;
+	dp_record_init(&r, DP_REC_DORA_COMMAND, dp_now(), (uint32_t)pid, 0);
+	memset(&r.u.command, 0, sizeof(r.u.command));
+	if (dp_targets_command(t, pid, &r.u.command) || !dp_targets_trusts(t, r.u.command.uid))
+		return;
+	r.u.command.started_ns = dp_proc_started("/proc", pid);
+	target_emit(t, &r);
+	dp_targets_commanded(t, pid, r.u.command.started_ns);
+}
+
 void targets_look_around(struct dp_targets *t, uint64_t now)
 {
 	for (int i = 0; i < DP_MAX_TARGETS; i++)
@@ -265,6 +282,8 @@ void targets_look_around(struct dp_targets *t, uint64_t now)
 	t->next_look_ns = now + LOOK_AROUND_NS;
 	if (wanted_others(&t->wanted))
 		dp_proc_each("/proc", take_new, t);
+	if (t->alive)
+		dp_proc_each("/proc", stop_under_way, t);
 }
 
 static void scan_one(void *ctx, pid_t pid)
@@ -316,21 +335,6 @@ static int take_running(struct dp_targets *t, uint64_t t_ns)
 			first = err;
 	}
 	return first;
-}
-
-/* A `dora stop` that began before we came is still there while it waits for the nodes. */
-static void stop_under_way(void *ctx, pid_t pid)
-{
-	struct dp_targets *t = ctx;
-	struct dp_record r;
-
-	dp_record_init(&r, DP_REC_DORA_COMMAND, dp_now(), (uint32_t)pid, 0);
-	memset(&r.u.command, 0, sizeof(r.u.command));
-	if (dp_targets_command(t, pid, &r.u.command) || !dp_targets_trusts(t, r.u.command.uid))
-		return;
-	r.u.command.started_ns = dp_proc_started("/proc", pid);
-	target_emit(t, &r);
-	dp_targets_commanded(t, pid, r.u.command.started_ns);
 }
 
 int dp_targets_scan(struct dp_targets *t)
