@@ -3,6 +3,7 @@
 #include "sense/watched.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "base/procfile.h"
 #include "base/task.h"
 #include "dora/stop_command.h"
+#include "sense/privileges.h"
 #include "sense/procfs.h"
 
 /* When a process that has just begun is looked at first: an interpreter needs 5 to 15 ms. */
@@ -58,11 +60,21 @@ static int is_selected(const struct dp_targets *t, pid_t pid, const struct dp_no
 /* Says why a process that was named cannot be watched; -ENOENT and others have no sentence here. */
 static int refused(struct dp_targets *t, pid_t pid, int err)
 {
+	const struct dp_right *lacks = err == -ESRCH ? NULL : dp_privileges_lacking();
+	char why[DP_REASON_MAX + DP_RIGHTS_TEXT], set[DP_RIGHTS_TEXT];
+
 	if (!is_named(&t->wanted, pid))
 		return err;
-	target_say(t, pid,
-		   err == -ESRCH ? "no such process; `dora-probe list` shows the nodes"
-				 : "may not be read; run as root (sudo)");
+	if (lacks)
+		snprintf(
+			why, sizeof(why),
+			"may not be read, %s is missing; run as root (sudo), or sudo setcap %s $(command -v dora-probe)",
+			lacks->name, dp_rights_setcap(1u << DP_RIGHT_WATCH, set, sizeof(set)));
+	else
+		snprintf(why, sizeof(why), "%s",
+			 err == -ESRCH ? "no such process; `dora-probe list` shows the nodes"
+				       : "may not be read; run as root (sudo)");
+	target_say(t, pid, why);
 	return err;
 }
 
