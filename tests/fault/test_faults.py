@@ -54,14 +54,20 @@ def test_target_killed_while_attaching(folder):
     """The target is killed at some moment of the probe's start: it ends with 0, or with 5 and a sentence."""
     rng = random.Random(3)
     codes = []
+    with python(IDLE) as t:
+        begin = time.monotonic()
+        p = Probe(["--pid", t.pid], folder, record=False).start()
+        p.wait_attached([t.pid], 30)
+        takes = time.monotonic() - begin
+        p.end()
     for n in range(24):
         work = os.path.join(folder, str(n))
         os.mkdir(work)
         with python(IDLE) as t:
             p = Probe(["--pid", t.pid, "--exact", "--shutdown", "nudge"], work).start()
-            time.sleep(rng.uniform(0, 0.6))
+            time.sleep(rng.uniform(0, 1.5 * takes))
             t.proc.kill()
-            code = p.end(None, 10)
+            code = p.end(None, 20)
         codes.append(code)
         if code not in (OK, TARGET) or (code == TARGET and not p.stderr().strip()):
             raise Wrong(f"run {n}: exit code {code}: {p.stderr()!r}")
@@ -129,12 +135,16 @@ def test_probe_stopped_for_ten_seconds(folder):
 
 def test_clock_step(folder):
     """The wall clock is set forward by an hour: the lines' `time` follows, `t_ns` does not, and replay says the same."""
-    shim = library(folder, "clock")
+    step = os.path.join(folder, "step")
     with python(HOLDS) as t:
-        p = Probe(["--pid", t.pid, "--duration", "4s"], folder, wrap=["env", f"LD_PRELOAD={shim}"]).start()
+        p = Probe(["--pid", t.pid, "--duration", "5s"], folder,
+                  wrap=["env", f"LD_PRELOAD={library(folder, 'clock')}", f"STEP_FILE={step}"]).start()
         try:
             p.wait_attached([t.pid])
             t.go()
+            time.sleep(1.5)
+            with open(step, "w"):
+                pass
             code = p.end(None, 15)
         finally:
             p.end(signal.SIGKILL)
@@ -145,7 +155,7 @@ def test_clock_step(folder):
             offsets.append(at - o["t_ns"] / 1e9)
     if code != OK or not offsets:
         raise Wrong(f"exit code {code}, {len(offsets)} lines: {p.stderr()!r}")
-    if not 3599 < max(offsets) - min(offsets) < 3601 or offsets[0] != min(offsets):
+    if not 3599 < max(offsets) - min(offsets) < 3601 or offsets[0] > min(offsets) + 1:
         raise Wrong(f"the lines' times moved by {max(offsets) - min(offsets):.3f} s")
     if len(long_holds(p, t.pid)) < 4 or [o for o in long_holds(p, t.pid) if o["duration_ns"] > 1000 * MS]:
         raise Wrong("holds were lost or became longer")
