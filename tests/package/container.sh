@@ -32,7 +32,7 @@ within() { # COMMAND: in the image, which sees the machine's process ids
 		DEBIAN_FRONTEND=noninteractive exec chroot "$1" /bin/bash -c "$2"' within "$root" "$1" </dev/null
 }
 
-rights=$(sed -n 's/^ *add: \[\(.*\)\]$/\1/p' docs/containers.md | tr 'A-Z' 'a-z' | tr -d ' ')
+rights=$(sed -n 's/^ *add: \[\(.*\)\]$/\1/p' docs/containers.md | tr '[:upper:]' '[:lower:]' | tr -d ' ')
 limited="setpriv --inh-caps=-all --bounding-set=-all,+${rights//,/,+}"
 
 watched() { # START: the program in the image watches a Python of the machine's; what it says is in $work/lines
