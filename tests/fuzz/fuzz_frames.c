@@ -15,7 +15,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define BASE   0x200000000ULL
+/* Where neither the address sanitizer nor the kernel puts anything. */
+#define BASE   0x200000000000ULL
 #define LENGTH 0x10000u
 #define FRAMES 12u
 
