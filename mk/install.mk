@@ -56,6 +56,7 @@ deb:
 package-test:
 	$(Q)command -v debootstrap >/dev/null || apt-get install -y -qq --no-install-recommends debootstrap >/dev/null
 	$(Q)tests/package/debian.sh $(SUITES)
+	$(Q)tests/package/container.sh
 	$(Q)tests/package/wheel.sh
 
 ## wheel      a wheel for PyPI with the one binary, for glibc 2.31 and later (build/packages; root; WHEELS="amd64 arm64")

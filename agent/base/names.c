@@ -33,6 +33,7 @@ DP_NAME_FUNCTION(dp_wait_name, DP_WAITS)
 DP_NAME_FUNCTION(dp_proof_name, DP_PROOFS)
 DP_NAME_FUNCTION(dp_member_name, DP_MEMBER_ROLES)
 DP_NAME_FUNCTION(dp_source_name, DP_SOURCES)
+DP_NAME_FUNCTION(dp_level_name, DP_LEVELS)
 DP_NAME_FUNCTION(dp_loss_name, DP_LOSSES)
 DP_NAME_FUNCTION(dp_spoils_name, DP_SPOILS)
 

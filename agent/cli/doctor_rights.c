@@ -8,9 +8,8 @@
 #include "base/procfile.h"
 #include "cli/doctor_check.h"
 #include "dora_probe/rights.h"
+#include "sense/bpf_features.h"
 
-/* Inode of the initial PID namespace: PROC_PID_INIT_INO in include/linux/proc_ns.h. */
-#define INITIAL_PID_NS "pid:[4026531836]"
 /* Of the list of mounts, bytes. */
 #define MOUNTS_MAX (4u << 20)
 
@@ -133,13 +132,13 @@ void check_hidepid(struct doctor *d, struct result *r)
 
 void check_pid_ns(struct doctor *d, struct result *r)
 {
-	char path[PATH_MAX], link[64];
+	char path[PATH_MAX];
 
-	path_of(d, "/proc/self/ns/pid", path, sizeof(path));
-	dp_procfile_link(path, link, sizeof(link));
-	if (strcmp(link, INITIAL_PID_NS) == 0)
+	path_of(d, "/proc", path, sizeof(path));
+	if (dp_in_initial_pid_ns(path))
 		say(r, OK, RIGHT, "that of the machine", "");
 	else
-		say(r, MISSING, RIGHT, "a container's: the kernel's process ids cannot be matched",
+		say(r, MISSING, RIGHT,
+		    "a container's: the kernel's process ids cannot be matched, so its programs are not used",
 		    "run it on the host, or start the container with --pid=host");
 }

@@ -163,6 +163,11 @@ void check_load(struct doctor *d, struct result *r)
 		say(r, MISSING, RIGHT, why, become_root());
 		return;
 	}
+	if (err == -ENOTSUP && !dp_in_initial_pid_ns("/proc")) {
+		say(r, MISSING, FEATURE, "not tried: this is the PID namespace of a container",
+		    "run it on the host, or start the container with --pid=host");
+		return;
+	}
 	/* All at once they end at the first that is refused: one by one shows the others too. */
 	elf = dp_bpf_object(&len);
 	if (err == -ENOTSUP && dp_bpf_try(elf, len, note_program, &walk) > 0) {
@@ -285,6 +290,6 @@ void check_level(struct doctor *d, struct result *r)
 		say(r, LIMITED, RIGHT, "none: a right is missing", become_root());
 	else
 		say(r, LIMITED, FEATURE,
-		    "sampling: holds by looks at the GIL, every 10 ms and unconfirmed; tokens, Stop, waits and signals are not seen",
-		    newer_kernel());
+		    "sampling: holds by looks at the GIL, every 10 ms and unconfirmed; tokens, waits and signals are not seen, Stop only by a running `dora stop`",
+		    "what the lines before say");
 }

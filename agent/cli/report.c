@@ -3,6 +3,7 @@
 #include "cli/report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -63,12 +64,31 @@ static void use_options(const void *ctx, struct dp_rec_options *m)
 	dp_options_override(ctx, m);
 }
 
-/* Where the report is written: standard output, or a file beside the one that it becomes. */
+/*
+ * Where the report is written: standard output, or a file that has no name until it is whole, so that nothing is left of a
+ * report that is broken off. Where the file system cannot do that, it is a file beside the one that it becomes.
+ */
 struct place {
 	const char *name; /* NULL: standard output */
 	char temporary[PATH_MAX];
+	bool is_unnamed;
 	FILE *out;
 };
+
+/* The folder of the report, for a file without a name in it. A descriptor or -errno. */
+static int open_unnamed(const char *name)
+{
+	char folder[PATH_MAX];
+	const char *end = strrchr(name, '/');
+	int fd;
+
+	if (!end)
+		snprintf(folder, sizeof(folder), ".");
+	else
+		snprintf(folder, sizeof(folder), "%.*s", (int)(end - name + 1), name);
+	fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : fd;
+}
 
 /* 0 or -errno. */
 static int open_place(struct place *p)
@@ -84,27 +104,51 @@ static int open_place(struct place *p)
 		*p->temporary = '\0';
 		return -ENAMETOOLONG;
 	}
-	fd = mkstemp(p->temporary);
+	fd = open_unnamed(p->name);
+	p->is_unnamed = fd >= 0;
+	if (!p->is_unnamed)
+		fd = mkstemp(p->temporary);
 	p->out = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!p->out) {
 		err = -errno;
-		if (fd < 0)
-			*p->temporary = '\0';
-		else
+		if (fd >= 0)
 			close(fd);
+		if (fd < 0 || p->is_unnamed)
+			*p->temporary = '\0';
 	}
 	return err;
+}
+
+/* Gives the file its temporary name: a link cannot replace what is there, a rename can. 0 or -errno. */
+static int name_place(struct place *p)
+{
+	char fd[64];
+	int tried = mkstemp(p->temporary);
+
+	if (tried < 0)
+		return -errno;
+	close(tried);
+	unlink(p->temporary);
+	snprintf(fd, sizeof(fd), "/proc/self/fd/%d", fileno(p->out));
+	if (linkat(AT_FDCWD, fd, AT_FDCWD, p->temporary, AT_SYMLINK_FOLLOW) < 0)
+		return -errno;
+	p->is_unnamed = false;
+	return 0;
 }
 
 /* Makes it the file that was asked for. 0 or -errno. */
 static int keep_place(struct place *p)
 {
-	/* mkstemp makes it private; a report is as private as the user's umask says. */
+	/* It was made private; a report is as private as the user's umask says. */
 	mode_t mask = umask(077);
 	int err = 0;
 
 	umask(mask);
-	if (fchmod(fileno(p->out), 0666 & ~mask) < 0 || fclose(p->out) != 0)
+	if (fchmod(fileno(p->out), 0666 & ~mask) < 0 || fflush(p->out) != 0)
+		err = -errno;
+	if (!err && p->is_unnamed)
+		err = name_place(p);
+	if (fclose(p->out) != 0 && !err)
 		err = -errno;
 	p->out = NULL;
 	if (!err && rename(p->temporary, p->name) < 0)
@@ -118,7 +162,7 @@ static void close_place(struct place *p)
 {
 	if (p->out && p->out != stdout)
 		fclose(p->out);
-	if (*p->temporary)
+	if (*p->temporary && !p->is_unnamed)
 		unlink(p->temporary);
 }
 

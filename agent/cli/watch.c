@@ -42,6 +42,8 @@ static int exit_code(const struct dp_options *o, int err, const struct dp_live_r
 	if (err < 0 && r->failed == DP_LIVE_ENDPOINT &&
 	    (err == -EINVAL || err == -EADDRINUSE || err == -EADDRNOTAVAIL))
 		return DP_EX_USAGE;
+	if (err < 0 && r->failed == DP_LIVE_USER)
+		return DP_EX_USAGE;
 	if (err < 0)
 		return exit_code_of(err);
 	if (r->output_error)

@@ -14,6 +14,7 @@
 #include "model/outlook.h"
 #include "model/parting.h"
 #include "model/polling.h"
+#include "model/sources.h"
 #include "model/stop.h"
 #include "model/summary.h"
 #include "model/table.h"
@@ -33,7 +34,7 @@ struct dp_model {
 	struct dp_rec_session session;
 	struct dp_policy_config policy;
 	uint64_t records;
-	uint32_t sources; /* bit per enum dp_source that is on */
+	struct sources sources;
 	bool started, ended;
 	bool stock_said; /* of some process */
 	struct table table;
@@ -132,7 +133,7 @@ static void start(struct dp_model *m)
 
 	m->started = true;
 	f.u.start.session = &m->session;
-	f.u.start.sources = m->sources;
+	f.u.start.sources = m->sources.on;
 	say_finding(&m->env, NULL, m->env.now, &f);
 }
 
@@ -300,12 +301,12 @@ static void source_state(struct dp_model *m, const struct dp_record *r)
 {
 	struct node *n = table_find(&m->table, r->h.pid);
 
-	if (n)
-		edge_source(&n->edge, &m->env, r);
-	else if (r->u.source.on)
-		m->sources |= 1u << r->u.source.source;
-	else
-		m->sources &= ~(1u << r->u.source.source);
+	if (!n) {
+		m->env.level = sources_record(&m->sources, r);
+		return;
+	}
+	edge_source(&n->edge, &m->env, r);
+	sources_of_node(&m->env, n, r);
 }
 
 static void gil_record(struct dp_model *m, struct node *n, const struct dp_record *r)

@@ -45,6 +45,7 @@ void say_node(const struct env *e, struct identity *id, uint64_t t_ns)
 		.finish_grace_ns = or_null(id->limits.finish_ns),
 		.role = id->role < 0 ? NULL : dp_member_name((unsigned int)id->role),
 		.life = id->life,
+		.level = e->level,
 		.nudge_signal = signal,
 		.nudge_disposition = (uint8_t)dp_policy_disposition(facts->signals_caught,
 								    facts->signals_ignored, signal),

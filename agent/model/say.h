@@ -15,6 +15,7 @@ struct env {
 	int64_t wall_offset_ns; /* DP_SNULL unknown */
 	struct dp_rec_options options;
 	struct commands commands;
+	uint8_t level; /* enum dp_level */
 	struct dp_model_sink sink;
 };
 

@@ -29,7 +29,7 @@ struct dp_live_options {
 };
 
 /* What had failed, so that an exit code can be told. */
-enum dp_live_failure { DP_LIVE_TARGET = 1, DP_LIVE_ENDPOINT, DP_LIVE_OTHER };
+enum dp_live_failure { DP_LIVE_TARGET = 1, DP_LIVE_ENDPOINT, DP_LIVE_USER, DP_LIVE_OTHER };
 
 struct dp_live_result {
 	enum dp_live_failure failed; /* with an error: in what */

@@ -88,6 +88,10 @@ void live_push_sources(struct live *w)
 		memset(&r.u.source, 0, sizeof(r.u.source));
 		r.u.source.source = (uint8_t)i;
 		r.u.source.on = 1;
+		for (unsigned int k = 0; i == DP_SOURCE_SYSCALLS && k < DP_SOURCE_COUNT; k++)
+			if (dp_bpf_called(w->bpf) & 1u << k)
+				append(r.u.source.detail, sizeof(r.u.source.detail),
+				       dp_source_name(k));
 		live_push(w, &r);
 	}
 }

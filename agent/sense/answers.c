@@ -209,11 +209,10 @@ static void refuse_edge(struct dp_targets *t, struct target *x, int err)
 	if (err == -ENOENT)
 		snprintf(
 			x->no_edge, sizeof(x->no_edge),
-			"no uprobe: pthread_cond_signal was not found; holds that nobody waits for "
-			"stay unconfirmed");
+			"no uprobe: pthread_cond_signal was not found, holds that nobody waits for stay unconfirmed");
 	else
 		snprintf(x->no_edge, sizeof(x->no_edge),
-			 "no uprobe (%s)%s; holds that nobody waits for stay unconfirmed",
+			 "no uprobe (%s)%s: holds that nobody waits for stay unconfirmed",
 			 strerror(-err),
 			 err == -EACCES || err == -EPERM ? ", CAP_SYS_ADMIN is missing" : "");
 	if (first) {

@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/bpf.h>
 #include <linux/btf.h>
 #include <stdint.h>
@@ -37,6 +38,21 @@ static bool locked_down(void)
 	       strstr(line, "[confidentiality]");
 }
 
+/* Inode of the initial PID namespace: PROC_PID_INIT_INO in include/linux/proc_ns.h. */
+#define INITIAL_PID_NS "pid:[4026531836]"
+
+bool dp_in_initial_pid_ns(const char *proc)
+{
+	char path[PATH_MAX], link[64];
+	ssize_t n;
+
+	if (snprintf(path, sizeof(path), "%s/self/ns/pid", proc) >= (int)sizeof(path))
+		return false;
+	n = readlink(path, link, sizeof(link) - 1);
+	link[n < 0 ? 0 : n] = '\0';
+	return strcmp(link, INITIAL_PID_NS) == 0;
+}
+
 int dp_bpf_can_load(char *why, size_t why_len)
 {
 	cap_t caps = cap_get_proc();
@@ -58,6 +74,14 @@ int dp_bpf_can_load(char *why, size_t why_len)
 			 "the kernel is in confidentiality lockdown, in which BPF programs may not "
 			 "read memory; boot with lockdown=integrity, see: cat " LOCKDOWN);
 		return -EPERM;
+	}
+	/* The programs tell of processes by the kernel's own numbers: of whom, could not be said. */
+	if (!dp_in_initial_pid_ns("/proc")) {
+		snprintf(
+			why, why_len,
+			"this is the PID namespace of a container, in which the kernel's process ids mean nothing; "
+			"run it on the host, or start the container with --pid=host");
+		return -ENOTSUP;
 	}
 	if (access(BTF, R_OK)) {
 		snprintf(why, why_len,

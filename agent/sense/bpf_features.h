@@ -13,6 +13,12 @@
 int dp_bpf_can_load(char *why, size_t why_len);
 
 /*
+ * Does this process see the kernel's own process ids, by the /proc at `proc`? Not in a container that has a PID namespace of
+ * its own.
+ */
+bool dp_in_initial_pid_ns(const char *proc);
+
+/*
  * Are all of these names (NULL ends the list) among those of the running kernel's types? Read off its
  * strings: parsing 100,000 types takes ten times as long.
  */

@@ -310,6 +310,11 @@ void dp_bpf_close(struct dp_bpf *b)
 	free(b);
 }
 
+uint32_t dp_bpf_called(const struct dp_bpf *b)
+{
+	return b ? b->called : 0;
+}
+
 int dp_bpf_fd(const struct dp_bpf *b)
 {
 	return ring_buffer__epoll_fd(b->ring);

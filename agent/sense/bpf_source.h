@@ -53,6 +53,8 @@ void dp_bpf_rest(struct dp_bpf *b);
 void dp_bpf_close(struct dp_bpf *b);
 /* Those that are on while something is watched; bit per enum dp_source. */
 uint32_t dp_bpf_sources(const struct dp_bpf *b);
+/* Those of them that go by the system calls of the whole machine. */
+uint32_t dp_bpf_called(const struct dp_bpf *b);
 
 /* Begins or updates the watch of a process. gil_count 0 is valid: sockets and regions only. */
 int dp_bpf_watch(struct dp_bpf *b, pid_t pid, const struct dp_target *t);

@@ -3,6 +3,7 @@
 #include "sense/watched.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "base/procfile.h"
 #include "base/task.h"
 #include "dora/stop_command.h"
+#include "sense/privileges.h"
 #include "sense/procfs.h"
 
 /* When a process that has just begun is looked at first: an interpreter needs 5 to 15 ms. */
@@ -58,11 +60,21 @@ static int is_selected(const struct dp_targets *t, pid_t pid, const struct dp_no
 /* Says why a process that was named cannot be watched; -ENOENT and others have no sentence here. */
 static int refused(struct dp_targets *t, pid_t pid, int err)
 {
+	const struct dp_right *lacks = err == -ESRCH ? NULL : dp_privileges_lacking();
+	char why[DP_REASON_MAX + DP_RIGHTS_TEXT], set[DP_RIGHTS_TEXT];
+
 	if (!is_named(&t->wanted, pid))
 		return err;
-	target_say(t, pid,
-		   err == -ESRCH ? "no such process; `dora-probe list` shows the nodes"
-				 : "may not be read; run as root (sudo)");
+	if (lacks)
+		snprintf(
+			why, sizeof(why),
+			"may not be read, %s is missing; run as root (sudo), or sudo setcap %s $(command -v dora-probe)",
+			lacks->name, dp_rights_setcap(1u << DP_RIGHT_WATCH, set, sizeof(set)));
+	else
+		snprintf(why, sizeof(why), "%s",
+			 err == -ESRCH ? "no such process; `dora-probe list` shows the nodes"
+				       : "may not be read; run as root (sudo)");
+	target_say(t, pid, why);
 	return err;
 }
 
@@ -255,6 +267,23 @@ static void take_new(void *ctx, pid_t pid)
 	check_alive(t, x);
 }
 
+/* A `dora stop` that nobody saw starting is still there while it waits for the nodes. */
+static void stop_under_way(void *ctx, pid_t pid)
+{
+	struct dp_targets *t = ctx;
+	struct dp_record r;
+
+	if (targets_know_command(t, pid))
+		return;
+	dp_record_init(&r, DP_REC_DORA_COMMAND, dp_now(), (uint32_t)pid, 0);
+	memset(&r.u.command, 0, sizeof(r.u.command));
+	if (dp_targets_command(t, pid, &r.u.command) || !dp_targets_trusts(t, r.u.command.uid))
+		return;
+	r.u.command.started_ns = dp_proc_started("/proc", pid);
+	target_emit(t, &r);
+	dp_targets_commanded(t, pid, r.u.command.started_ns);
+}
+
 void targets_look_around(struct dp_targets *t, uint64_t now)
 {
 	for (int i = 0; i < DP_MAX_TARGETS; i++)
@@ -265,6 +294,8 @@ void targets_look_around(struct dp_targets *t, uint64_t now)
 	t->next_look_ns = now + LOOK_AROUND_NS;
 	if (wanted_others(&t->wanted))
 		dp_proc_each("/proc", take_new, t);
+	if (t->alive)
+		dp_proc_each("/proc", stop_under_way, t);
 }
 
 static void scan_one(void *ctx, pid_t pid)
@@ -316,21 +347,6 @@ static int take_running(struct dp_targets *t, uint64_t t_ns)
 			first = err;
 	}
 	return first;
-}
-
-/* A `dora stop` that began before we came is still there while it waits for the nodes. */
-static void stop_under_way(void *ctx, pid_t pid)
-{
-	struct dp_targets *t = ctx;
-	struct dp_record r;
-
-	dp_record_init(&r, DP_REC_DORA_COMMAND, dp_now(), (uint32_t)pid, 0);
-	memset(&r.u.command, 0, sizeof(r.u.command));
-	if (dp_targets_command(t, pid, &r.u.command) || !dp_targets_trusts(t, r.u.command.uid))
-		return;
-	r.u.command.started_ns = dp_proc_started("/proc", pid);
-	target_emit(t, &r);
-	dp_targets_commanded(t, pid, r.u.command.started_ns);
 }
 
 int dp_targets_scan(struct dp_targets *t)

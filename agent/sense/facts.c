@@ -26,7 +26,7 @@ static void refresh_reason(struct target *x)
 	f->reason[0] = '\0';
 	if (x->sampling)
 		say(f->reason, sizeof(f->reason),
-		    "level sampling: holds by looks, unconfirmed; tokens, Stop, waits, signals not seen");
+		    "level sampling: holds by looks, unconfirmed; tokens, waits, signals not seen, Stop only by a running `dora stop`");
 	if (!x->py && x->why[0])
 		say(f->reason, sizeof(f->reason), x->why);
 	if (x->py && !x->kernel.gil_count)
@@ -43,9 +43,7 @@ static void refresh_reason(struct target *x)
 			    : "started a dora node, without a connection to the daemon of its own: watched for its GIL only");
 	else if (f->transport == DP_TRANSPORT_SHMEM)
 		say(f->reason, sizeof(f->reason),
-		    "shared-memory transport to the daemon: frames pass through no system call; "
-		    "use "
-		    "communication Tcp to see tokens and Stop");
+		    "shared-memory transport to the daemon, whose frames pass through no system call: use communication Tcp to see tokens and Stop");
 	else if (f->transport == DP_TRANSPORT_UNKNOWN)
 		say(f->reason, sizeof(f->reason), "transport to the daemon not known");
 	else if (dp_version_at_least(f->dora, 1, 0, 0))

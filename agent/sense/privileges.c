@@ -58,6 +58,27 @@ static int limit(int err)
 	return err == -ENOSYS || err == -EINVAL || err == -ECANCELED ? 0 : err;
 }
 
+static bool has(cap_t now, int bit)
+{
+	cap_flag_value_t on = CAP_CLEAR;
+
+	return bit >= 0 && cap_get_flag(now, bit, CAP_EFFECTIVE, &on) == 0 && on == CAP_SET;
+}
+
+const struct dp_right *dp_privileges_lacking(void)
+{
+	const struct dp_right *ret = NULL;
+	cap_t now = cap_get_proc();
+
+	for (size_t i = 0; now && !ret && i < dp_rights_count; i++)
+		if (dp_rights[i].needed && !has(now, dp_rights[i].bit) &&
+		    !has(now, dp_rights[i].stand_in))
+			ret = &dp_rights[i];
+	if (now)
+		cap_free(now);
+	return ret;
+}
+
 int dp_privileges_drop_to_reading(void)
 {
 	/* CAP_CHECKPOINT_RESTORE has no name in older headers. */

@@ -5,6 +5,8 @@
 #ifndef DORA_PROBE_PRIVILEGES_H
 #define DORA_PROBE_PRIVILEGES_H
 
+#include "dora_probe/rights.h"
+
 struct dp_privileges {
 	int may_signal;      /* the guard may act: KILL */
 	int may_switch_user; /* `dora stop` as the node's user, hooks as another: SETUID, SETGID */
@@ -20,5 +22,8 @@ int dp_privileges_drop(const struct dp_privileges *p);
 
 /* Drops all but what reading other processes needs, for good. 0 or -errno. */
 int dp_privileges_drop_to_reading(void);
+
+/* The first of the rights without which nothing can be watched that this process does not have; NULL: it has them all. */
+const struct dp_right *dp_privileges_lacking(void);
 
 #endif

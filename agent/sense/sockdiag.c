@@ -116,14 +116,30 @@ static bool is_out_of_time(const struct dump *d)
 	return d->looked >= LOOKED_MAX || dp_now() >= d->until_ns;
 }
 
+/* The messages of one answer. 1: another answer follows; 0 that was the end; -errno. */
+static int messages(struct dump *d, const struct nlmsghdr *h, ssize_t n)
+{
+	for (; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
+		const struct nlmsgerr *e = NLMSG_DATA(h);
+
+		if (h->nlmsg_type == NLMSG_DONE)
+			return 0;
+		if (h->nlmsg_type == NLMSG_ERROR)
+			return h->nlmsg_len < NLMSG_LENGTH(sizeof(*e)) ? -EIO : e->error;
+		d->looked++;
+		d->one(d, h);
+	}
+	return 1;
+}
+
 /* Reads the answers of a dump to its end, or up to its limits. 0 or -errno. */
 static int answers(int fd, struct dump *d)
 {
 	_Alignas(struct nlmsghdr) static char buf[ANSWER_SIZE];
+	int err;
 
 	for (;;) {
 		ssize_t n = recv(fd, buf, sizeof(buf), 0);
-		const struct nlmsghdr *h = (const void *)buf;
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -133,16 +149,9 @@ static int answers(int fd, struct dump *d)
 			d->found.incomplete = true;
 			return 0;
 		}
-		for (; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
-			const struct nlmsgerr *e = NLMSG_DATA(h);
-
-			if (h->nlmsg_type == NLMSG_DONE)
-				return 0;
-			if (h->nlmsg_type == NLMSG_ERROR)
-				return h->nlmsg_len < NLMSG_LENGTH(sizeof(*e)) ? -EIO : e->error;
-			d->looked++;
-			d->one(d, h);
-		}
+		err = messages(d, (const void *)buf, n);
+		if (err <= 0)
+			return err;
 	}
 }
 
@@ -187,15 +196,17 @@ static void one_unix(struct dump *d, const struct nlmsghdr *h)
 	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) || m->udiag_type != SOCK_STREAM)
 		return;
 	left = h->nlmsg_len - NLMSG_LENGTH(sizeof(*m));
-	for (const struct rtattr *a = (const void *)(m + 1); RTA_OK(a, left);
-	     a = RTA_NEXT(a, left)) {
-		size_t len = RTA_PAYLOAD(a);
+	for (const struct rtattr *a = (const void *)(m + 1); RTA_OK(a, left);) {
+		size_t len = RTA_PAYLOAD(a), step = RTA_ALIGN(a->rta_len);
 
 		if (a->rta_type == UNIX_DIAG_NAME)
 			is_daemons = strnlen(RTA_DATA(a), len) == strlen(path) &&
 				     memcmp(RTA_DATA(a), path, strlen(path)) == 0;
 		else if (a->rta_type == UNIX_DIAG_PEER || a->rta_type == UNIX_DIAG_ICONS)
 			clients = a;
+		/* The last one may lack what fills it up to its alignment. */
+		left -= step < left ? step : left;
+		a = (const void *)((const char *)a + step);
 	}
 	if (is_daemons && clients)
 		add_inodes(&d->found, clients);
@@ -283,6 +294,20 @@ int dp_sockdiag_clients(pid_t pid, const struct dp_node_config *config, struct d
 	}
 	close(fd);
 	if (!err)
+		*ret = d.found;
+	return err;
+}
+
+int dp_sockdiag_answer(const void *bytes, size_t len, const struct dp_node_config *config,
+		       struct dp_sockets *ret)
+{
+	struct dump d = {.config = config,
+			 .found = *ret,
+			 .until_ns = UINT64_MAX,
+			 .one = config->family == AF_UNIX ? one_unix : one_inet};
+	int err = messages(&d, bytes, (ssize_t)len);
+
+	if (err >= 0)
 		*ret = d.found;
 	return err;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dora/stop_command.h"
+#include "dora_probe/rights.h"
 #include "base/clock.h"
 #include "sense/watched.h"
 
@@ -79,7 +80,7 @@ void target_emit_loss(struct dp_targets *t, pid_t pid, enum dp_loss reason, uint
 
 void target_say(struct dp_targets *t, pid_t pid, const char *sentence)
 {
-	char line[DP_REASON_MAX + 64];
+	char line[DP_REASON_MAX + DP_RIGHTS_TEXT + 64];
 
 	snprintf(line, sizeof(line), "%d: %s", (int)pid, sentence);
 	t->sink.say(t->sink.ctx, line);

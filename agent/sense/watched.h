@@ -93,6 +93,7 @@ struct command {
 	pid_t pid; /* 0: slot free */
 	uint64_t start_time;
 	uint64_t since_ns;
+	bool told; /* that it still runs, or has ended */
 };
 
 #define COMMANDS_MAX 16
@@ -200,6 +201,8 @@ void target_emit_limits(struct dp_targets *t, struct target *x, uint64_t t_ns);
 
 /* Tells of the commands that have been running for a while. */
 void targets_check_commands(struct dp_targets *t, uint64_t now);
+/* Was this one told of already? */
+bool targets_know_command(const struct dp_targets *t, pid_t pid);
 /* Tells whether a Stop lies unread in a socket of the process; nothing where it may not be read. */
 void target_peek_stop(struct dp_targets *t, struct target *x);
 /* Signals to its daemon are to be seen. */

@@ -44,18 +44,29 @@ void dp_targets_commanded(struct dp_targets *t, pid_t pid, uint64_t t_ns)
 		*c = (struct command){.pid = pid, .start_time = stat.start_time, .since_ns = t_ns};
 }
 
+bool targets_know_command(const struct dp_targets *t, pid_t pid)
+{
+	struct dp_task_stat stat;
+
+	for (int i = 0; i < COMMANDS_MAX; i++)
+		if (t->commands[i].pid == pid && dp_task_stat("/proc", pid, 0, &stat) == 0 &&
+		    stat.start_time == t->commands[i].start_time)
+			return true;
+	return false;
+}
+
 void targets_check_commands(struct dp_targets *t, uint64_t now)
 {
 	for (int i = 0; i < COMMANDS_MAX; i++) {
 		struct command *c = &t->commands[i];
 		struct dp_task_stat stat;
 
-		if (!c->pid || now < c->since_ns + RUNS_NS)
+		if (!c->pid || c->told || now < c->since_ns + RUNS_NS)
 			continue;
 		if (dp_task_stat("/proc", c->pid, 0, &stat) == 0 && stat.state != 'Z' &&
 		    stat.start_time == c->start_time)
 			emit(t, c->pid, DP_WITNESS_COMMAND, true);
-		c->pid = 0;
+		c->told = true;
 	}
 }
 

@@ -258,6 +258,10 @@ static void put_series(struct out *o, unsigned int id, const struct series *s)
 	case DP_METRIC_ACTIONS:
 		put_actions(o, s);
 		break;
+	case DP_METRIC_OBSERVATION_LEVEL:
+		if (s->live && s->level)
+			line_label_u64(o, s, "level", dp_level_name(s->level), 1);
+		break;
 	default:
 		break;
 	}

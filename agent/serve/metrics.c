@@ -154,6 +154,7 @@ static void count(const struct dp_metrics *m, struct series *s, const struct dp_
 		s->live = 1;
 		if (f->u.node.facts)
 			series_facts(s, f->u.node.facts);
+		s->level = f->u.node.level;
 		if (f->u.node.life > s->lives)
 			s->lives = f->u.node.life;
 		break;

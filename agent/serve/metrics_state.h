@@ -42,6 +42,7 @@ struct series {
 	/* facts */
 	char python[24], dora[24], dataflow_name[DP_ID_MAX];
 	uint8_t transport, has_facts;
+	uint8_t level; /* enum dp_level */
 	/* from views, of the processes that are there */
 	uint64_t hold_ns, not_polling_ns, pending, oldest_ns, need_ns, grace_ns, recommended_ns;
 	int64_t slack_ns;

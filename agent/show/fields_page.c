@@ -95,6 +95,11 @@ struct kind {
 		.type = "word", .shown = "string", .word = dp_deadline_source_name,                \
 		.first = DP_DEADLINE_NONE + 1, .end = DP_DEADLINE_COUNT                            \
 	}
+#define KIND_LEVEL                                                                                 \
+	{                                                                                          \
+		.type = "word", .shown = "string", .word = dp_level_name,                          \
+		.first = DP_LEVEL_NONE + 1, .end = DP_LEVEL_COUNT                                  \
+	}
 #define KIND_DORA      WORD(dp_dora_source_name, DP_DORA_FROM_COUNT)
 #define KIND_KIND      WORD(dp_warning_name, DP_WARN_COUNT)
 #define KIND_SEVERITY  WORD(dp_severity_name, DP_SEVERITY_COUNT)
@@ -107,6 +112,10 @@ struct kind {
 #define KIND_EXIT      WORD(dp_exit_reason_name, DP_EXIT_COUNT)
 #define KIND_LOSS      WORD(dp_loss_name, DP_LOSS_COUNT)
 #define KIND_TARGETS                                                                               \
+	{                                                                                          \
+		.type = "texts", .shown = "array of strings"                                       \
+	}
+#define KIND_MISSING                                                                               \
 	{                                                                                          \
 		.type = "texts", .shown = "array of strings"                                       \
 	}

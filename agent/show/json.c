@@ -167,6 +167,11 @@ static void put_CAUSE(struct dp_line *l, const char *name, int cause)
 	put_TEXT(l, name, cause < 0 ? NULL : dp_cause_name((unsigned int)cause));
 }
 
+static void put_LEVEL(struct dp_line *l, const char *name, unsigned int v)
+{
+	put_TEXT(l, name, v == DP_LEVEL_NONE ? NULL : dp_level_name(v));
+}
+
 static void put_DEADLINE(struct dp_line *l, const char *name, unsigned int v)
 {
 	put_TEXT(l, name, v == DP_DEADLINE_NONE ? NULL : dp_deadline_source_name(v));
@@ -177,16 +182,18 @@ static void put_TRANSPORT(struct dp_line *l, const char *name, unsigned int v)
 	put_TEXT(l, name, v == DP_TRANSPORT_UNKNOWN ? NULL : dp_transport_name(v));
 }
 
-/* "1234,camera" as ["1234","camera"]. */
-static void put_TARGETS(struct dp_line *l, const char *name, const char *text)
+/* The parts of a text between any of the bytes `between`, without blanks before them, as an array. */
+static void put_parts(struct dp_line *l, const char *name, const char *text, const char *between)
 {
 	const char *sep = "[";
 	char item[256];
 
 	key(l, name);
 	while (*text) {
-		size_t n = strcspn(text, ",");
+		size_t n;
 
+		text += strspn(text, " ");
+		n = strcspn(text, between);
 		snprintf(item, sizeof(item), "%.*s", (int)(n < sizeof(item) ? n : sizeof(item) - 1),
 			 text);
 		if (*item) {
@@ -194,9 +201,20 @@ static void put_TARGETS(struct dp_line *l, const char *name, const char *text)
 			dp_line_json(l, item);
 			sep = ",";
 		}
-		text += n + (text[n] == ',');
+		text += n + (text[n] != '\0');
 	}
 	dp_line_str(l, *sep == '[' ? "[]" : "]");
+}
+
+/* "1234,camera" as ["1234","camera"]. */
+static void put_TARGETS(struct dp_line *l, const char *name, const char *text)
+{
+	put_parts(l, name, text, ",");
+}
+
+static void put_MISSING(struct dp_line *l, const char *name, const struct dp_rec_node *facts)
+{
+	put_parts(l, name, facts ? facts->reason : "", ";");
 }
 
 /* The words of the bits that are set, `count` at most. */

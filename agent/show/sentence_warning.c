@@ -89,6 +89,9 @@ static void put_kind(struct dp_line *l, const struct dp_warning_finding *w)
 	case DP_WARN_SHM_FULL:
 		dp_line_str(l, "the shared memory is nearly used up");
 		break;
+	case DP_WARN_SOURCE_MISSING:
+		dp_line_str(l, "a source that it is to be watched by cannot be had");
+		break;
 	case DP_WARN_COUNT:
 	default:
 		dp_line_str(l, "warning of an unknown kind");
@@ -156,6 +159,7 @@ static void put_resolved(struct dp_line *l, const struct dp_warning_finding *w)
 		[DP_WARN_WRAPPER_KILLED] = "its launcher is back",
 		[DP_WARN_GIL_SHARE] = "the GIL is no longer held for most of the time",
 		[DP_WARN_SHM_FULL] = "there is shared memory again",
+		[DP_WARN_SOURCE_MISSING] = "the source is there now",
 		[DP_WARN_CONVOY] = "no thread waits for the GIL at each of its calls any more",
 	};
 

@@ -209,7 +209,7 @@
 	N(uint8_t, on) \
 	B(pad, 2) \
 	N(int32_t, error) /* -errno when it failed to go on */ \
-	T(detail, DP_REASON_MAX)
+	T(detail, DP_REASON_MAX) /* of SYSCALLS: the sources that go by them, by commas */
 
 #define DP_FIELDS_token(N, E, T, B, S) \
 	B(token, DP_TOKEN_LEN) \
@@ -399,8 +399,8 @@
  *   SLACK   signed; DP_SNULL                 SIGNAL    unsigned; 0: also the field NAME_name
  *   TOKEN   bytes of a drop token; zeros     WALL      ns of the wall clock; DP_SNULL
  *   CAUSE, TRANSPORT and DEADLINE can be unknown, KIND, SEVERITY, PRECISION, STATE, STOP, WITNESS, ACTION, RESULT, EXIT,
- *   DORA, WAIT and LOSS cannot: words of names.h; PROOF is one, `none` stands for null. TARGETS, SOURCES, SPOILS,
- *   READINESS, WAITERS, CHAIN, EVIDENCE, NODES and BLAMES are arrays and objects with a writer each in show/json.c.
+ *   DORA, WAIT and LOSS cannot: words of names.h; PROOF and LEVEL are such, `none` stands for null. TARGETS, SOURCES, SPOILS,
+ *   MISSING, READINESS, WAITERS, CHAIN, EVIDENCE, NODES and BLAMES are arrays and objects with a writer each in show/json.c.
  */
 
 /* X(NAME of DP_FIND_*, list and member of struct dp_finding.u, event): one JSON line each. */
@@ -475,7 +475,9 @@
 	F(COUNT, uint64_t, startup_timeout_ns, maybe, "ns", "the daemon kills it when it has not connected by then") \
 	F(COUNT, uint64_t, finish_grace_ns, maybe, "ns", "the daemon stops it so long after all inputs have closed") \
 	F(TEXT, const char *, role, maybe, "", "node, dynamic (a node that was started by hand), wrapper (started the node), helper (started by it)") \
-	F(ID, uint32_t, life, maybe, "", "1 for the first process of this dataflow and node, 2 for the next")
+	F(ID, uint32_t, life, maybe, "", "1 for the first process of this dataflow and node, 2 for the next") \
+	F(LEVEL, uint8_t, level, maybe, "", "how much of the machine can be seen") \
+	V(MISSING, missing, d->facts, never, "", "what of it is not seen, and why: the parts of `reason`")
 
 #define DP_FINDING_hold(F, V, M) \
 	DP_FINDING_who(F, V, M, never) \

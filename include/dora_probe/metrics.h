@@ -71,6 +71,8 @@
 	  "Warnings raised by kind and cause")                                                     \
 	X(ACTIONS, COUNTER, NODE, "actions", "actions", "action,result",                           \
 	  "What the probe did, or in observe mode would have done")                                \
+	X(OBSERVATION_LEVEL, GAUGE, NODE, "observation_level", "", "level",                        \
+	  "1 at the level at which the node is watched: full, fallback, sampling")                 \
 	X(NODES_WATCHED, GAUGE, PROBE, "watched_nodes", "nodes", "",                               \
 	  "Nodes that are being watched now")                                                      \
 	X(RECORDS, COUNTER, PROBE, "records", "records", "",                                       \

@@ -81,7 +81,8 @@
 	X(CONVOY, "convoy")                                                                        \
 	X(SHM_FULL, "shm_full")                                                                    \
 	X(DAEMON_GONE, "daemon_gone")                                                              \
-	X(NOT_POLLING, "not_polling")
+	X(NOT_POLLING, "not_polling")                                                              \
+	X(SOURCE_MISSING, "source_missing")
 
 /* X(ENUM, "name"): what proves that a consumer has not been in next(); agent/model/polling.h. */
 #define DP_EVIDENCES(X)                                                                            \
@@ -224,6 +225,16 @@
 	X(SYSCALLS, "syscalls")
 
 /*
+ * How much of a machine can be seen. FALLBACK: messages and shared memory by the machine's system calls, as the tracepoints
+ * for them are not there. SAMPLING: without kernel programs.
+ */
+#define DP_LEVELS(X)                                                                               \
+	X(NONE, "none")                                                                            \
+	X(FULL, "full")                                                                            \
+	X(FALLBACK, "fallback")                                                                    \
+	X(SAMPLING, "sampling")
+
+/*
  * X(ENUM, "name"): every place where something can be lost. Counted where it happens; the first
  * block in the kernel (per-CPU counters of the same index), the second in the agent. PAYLOAD_CUT is of
  * recordings up to 0.1.0 alone: what is cut is a loss (FRAME_INVALID) where an event may lie in it.
@@ -280,6 +291,7 @@
 #define DP_X_PROOF(e, s)        DP_PROOF_##e,
 #define DP_X_MEMBER(e, s)       DP_MEMBER_##e,
 #define DP_X_SOURCE(e, s)       DP_SOURCE_##e,
+#define DP_X_LEVEL(e, s)        DP_LEVEL_##e,
 #define DP_X_LOSS(e, s)         DP_LOSS_##e,
 #define DP_X_SPOILS(e, s)       DP_SPOILS_##e,
 #define DP_X_RECORD(e, b)       DP_REC_##e,
@@ -304,6 +316,7 @@ enum dp_dora_command { DP_DORA_COMMANDS(DP_X_DORA_COMMAND) DP_DORA_COUNT };
 enum dp_shutdown_mode { DP_SHUTDOWN_MODES(DP_X_SHUTDOWN) DP_SHUTDOWN_COUNT };
 enum dp_member_role { DP_MEMBER_ROLES(DP_X_MEMBER) DP_MEMBER_COUNT };
 enum dp_source { DP_SOURCES(DP_X_SOURCE) DP_SOURCE_COUNT };
+enum dp_level { DP_LEVELS(DP_X_LEVEL) DP_LEVEL_COUNT };
 enum dp_loss { DP_LOSSES(DP_X_LOSS) DP_LOSS_COUNT };
 enum dp_spoils { DP_SPOILS(DP_X_SPOILS) DP_SPOILS_COUNT };
 enum dp_record_type { DP_REC_NONE, DP_RECORD_TYPES(DP_X_RECORD) DP_REC_COUNT };
@@ -329,6 +342,7 @@ const char *dp_shutdown_mode_name(unsigned int v);
 const char *dp_wait_name(unsigned int v);
 const char *dp_proof_name(unsigned int v);
 const char *dp_member_name(unsigned int v);
+const char *dp_level_name(unsigned int v);
 const char *dp_source_name(unsigned int v);
 const char *dp_loss_name(unsigned int v);
 const char *dp_spoils_name(unsigned int v);

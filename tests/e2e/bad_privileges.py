@@ -8,7 +8,7 @@ import time
 import pytest
 from flow import wait_until
 from probe import Probe
-from refusals import IDLE, OK, Wrong, python
+from refusals import IDLE, OK, USAGE, Wrong, python
 
 CAP_KILL, CAP_SETUID = 1 << 5, 1 << 7
 READING = 1 << 2 | 1 << 19 | 1 << 40
@@ -96,10 +96,11 @@ def test_hook_user(folder, by, monkeypatch):
 
 
 def test_no_such_hook_user(folder):
+    """A user that does not exist is a mistake on the command line: 2, and its name."""
     with python(IDLE) as t:
         p = Probe(["--pid", t.pid, "--on-warning", "true", "--hook-user", "nosuchuser-4711"],
                   folder, record=False).start()
         begin = time.monotonic()
         code = p.end(None, 10)
-    if code == OK or "nosuchuser-4711" not in p.stderr() or time.monotonic() - begin > 5:
+    if code != USAGE or "nosuchuser-4711" not in p.stderr() or time.monotonic() - begin > 5:
         raise Wrong(f"exit code {code}: {p.stderr()!r}")

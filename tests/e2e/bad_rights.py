@@ -7,10 +7,13 @@ import re
 import shutil
 import stat
 import subprocess
+import time
+import urllib.request
 
 import pytest
 
-from probe import BINARY, run
+from flow import Flow, env_of, free_port, receiver, sender
+from probe import BINARY, Probe, run
 from refusals import FEATURE, IDLE, OK, PYTHON, RIGHT, Target, Wrong, python, refuse
 
 
@@ -125,6 +128,59 @@ def test_rights_of_the_unit(folder):
         raise Wrong(f"no node line has the reason: {[x for x in lines if x['event'] == 'node']}")
 
 
+@pytest.mark.parametrize("less", ["bpf", "perfmon", "checkpoint_restore"])
+def test_right_that_another_stands_in_for(folder, less):
+    """SYS_ADMIN stands in for each of these: nothing is lost, and nothing is said."""
+    holds, _, err = hold_with(folder, [r for r in unit_rights() if r != less], less)
+    if not proven_on_cpu(holds) or "CAP_" in err:
+        raise Wrong(f"without {less}: {len(holds)} holds, {err!r}")
+
+
+@pytest.mark.parametrize("less", ["sys_ptrace", "dac_read_search", "bpf", "perfmon"])
+def test_right_without_which_nothing_can_be_watched(folder, less):
+    """3, the right by its name, and the command that mends it; of BPF and PERFMON where SYS_ADMIN is not there either."""
+    rights = [r for r in unit_rights() if r != less and (less[:3] not in ("bpf", "per") or r != "sys_admin")]
+    exe, wrap = with_rights(folder, rights)
+    with python(IDLE) as t:
+        got = run("--pid", t.pid, "--duration", "1s", wrap=wrap, binary=exe)
+        refuse(got, RIGHT, f"CAP_{less.upper()}")
+        refuse(got, RIGHT, "sudo|setcap")
+
+
+def test_missing_uprobe_is_exported(folder):
+    """Without SYS_ADMIN: a warning of its kind in the lines and at the endpoint, for as long as it lasts."""
+    exe, wrap = with_rights(folder, [r for r in unit_rights() if r != "sys_admin"])
+    port = free_port()
+    with python(C_HOLD) as t:
+        p = Probe(["--pid", t.pid, "--exact", "--listen", f"127.0.0.1:{port}"], folder, record=False, binary=exe,
+                  wrap=wrap).start()
+        try:
+            told = p.wait("warning", 10, kind="source_missing")
+            metrics = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+            if p.end() != OK:
+                raise Wrong(f"exit code {p.code}: {p.stderr()!r}")
+        finally:
+            p.end(9)
+    if len(told) != 1 or "CAP_SYS_ADMIN" not in told[0]["advice"] or told[0]["resolved"]:
+        raise Wrong(f"{told}")
+    if not re.search(r'^dora_probe_warnings_total\{.*kind="source_missing".*\} 1$', metrics, re.M):
+        raise Wrong("the endpoint does not count it")
+    if not any("CAP_SYS_ADMIN" in m for o in p.events("node", pid=t.pid) for m in o["missing"]):
+        raise Wrong(f"no node line has it in `missing`: {p.events('node')}")
+
+
+def test_nudge_without_kill(folder):
+    """Without KILL a node of another user cannot be helped, which is said as soon as it is there."""
+    exe, wrap = with_rights(folder, unit_rights())
+    config = ("node_id: other\ndataflow_id: 018f0000-0000-7000-8000-000000000000\n"
+              "run_config: {inputs: {}, outputs: []}\n"
+              "daemon_communication: !Tcp\n  socket_addr: 127.0.0.1:9\n")
+    with python(IDLE, env=dict(os.environ, DORA_NODE_CONFIG=config)) as t:
+        got = run("--pid", t.pid, "--json", "--shutdown", "nudge", "--duration", "2s", wrap=wrap, binary=exe)
+    if got.returncode != OK or "could not be helped" not in got.stderr or "cap_kill" not in got.stderr:
+        raise Wrong(f"exit code {got.returncode}: {got.stderr!r}")
+
+
 def test_doctor_by_rights(folder):
     """What the doctor says and its exit code, with the unit's rights and with one less."""
     rights = unit_rights()
@@ -135,7 +191,8 @@ def test_doctor_by_rights(folder):
         raise Wrong(f"all rights: exit code {full.returncode}: {full.stdout}")
     for less, code, check in (("sys_admin", OK, "uprobes"), ("sys_ptrace", RIGHT, "capabilities"),
                               ("dac_read_search", RIGHT, "capabilities"),
-                              ("checkpoint_restore", OK, None)):
+                              ("bpf", OK, None), ("perfmon", OK, None), ("checkpoint_restore", OK, None),
+                              ("kill", OK, "capabilities")):
         exe, wrap = with_rights(folder, [r for r in [*rights, "kill"] if r != less])
         got = run("doctor", wrap=wrap, binary=exe)
         if got.returncode != code:
@@ -170,11 +227,59 @@ def test_without_btf():
     nodes = [x for x in map(json.loads, got.stdout.splitlines()) if x["event"] == "node"]
     if got.returncode != OK or "BTF" not in got.stderr or "level sampling" not in got.stderr:
         raise Wrong(f"exit code {got.returncode}: {got.stderr!r}")
-    if not nodes or "level sampling" not in nodes[0]["reason"]:
+    if not nodes or "level sampling" not in nodes[0]["reason"] or nodes[0]["level"] != "sampling":
         raise Wrong(f"no node line says the level: {nodes}")
     said = run("doctor", wrap=wrap)
     if not re.search("^limited +level +sampling", said.stdout, re.M):
         raise Wrong(f"doctor does not say the level: {said.stdout!r}")
+
+
+def test_stop_at_level_sampling(folder):
+    """Without kernel programs a running `dora stop` is a Stop all the same: witness, deadline, warning, exit."""
+    if not env_of("0.5.0"):
+        pytest.skip("no dora 0.5.0 here: tests/setup/dora_env.sh 0.5.0")
+    flow = Flow("0.5.0", [sender(), receiver(plan=[{"at": 0.5, "do": "usleep", "for": 30}])], folder, mode="coordinator")
+    p = Probe(["--all", "--shutdown", "observe"], folder, wrap=hidden("/sys/kernel/btf"))
+    try:
+        flow.start()
+        pid = flow.pid("recv")
+        p.start().wait("node", 15, pid=pid)
+        flow.go()
+        time.sleep(2)
+        flow.stop("6s")
+        stopped = time.monotonic_ns()
+        stop = p.wait("stop", 5, pid=pid)[0]
+        share = p.events("share", pid=pid)
+        gone = p.wait("exit", 20, pid=pid)[0]
+        if p.end() != OK:
+            raise Wrong(f"exit code {p.code}: {p.stderr()!r}")
+    finally:
+        p.end(9)
+        flow.cleanup()
+    if stop["witness"] != "command" or abs(stop["deadline_ns"] - stopped - 6e9) > 1.5e9:
+        raise Wrong(f"{stop}, stopped at {stopped}")
+    if gone["reason"] not in ("grace_kill", "signal", "error") or share:
+        raise Wrong(f"{gone}, shares {share}")
+
+
+def test_in_a_pid_namespace_of_its_own():
+    """As in a container without --pid=host: the sentence that mends it, and its own processes at level sampling."""
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        pytest.skip("a PID namespace needs root and unshare")
+    script = (f"{PYTHON} -c 'import ctypes, time\nwhile True: ctypes.PyDLL(None).usleep(300000); time.sleep(0.2)' & "
+              'sleep 0.5; "$@" --pid $!; code=$?; kill -9 $!; exit $code')
+    wrap = ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", script, "sh"]
+    got = run("--json", "--duration", "2s", wrap=wrap)
+    lines = [json.loads(x) for x in got.stdout.splitlines()]
+    nodes = [x for x in lines if x["event"] == "node"]
+    holds = [x for x in lines if x["event"] == "gil_hold"]
+    if got.returncode != OK or "--pid=host" not in got.stderr or "level sampling" not in got.stderr:
+        raise Wrong(f"exit code {got.returncode}: {got.stderr!r}")
+    if not nodes or nodes[0]["level"] != "sampling" or not nodes[0]["missing"] or not holds:
+        raise Wrong(f"{len(holds)} holds, {nodes}")
+    doctor = run("doctor", wrap=["unshare", "--pid", "--fork", "--mount-proc"])
+    if "--pid=host" not in doctor.stdout or not re.search("^limited +level +sampling", doctor.stdout, re.M):
+        raise Wrong(f"doctor: {doctor.stdout!r}")
 
 
 def test_without_tracefs():

@@ -3,10 +3,13 @@
 """Writes the first inputs of the fuzzers from the golden files: seeds.py GOLDEN_DIR OUT_DIR RECORDINGS_DIR"""
 import lzma
 import os
+import random
+import struct
 import sys
 
 golden, out, recordings = sys.argv[1:]
-for name in ("wire", "nodeconfig", "recording", "elf", "linetable", "command", "captures", "proc"):
+for name in ("wire", "nodeconfig", "recording", "elf", "linetable", "command", "captures", "proc",
+             "frames", "sockdiag"):
     os.makedirs(os.path.join(out, name), exist_ok=True)
 count = 0
 for name in sorted(os.listdir(golden)):
@@ -75,3 +78,23 @@ with open("/proc/self/stat", "rb") as f, open("/proc/self/status", "rb") as g:
         b"Metadata-Version: 2.3\nName: dora-rs\nVersion: 0.5.0\n",
         b"  sl  local_address rem_address   st\n   0: 0100007F:0009 0100007F:C000 01 00000000:00000000 "
         b"00:00000000 00000000 0 0 44 1\n", f.read(), g.read())))
+rng = random.Random(1)
+for version in range(5):
+    for chain in range(2):
+        seed("frames", f"{version}{chain}", bytes([version, chain]) + rng.randbytes(4096))
+
+
+def message(kind, body):
+    return struct.pack("<IHHII", 16 + len(body), kind, 0, 1, 0) + body
+
+
+def attribute(kind, body):
+    return struct.pack("<HH", 4 + len(body), kind) + body + bytes(-len(body) % 4)
+
+
+# NLMSG_DONE is 3, an answer 20; struct unix_diag_msg and inet_diag_msg.
+one = struct.pack("<BBBBIII", 1, 1, 1, 0, 4711, 0, 0)
+seed("sockdiag", "unix", b"\0\1" + message(20, one + attribute(0, b"/tmp/dora.sock") + attribute(2, struct.pack("<I", 4712)))
+     + message(20, one + attribute(0, b"/tmp/dora.sock") + attribute(3, struct.pack("<3I", 1, 2, 3))) + message(3, bytes(4)))
+one = struct.pack("<BBBB", 2, 1, 0, 0) + struct.pack(">HH", 40000, 9) + bytes([127, 0, 0, 1] + 12 * [0]) * 2 + bytes(12)
+seed("sockdiag", "inet", b"\1\x09" + message(20, one + struct.pack("<5I", 0, 0, 0, 0, 4711)) + message(3, bytes(4)))

@@ -45,7 +45,7 @@ cross() { # SUITE: a package for arm64, by Debian's own multiarch
 	must "$suite: build for arm64" inside "$root" "echo $(cat VERSION) >VERSION &&
 		dpkg --add-architecture arm64 && apt-get update -qq &&
 		apt-get install -y -qq --no-install-recommends crossbuild-essential-arm64 pkgconf:arm64 libbpf-dev:arm64 libelf-dev:arm64 \
-			zlib1g-dev:arm64 libyaml-dev:arm64 libcap-dev:arm64 libmicrohttpd-dev:arm64 libncurses-dev:arm64 &&
+			zlib1g-dev:arm64 libyaml-dev:arm64 libcap-dev:arm64 libseccomp-dev:arm64 libmicrohttpd-dev:arm64 libncurses-dev:arm64 &&
 		agent/dist/deb.sh /arm64 arm64" || return 1
 	deb=$(echo "$root"/arm64/dora-probe_*_arm64.deb)
 	dpkg-deb -x "$deb" "$work/arm64"

@@ -52,7 +52,8 @@ asan)
 	part recordings tests/recordings/test_recordings.py
 	part bpf programs bpftest
 	part bad-input tests/e2e/bad_input.py
-	part e2e tests/e2e/run.py --only exact --only stop_in_hold --only late_attach --only cause_deadlock
+	part e2e tests/e2e/run.py --only exact --only stop_in_hold --only late_attach --only cause_deadlock \
+		--only nudge_main_thread --only nudge_second_thread_on_cpu
 	;;
 # The threads of the agent are those that arm and disarm the edge source.
 tsan)

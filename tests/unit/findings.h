@@ -164,6 +164,7 @@ static inline struct dp_finding finding_full(enum dp_finding_type type)
 	case DP_FIND_NODE:
 		f.u.node = (struct dp_node_finding){.facts = &full_facts,
 						    .nudge_signal = 2,
+						    .level = DP_LEVEL_FULL,
 						    .nudge_disposition = DP_SIGDISP_IGNORED,
 						    .other_caught_signal = 10};
 		break;

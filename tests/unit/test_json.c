@@ -29,7 +29,7 @@
 static const char contract[] =
 	"start version? kernel? targets sources\n"
 	"node pid? dataflow? node? python? implementation? free_threaded? dora? transport? "
-	"gil_observable tokens_observable reason? readiness\n"
+	"gil_observable tokens_observable reason? readiness level? missing\n"
 	"gil_hold pid? node? tid? thread? gil start_lo_ns? start_ns? end_ns? end_hi_ns? "
 	"duration_ns? precision off_cpu_ns? native? function? file? line? library? waiters "
 	"user_function? user_file? user_line? collecting\n"

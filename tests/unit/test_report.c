@@ -278,12 +278,37 @@ static void test_cannot_write(void **state)
 	fclose(full);
 }
 
+/* Times of a damaged recording, up to the last number there is: the page stays a page. */
+static void test_page_without_end(void **state)
+{
+	struct dp_finding f = finding_full(DP_FIND_GIL_HOLD);
+
+	(void)state;
+	for (uint64_t less = 0; less < 5; less++) {
+		int fd = temp_fd();
+		FILE *out = fdopen(dup(fd), "w");
+		struct dp_timeline *t = dp_timeline_new();
+
+		f.u.hold.start_ns = less;
+		f.u.hold.end_ns = UINT64_MAX - 1 - less * 1000000000000000ULL;
+		dp_timeline_finding(t, &f);
+		/* Ended here, it would be by a signal. */
+		alarm(20);
+		assert_int_equal(dp_timeline_write(t, out), 0);
+		alarm(0);
+		dp_timeline_free(t);
+		fclose(out);
+		assert_in_range(lseek(fd, 0, SEEK_END), 1000, 1 << 20);
+		close(fd);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_trace),        cmocka_unit_test(test_trace_slices_nest),
 		cmocka_unit_test(test_page),         cmocka_unit_test(test_page_limits),
-		cmocka_unit_test(test_cannot_write),
+		cmocka_unit_test(test_cannot_write), cmocka_unit_test(test_page_without_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

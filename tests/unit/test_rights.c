@@ -91,6 +91,12 @@ static void test_unit_file(void **state)
 	/* A second line would add to the first. */
 	assert_null(strstr(line + strlen(line) + 1, "\nCapabilityBoundingSet="));
 	assert_null(strstr(line + strlen(line) + 1, "\nAmbientCapabilities="));
+	/* Sockets are looked up by netlink, in the namespace of the node, and peeked at through pidfd_getfd. */
+	line += strlen(line) + 1;
+	assert_non_null(
+		strstr(line, "\nRestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n"));
+	assert_non_null(strstr(line, "\nRestrictNamespaces=net\n"));
+	assert_non_null(strstr(line, " pidfd_getfd "));
 	free(unit);
 }
 
@@ -133,12 +139,38 @@ static void test_hints(void **state)
 	assert_null(strstr(set, "cap_kill"));
 }
 
+/* How often a word stands in a text. */
+static unsigned int times(const char *text, const char *word)
+{
+	unsigned int n = 0;
+
+	for (const char *p = text; (p = strstr(p, word)); p += strlen(word))
+		n++;
+	return n;
+}
+
+/* Three ways of starting a container, each with all of the rights. */
+static void test_containers(void **state)
+{
+	char *page = read_file("docs/containers.md"), add[DP_RIGHTS_TEXT];
+
+	(void)state;
+	dp_rights_container(1u << DP_RIGHT_WATCH, add, sizeof(add));
+	assert_non_null(strstr(page, add));
+	for (size_t i = 0; i < dp_rights_count; i++) {
+		const char *name = dp_rights[i].name + strlen("CAP_");
+
+		if (dp_rights[i].when == DP_RIGHT_WATCH)
+			assert_true(times(page, name) >= 3);
+	}
+	free(page);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_unit_file),
-		cmocka_unit_test(test_manual_page),
+		cmocka_unit_test(test_numbers),    cmocka_unit_test(test_unit_file),
+		cmocka_unit_test(test_containers), cmocka_unit_test(test_manual_page),
 		cmocka_unit_test(test_hints),
 	};
 
