@@ -24,8 +24,17 @@ void policy_close_subject(struct deciding *d)
 	st->subject = 0;
 }
 
+static bool may_be_clean_up(const struct subject *s)
+{
+	return s->kind == SUBJECT_FINALISING || s->kind == SUBJECT_UNCLEAR;
+}
+
 static bool ends_in_time(const struct deciding *d, const struct subject *s, uint64_t due)
 {
+	/* What it is expected to end with is the clean-up: none comes after that. */
+	if (may_be_clean_up(s))
+		return (!d->v->deadline_ns || s->expected_end_ns <= d->v->deadline_ns) &&
+		       policy_ends_before(d, s->since_ns, s->expected_end_ns, 0);
 	/* Tokens are lost one after the other from now on: in time is then at once. */
 	if (d->cfg->save_tokens && d->v->pending_tokens && !d->cfg->nudge_after_ns &&
 	    s->expected_end_ns > policy_later(due, 100 * MS))
@@ -337,8 +346,9 @@ void policy_nudge(struct deciding *d)
 		if (policy_refuse(d, DP_REFUSE_ENDS_IN_TIME, DP_ACTION_NUDGE, s.tid)) {
 			policy_say_subject(d, &s);
 			dp_say(&d->say,
-			       s.ends_as_asked
-				       ? "; this sleep ends by itself in time"
+			       s.ends_as_asked ? "; this sleep ends by itself in time"
+			       : may_be_clean_up(&s)
+				       ? "; as its clean-up went before, it ends by itself in time"
 				       : "; as earlier calls went, it ends by itself in time");
 		}
 		return;

@@ -109,8 +109,12 @@ static void fill_main(const struct deciding *d, struct subject *s, enum subject_
 {
 	s->kind = kind;
 	s->tid = d->v->progress.main_tid;
-	if (kind != SUBJECT_LOOP)
+	if (kind != SUBJECT_LOOP) {
+		/* It may be cleaning up: as long as it took before. */
+		s->since_ns = d->v->stop_ns;
+		s->expected_end_ns = policy_later(d->v->stop_ns, policy_need(d->v));
 		return;
+	}
 	s->since_ns = d->v->progress.busy_since_ns;
 	s->expected_end_ns = d->v->progress.busy_until_ns;
 	s->place = &d->v->progress.place;

@@ -37,6 +37,7 @@ struct polling {
 struct ending {
 	uint64_t cleanup_ns; /* end of the hold at Stop, or Stop, to exit by itself; 0 not measured
 			      */
+	uint64_t own_cleanup_ns;  /* the same, since the guard's last signal */
 	uint64_t killed_after_ns; /* by the daemon, after Stop; 0 not */
 	int64_t margin_ns;        /* deadline minus exit; DP_SNULL never stopped */
 };

@@ -244,7 +244,8 @@ static void test_crash_loop(void **state)
 	assert_int_equal(w->f.u.warning.kind, DP_WARN_CRASH_LOOP);
 	assert_int_equal(w->f.u.warning.severity, DP_SEVERITY_WARNING);
 	assert_int_equal(w->f.pid, 12);
-	assert_non_null(strstr(w->advice, "3 lives in 200 ms"));
+	assert_non_null(
+		strstr(w->advice, "3 lives in 200 ms, restarted 2 times, ended in trouble"));
 	assert_non_null(strstr(w->advice, "exit code 1 before it had connected"));
 	assert_int_equal(said(t, DP_FIND_WARNING, 1)->f.u.warning.severity, DP_SEVERITY_CRITICAL);
 	ticks_until(t, 62000);

@@ -5,6 +5,8 @@
 #include "model/activity.h"
 #include "model/progress.h"
 
+#include <sys/syscall.h>
+
 #define MAIN   100
 #define WORKER 101
 #define OTHER  102
@@ -90,20 +92,24 @@ static void test_main_waits_for_a_thread(void **state)
 	assert_int_equal(p.joining_ns, 1800 * MS);
 }
 
+static struct computing beside;
+
 static enum consumer_state state_at(struct activity *a, char state, uint64_t ip,
 				    const char *library)
 {
-	struct dp_record r = {.h = {.type = DP_REC_STACK, .t_ns = 1, .pid = MAIN, .tid = MAIN}};
+	struct dp_record r = {
+		.h = {.type = DP_REC_STACK, .t_ns = 5000 * MS, .pid = MAIN, .tid = MAIN}};
 	struct hold nobody = {0};
 
 	r.u.stack.is_main = 1;
 	r.u.stack.state = state;
-	r.u.stack.syscall_nr = state == 'S' ? 202 : -1;
+	r.u.stack.syscall_nr = state == 'S' ? SYS_futex : -1;
+	r.u.stack.asleep_since_ns = state == 'S' ? 2000 * MS : 0;
 	r.u.stack.ip = ip;
 	r.u.stack.frame_count = 1;
 	snprintf(r.u.stack.frames[0].function, DP_FUNCTION_MAX, "main");
 	snprintf(r.u.stack.library, DP_LIBRARY_MAX, "%s", library);
-	activity_stack(a, &nobody, MAIN, false, &r);
+	activity_stack(a, &nobody, MAIN, false, &beside, &r);
 	return (enum consumer_state)a->state;
 }
 
@@ -124,6 +130,31 @@ static void test_who_polls_on_is_in_next(void **state)
 	assert_int_equal(activity_cause(CONSUMER_RUNNING), DP_CAUSE_RUNNING_WITHOUT_GIL);
 }
 
+/* It sleeps in a native call while threads of its process compute: that is no blocked handler. */
+static void test_who_waits_for_its_pool_computes(void **state)
+{
+	struct activity a = {0};
+
+	(void)state;
+	assert_int_equal(state_at(&a, 'S', 7, "libtorch_cpu.so"), CONSUMER_BLOCKED);
+	beside = (struct computing){3000 * MS, 4000 * MS, .without_gil = true};
+	assert_int_equal(state_at(&a, 'S', 7, "libtorch_cpu.so"), CONSUMER_POOL);
+	/* A lock of Python's own, a sleep: somebody else computes. */
+	assert_int_equal(state_at(&a, 'S', 7, "libc.so.6"), CONSUMER_BLOCKED);
+	assert_int_equal(state_at(&a, 'S', 7, "libpython3.11.so.1.0"), CONSUMER_BLOCKED);
+	assert_int_equal(state_at(&a, 'S', 7, ""), CONSUMER_BLOCKED);
+	assert_int_equal(state_at(&a, 'S', 7, "dora.abi3.so"), CONSUMER_NEXT);
+	beside.without_gil = false;
+	assert_int_equal(state_at(&a, 'S', 7, "libtorch_cpu.so"), CONSUMER_BLOCKED);
+	/* It may have been the consumer itself that computed; and long ago. */
+	beside = (struct computing){1900 * MS, 4000 * MS, .without_gil = true};
+	assert_int_equal(state_at(&a, 'S', 7, "libtorch_cpu.so"), CONSUMER_UNKNOWN);
+	beside = (struct computing){2400 * MS, 3400 * MS, .without_gil = true};
+	assert_int_equal(state_at(&a, 'S', 7, "libtorch_cpu.so"), CONSUMER_BLOCKED);
+	assert_int_equal(activity_cause(CONSUMER_POOL), DP_CAUSE_RUNNING_WITHOUT_GIL);
+	beside = (struct computing){0};
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -131,6 +162,7 @@ int main(void)
 		cmocka_unit_test(test_all_of_them_have_to),
 		cmocka_unit_test(test_main_waits_for_a_thread),
 		cmocka_unit_test(test_who_polls_on_is_in_next),
+		cmocka_unit_test(test_who_waits_for_its_pool_computes),
 	};
 
 	return cmocka_run_group_tests_name("model: threads", tests, NULL, NULL);
