@@ -84,7 +84,11 @@ static void count_death(const struct env *e, struct identity *id, bool connected
 	dp_sayf(&s, "%u lives in ", n);
 	dp_say_duration(&s, t - since);
 	/* Each began when the one before had ended. */
-	dp_sayf(&s, ", restarted %u times, ended in trouble, the last ", n - 1);
+	if (n == 2)
+		dp_say(&s, ", restarted once");
+	else
+		dp_sayf(&s, ", restarted %u times", n - 1);
+	dp_say(&s, ", ended in trouble, the last ");
 	say_status(&s, status);
 	dp_say(&s, connected ? "" : " before it had connected to its daemon");
 	dp_say(&s, "; its own words are in `dora logs`");
