@@ -186,7 +186,7 @@ static bool can_help(struct deciding *d, const struct subject *s)
 	}
 	if (refuse_wait(d, s))
 		return false;
-	if (!h->is_main && h->sched_state == DP_SCHED_ON_CPU) {
+	if (!h->is_main && h->sched_state == DP_SCHED_ON_CPU && !policy_gives_way(d->v)) {
 		if (policy_refuse(d, DP_REFUSE_NON_MAIN_ON_CPU, DP_ACTION_NUDGE, s->tid)) {
 			policy_say_subject(d, s);
 			dp_say(&d->say, ", on the CPU and not the main thread: no signal helps");
@@ -296,8 +296,9 @@ static void send_nudge(struct deciding *d, const struct subject *s)
 	d->ret->action = DP_ACTION_NUDGE;
 	d->ret->tid = s->tid;
 	d->ret->signal = policy_nudge_signal(d->cfg);
-	d->ret->anywhere = s->kind != SUBJECT_HOLD &&
-			   (s->kind != SUBJECT_SLEEP || s->tid != d->v->blocked.tid);
+	d->ret->anywhere = s->kind == SUBJECT_HOLD
+				   ? s->tid != d->v->hold.tid
+				   : s->kind != SUBJECT_SLEEP || s->tid != d->v->blocked.tid;
 	say_last(d);
 	policy_say_subject(d, s);
 	policy_say_since_stop(d);

@@ -27,7 +27,7 @@ void policy_say_subject(struct deciding *d, const struct subject *s)
 {
 	switch (s->kind) {
 	case SUBJECT_HOLD:
-		dp_sayf(&d->say, "thread %u holds the GIL", s->tid);
+		dp_sayf(&d->say, "thread %u holds the GIL", d->v->hold.tid);
 		say_since(d, s->since_ns, s->place);
 		if (d->v->hold.deadlock && d->ret->kind != DP_DECIDE_REFUSE)
 			dp_say(&d->say,
@@ -81,7 +81,8 @@ static void fill_hold(const struct deciding *d, struct subject *s)
 
 	s->kind = SUBJECT_HOLD;
 	s->id = h->id;
-	s->tid = h->tid;
+	/* Between two bytecodes it gives the GIL to main, which the signal wakes and which runs the handler. */
+	s->tid = policy_gives_way(d->v) ? d->v->progress.main_tid : h->tid;
 	s->since_ns = h->start_ns;
 	s->expected_end_ns = h->expected_end_ns;
 	s->ends_as_asked = h->ends_as_asked;

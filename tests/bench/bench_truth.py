@@ -174,7 +174,7 @@ def control_run(case, directory):
             return out
         until(told["t0"] + int(LASTS * S), "the time of Stop")
         if case.ends:
-            flow.stop(f"{case.grace:.1f}s")
+            flow.stop(f"{case.grace * 1000:.0f}ms")
             flow.wait_gone(case.grace * 1.5 + 10)
             out.seconds = (now() - flow.stop_ns) / S
             out.signals = 0 if flow.said("node", "bye") else None
@@ -236,7 +236,7 @@ def probed_run(case, directory):
             probe = watch(flow, case, directory)
         until(told["t0"] + int(LASTS * S), "the time of Stop")
         if case.stop:
-            flow.stop(f"{case.grace:.1f}s")
+            flow.stop(f"{case.grace * 1000:.0f}ms")
             if case.attach == "after_stop":
                 until(flow.stop_ns + int(1.2 * S), "the time after Stop")
                 probe = watch(flow, case, directory)

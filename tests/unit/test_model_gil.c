@@ -4,6 +4,7 @@
 
 #include "base/units.h"
 #include "gil_records.h"
+#include "model/hold.h"
 
 #define WORK 101
 
@@ -441,9 +442,26 @@ static void test_clock_step_moves_no_interval(void **state)
 	assert_int_equal(length[0], length[1]);
 }
 
+/* Stretches that a later one joins are one, though a wake lies between two of them. */
+static void test_proofs_that_touch_are_one(void **state)
+{
+	struct hold h;
+
+	(void)state;
+	hold_begin(&h, MAIN, 10, 10);
+	hold_prove(&h, 100, 20, 50);
+	hold_prove(&h, 100, 52, 60);
+	assert_int_equal(hold_start(&h), 20);
+	assert_int_equal(hold_until(&h), 50);
+	hold_prove(&h, 100, 45, 70); /* somebody waited for it over the wake */
+	assert_int_equal(hold_start(&h), 20);
+	assert_int_equal(hold_until(&h), 70);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_proofs_that_touch_are_one),
 		cmocka_unit_test(test_uncontended_hold_is_confirmed_by_the_edge),
 		cmocka_unit_test(test_short_releases_are_no_hold),
 		cmocka_unit_test(test_a_release_told_late_is_no_second_hold),

@@ -92,6 +92,32 @@ static void test_main_waits_for_a_thread(void **state)
 	assert_int_equal(p.joining_ns, 1800 * MS);
 }
 
+/* What slept through Stop is a place of before, though the probe came later; what began after it is none. */
+static void test_who_slept_through_stop_is_where_it_was(void **state)
+{
+	struct stop s = stopped();
+
+	(void)state;
+	for (int after = 0; after < 2; after++) {
+		struct progress p = {0};
+		struct dp_record r = {.h = {.type = DP_REC_STACK, .pid = MAIN, .tid = MAIN}};
+
+		r.u.stack.is_main = 1;
+		r.u.stack.state = 'S';
+		r.u.stack.frame_count = 1;
+		snprintf(r.u.stack.frames[0].function, DP_FUNCTION_MAX, "acquire");
+		r.h.t_ns = 2500 * MS;
+		r.u.stack.asleep_since_ns = after ? 1200 * MS : 400 * MS;
+		progress_stack(&p, &s, MAIN, 0, &r);
+		assert_int_equal(p.before_ns != 0, !after);
+		/* A signal has interrupted it. */
+		r.h.t_ns = 3500 * MS;
+		r.u.stack.asleep_since_ns = 3000 * MS;
+		progress_stack(&p, &s, MAIN, 0, &r);
+		assert_int_equal(p.same_ns, after ? 0 : 3500 * MS);
+	}
+}
+
 static struct computing beside;
 
 static enum consumer_state state_at(struct activity *a, char state, uint64_t ip,
@@ -161,6 +187,7 @@ int main(void)
 		cmocka_unit_test(test_a_thread_that_goes_on),
 		cmocka_unit_test(test_all_of_them_have_to),
 		cmocka_unit_test(test_main_waits_for_a_thread),
+		cmocka_unit_test(test_who_slept_through_stop_is_where_it_was),
 		cmocka_unit_test(test_who_polls_on_is_in_next),
 		cmocka_unit_test(test_who_waits_for_its_pool_computes),
 	};
