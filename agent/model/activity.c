@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-/* Whether the process computes is known once a second. */
-#define COMPUTING_FRESH_NS (1500 * MS)
+/* Whether the process computes is known once a second, or never. */
+#define COMPUTING_FRESH_NS (3 * SEC)
 
 static void add(struct activity *a, uint64_t t_ns, enum consumer_state s)
 {
@@ -56,8 +56,9 @@ static void note_sleep(struct activity *a, const struct dp_record *r, bool holds
 static enum consumer_state state_asleep(const struct activity *a, const struct computing *beside,
 					uint64_t t_ns)
 {
-	if (!a->asleep_ns || !a->asleep_in_call || !beside->to_ns ||
-	    t_ns - beside->to_ns > COMPUTING_FRESH_NS)
+	uint64_t known_ns = beside->to_ns ? beside->to_ns : beside->came_ns;
+
+	if (!a->asleep_ns || !a->asleep_in_call || t_ns - known_ns > COMPUTING_FRESH_NS)
 		return CONSUMER_BLOCKED;
 	/* The last stretch began before the sleep: the next one tells. */
 	if (beside->from_ns < a->asleep_ns)

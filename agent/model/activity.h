@@ -50,9 +50,10 @@ struct activity {
 	bool asleep_in_call;    /* … a futex, and a library of neither C nor Python waits there */
 };
 
-/* The last stretch of which it is known whether the process computed without the GIL; 0, 0 none. */
+/* The last stretch of which it is known whether the process computed without the GIL; 0, 0 none yet. */
 struct computing {
 	uint64_t from_ns, to_ns;
+	uint64_t came_ns; /* since when the process is watched */
 	bool without_gil;
 };
 

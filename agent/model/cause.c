@@ -171,5 +171,8 @@ int8_t cause_of_stall(const struct node *n, uint64_t from, uint64_t to)
 		return DP_CAUSE_UNKNOWN;
 	blame_window(&n->timeline, node_consumer(n), from, to, &share);
 	c = cause_of_share(&share, to - from);
+	/* That main waits for a thread says nothing of what that one does. */
+	if (c < 0 && !node_consumer_known(n))
+		return DP_CAUSE_UNKNOWN;
 	return c >= 0 ? c : activity_cause(activity_most(&n->activity, from, to));
 }

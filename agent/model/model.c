@@ -322,6 +322,7 @@ static void stack(struct node *n, const struct dp_record *r)
 {
 	const struct computing beside = {.from_ns = n->shares.last_from_ns,
 					 .to_ns = n->shares.last_to_ns,
+					 .came_ns = n->id.first_ns,
 					 .without_gil = n->shares.computes};
 
 	if (waits_record(&n->waits, &n->timeline.gils[0].cur, r))

@@ -107,6 +107,15 @@ static inline uint32_t node_consumer(const struct node *n)
 	return identity_consumer(&n->id);
 }
 
+/*
+ * Is the consumer known? Until then it is taken for main. Where main waits for another thread to end,
+ * that other one may well be the consumer.
+ */
+static inline bool node_consumer_known(const struct node *n)
+{
+	return n->id.consumer_tid || n->activity.seen_in_next || !n->activity.in_join;
+}
+
 /* Are its counts of tokens what they look like? */
 static inline bool node_tokens_known(const struct node *n)
 {

@@ -29,15 +29,6 @@ static bool is_cleaning_up(const struct node *n, uint64_t since_ns)
 	return n->stop.inputs_closed || (n->stop.seen && since_ns > n->stop.at_ns);
 }
 
-/*
- * Is the consumer known? Until then it is taken for main. Where main waits for another thread to end,
- * that other one may well be the consumer.
- */
-static bool is_known(const struct node *n)
-{
-	return n->id.consumer_tid || n->activity.seen_in_next || !n->activity.in_join;
-}
-
 static uint64_t untaken_since(const struct env *e, const struct node *n)
 {
 	const struct streams *s = &n->streams;
@@ -95,7 +86,8 @@ static void prove(const struct env *e, struct node *n)
 
 	p->evidence = 0;
 	/* In dora's code, or waiting in an event loop: whatever is seen besides, it is back. */
-	if (is_running(n) && is_known(n) && !activity_in_next(&n->activity, e->now, FRESH_NS))
+	if (is_running(n) && node_consumer_known(n) &&
+	    !activity_in_next(&n->activity, e->now, FRESH_NS))
 		for (unsigned int i = 0; i < DP_EVIDENCE_COUNT; i++) {
 			uint64_t since = since_by(e, n, (enum dp_evidence)i);
 

@@ -120,7 +120,7 @@ def measure(flow, pid, told):
     got = sorted([begin, *(o["t"] for o in lines if o["t"] <= end), end])
     silent = max(b - a for a, b in zip(got, got[1:]))
     worst = max([silent - 300 * MS] + [o["worst"] for o in lines])
-    typical = statistics.median(o["worst"] for o in lines) if lines else worst
+    typical = statistics.median(o["median"] for o in lines) if lines else worst
     if silent >= 1200 * MS:
         return "held", worst / S
     if typical >= 60 * MS and own >= 0.4:

@@ -130,10 +130,11 @@ def draw(rng, number, versions, trouble):
     if stop and kind.can_end and rng.random() < 0.35:
         # Who cannot know that it ends lets it alone for as long as the guard waits, and no longer.
         length = LASTS + (rng.uniform(0.5, 0.7 * grace) if kind.sleeps else rng.uniform(0.2, 0.7 * waits))
+    late = stop and length is None and trouble != "nothing"  # else it may be over by then
     cleanup = rng.choice(("sleep", "naps", "spin", "join", "pool")) if trouble == "nothing" else "none"
     return Case(number=number, version=rng.choice(versions), trouble=trouble, thread=thread,
                 api=rng.choice(("next", "timeout", "iter") + (("asyncio",) if thread == "main" else ())),
-                attach=rng.choice(("before", "during") + (("after_stop",) if stop else ())),
+                attach=rng.choice(("before", "during") + (("after_stop",) if late else ())),
                 stop=stop, grace=grace, nudge_after=nudge_after, length=length, cleanup=cleanup,
                 clean=rng.uniform(0.5, 0.55 * grace) if trouble == "nothing" else 0.0,
                 size=rng.choice((100, 65536)))
