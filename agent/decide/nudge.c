@@ -321,8 +321,7 @@ static void close_what_is_over(struct deciding *d)
 {
 	const struct dp_policy_view *v = d->v;
 
-	if (d->st->subject && d->st->subject != v->hold.id &&
-	    (v->hold.id || d->st->subject != v->blocked.since_ns))
+	if (d->st->subject && d->st->subject != v->hold.id && d->st->subject != v->blocked.since_ns)
 		policy_close_subject(d);
 }
 

@@ -83,7 +83,7 @@ struct dp_policy_hold {
 	struct dp_place place;
 };
 
-/* The GIL is free, and the main thread has been asleep in one system call. */
+/* The consumer has been asleep in one system call: the GIL is free, or another thread has it. */
 struct dp_policy_blocked {
 	uint64_t since_ns;        /* 0: it is not */
 	uint64_t expected_end_ns; /* that it asked the kernel for; 0 unknown */

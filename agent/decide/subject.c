@@ -70,9 +70,11 @@ static bool is_old_hold(const struct dp_policy_view *v)
 	       (v->hold.start_ns <= v->stop_ns || v->hold.deadlock);
 }
 
+/* Another thread that runs bytecode beside it gives way to who wakes. */
 static bool is_old_sleep(const struct dp_policy_view *v)
 {
-	return !v->hold.id && v->blocked.since_ns && v->blocked.since_ns <= v->stop_ns;
+	return (!v->hold.id || policy_gives_way(v)) && v->blocked.since_ns &&
+	       v->blocked.since_ns <= v->stop_ns;
 }
 
 static void fill_hold(const struct deciding *d, struct subject *s)

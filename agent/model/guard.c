@@ -89,7 +89,9 @@ static void fill_subject(const struct node *n, struct dp_policy_view *v)
 			.place = place_view(&h->place),
 		};
 		fill_wait(n, h, &v->hold);
-	} else if (node_is_asleep(n)) {
+	}
+	/* Beside another thread's hold, too: a signal wakes main, whoever has the GIL. */
+	if (a->asleep_ns && (!h || h->tid != node_consumer(n))) {
 		v->blocked = (struct dp_policy_blocked){
 			.since_ns = a->asleep_ns,
 			.expected_end_ns = a->asleep_end_ns,

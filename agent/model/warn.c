@@ -249,7 +249,7 @@ static void warn_hold(const struct env *e, struct node *n)
 		c.value = hold_until(h) - hold_start(h);
 		c.since = hold_start(h);
 		c.not_before = h->known_ns;
-		c.cause = hold_cause(h, node_consumer(n));
+		c.cause = cause_of_hold(n, h);
 		level = warning_level(c.value, c.d);
 		/* Another node keeps the dataflow from its start: of this one there is but a notice. */
 		if (level > LEVEL_NOTICE && hold_in_dora(h) && streams_at_barrier(&n->streams))
