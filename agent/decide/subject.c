@@ -245,12 +245,19 @@ static void refuse_new(struct deciding *d)
 	}
 }
 
-/* Does nothing say whether it has taken Stop? What began after Stop is held for the clean-up. */
+/*
+ * Does nothing say whether it has taken Stop? What began after Stop is held for the clean-up, unless the
+ * probe came later still and has not seen the node before.
+ */
 static bool is_unclear(const struct deciding *d)
 {
 	const struct dp_policy_progress *p = &d->v->progress;
 
-	if (!p->main_tid || d->v->hold.id)
+	if (!p->main_tid)
+		return false;
+	if (p->came_late && !p->known_before)
+		return true;
+	if (d->v->hold.id)
 		return false;
 	if (is_fresh(d, p->idle_ns, DP_POLICY_LEFT_NS))
 		return true;
@@ -262,7 +269,8 @@ bool policy_find_subject(struct deciding *d, struct subject *s)
 	const struct dp_policy_progress *p = &d->v->progress;
 
 	memset(s, 0, sizeof(*s));
-	if (p->finalising_ns || is_fresh(d, p->joining_ns, DP_POLICY_LEFT_NS))
+	if (p->finalising_ns || is_fresh(d, p->joining_ns, DP_POLICY_LEFT_NS) ||
+	    (is_old_sleep(d->v) && d->v->blocked.joins && !d->st->attempts))
 		return find_finalising(d, s);
 	if (is_old_hold(d->v) || is_old_sleep(d->v))
 		return find_old(d, s);

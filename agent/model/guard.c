@@ -97,6 +97,7 @@ static void fill_subject(const struct node *n, struct dp_policy_view *v)
 			.expected_end_ns = a->asleep_end_ns,
 			.tid = node_consumer(n),
 			.syscall_nr = a->asleep_nr,
+			.joins = !node_consumer_known(n),
 			.place = place_view(&a->place),
 		};
 	}
@@ -125,6 +126,7 @@ static void fill_progress(const struct env *e, const struct node *n, struct dp_p
 		.handled_ns = sig <= 64 ? n->signals.handled_ns[sig] : 0,
 		.main_tid = n->id.pid,
 		.known_before = p->before_ns != 0,
+		.came_late = n->id.first_ns > n->stop.at_ns,
 		.asyncio = p->asyncio,
 		.place = place_view(&p->place),
 	};

@@ -16,6 +16,7 @@
 
 /* Half a CPU without the GIL: somebody of the process computes. */
 #define COMPUTES 0.5
+#define IDLE     0.1
 
 /*
  * Adds [from, to], which ends no earlier than those before it. Returns how much of it was not covered
@@ -166,12 +167,14 @@ static void note_computing(struct shares *s, const struct share_sum *now, uint64
 			   uint64_t to_ns)
 {
 	double ratio = share_estimate(now, SHARE_WITHOUT).ratio;
+	double held = share_estimate(now, SHARE_HELD).ratio;
 
 	if (ratio < 0)
 		return;
 	s->last_from_ns = from_ns;
 	s->last_to_ns = to_ns;
 	s->computes = ratio >= COMPUTES;
+	s->idle = held >= 0 && ratio + held < IDLE;
 }
 
 bool shares_stretch(struct shares *s, const struct dp_record *r, bool main_takes,

@@ -41,7 +41,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 LIBC = ctypes.CDLL(None)
 TICK_NS = S // os.sysconf("SC_CLK_TCK")
 APART = 1.5  # seconds between two SIGINTs of the control run
-TOLD = ("not_polling", "gil_hold", "deadlock", "stop_pending", "deadline", "token_pending")
+TOLD = ("not_polling", "gil_hold", "deadlock", "stop_pending", "deadline", "token_pending", "gil_share", "convoy")
 
 
 @dataclasses.dataclass
