@@ -188,10 +188,12 @@ static uint64_t grid_step(double px_a_ns)
 
 static void draw_grid(struct canvas *c, uint64_t last_ns, unsigned int height)
 {
-	uint64_t step = grid_step(c->px_a_ns);
+	uint64_t step = grid_step(c->px_a_ns), lines = (last_ns - c->first_ns) / step + 1;
 	char text[40];
 
-	for (uint64_t at = 0; at <= last_ns - c->first_ns; at += step) {
+	/* Counted: of a damaged recording the last moment may be the last one of all. */
+	for (uint64_t i = 0; i < lines; i++) {
+		uint64_t at = i * step;
 		double x = x_of(c, c->first_ns + at);
 
 		dp_line_fmt(&c->line, "<line class=\"grid\" y1=\"%d\" y2=\"%u\"", MARGIN_TOP - 8,
