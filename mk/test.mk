@@ -61,6 +61,11 @@ $(B)/bench/strangers: tests/bench/strangers.c Makefile
 bench: setup-test all $(B)/bench/strangers
 	$(Q)tests/bench/bench.py $(BENCH_ARGS)
 
+## bench-truth  are causes true and the guard's acts right? random scenarios beside control runs (root)
+.PHONY: bench-truth
+bench-truth: setup-test all
+	$(Q)tests/bench/bench_truth.py $(BENCH_ARGS)
+
 ## matrix     all scenarios with every supported dora release (root)
 matrix: $(B)/test-deps.stamp all
 	$(Q)tests/setup/dora_env.sh $(MATRIX)

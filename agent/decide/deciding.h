@@ -87,6 +87,13 @@ struct subject {
 	const struct dp_place *place; /* NULL unknown */
 };
 
+/* Is the holder a thread beside main that is not known to be in one native call? */
+static inline bool policy_gives_way(const struct dp_policy_view *v)
+{
+	return !v->hold.is_main && v->hold.sched_state == DP_SCHED_ON_CPU && v->hold.native != 1 &&
+	       v->progress.main_tid;
+}
+
 /* Has the node not moved since Stop? Fills *s; else leaves the line that says why not. */
 bool policy_find_subject(struct deciding *d, struct subject *s);
 /* "thread 12 holds the GIL for 4.2 s in f (x.py:12)" */

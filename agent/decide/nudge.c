@@ -24,8 +24,17 @@ void policy_close_subject(struct deciding *d)
 	st->subject = 0;
 }
 
+static bool may_be_clean_up(const struct subject *s)
+{
+	return s->kind == SUBJECT_FINALISING || s->kind == SUBJECT_UNCLEAR;
+}
+
 static bool ends_in_time(const struct deciding *d, const struct subject *s, uint64_t due)
 {
+	/* What it is expected to end with is the clean-up: none comes after that. */
+	if (may_be_clean_up(s))
+		return (!d->v->deadline_ns || s->expected_end_ns <= d->v->deadline_ns) &&
+		       policy_ends_before(d, s->since_ns, s->expected_end_ns, 0);
 	/* Tokens are lost one after the other from now on: in time is then at once. */
 	if (d->cfg->save_tokens && d->v->pending_tokens && !d->cfg->nudge_after_ns &&
 	    s->expected_end_ns > policy_later(due, 100 * MS))
@@ -177,7 +186,7 @@ static bool can_help(struct deciding *d, const struct subject *s)
 	}
 	if (refuse_wait(d, s))
 		return false;
-	if (!h->is_main && h->sched_state == DP_SCHED_ON_CPU) {
+	if (!h->is_main && h->sched_state == DP_SCHED_ON_CPU && !policy_gives_way(d->v)) {
 		if (policy_refuse(d, DP_REFUSE_NON_MAIN_ON_CPU, DP_ACTION_NUDGE, s->tid)) {
 			policy_say_subject(d, s);
 			dp_say(&d->say, ", on the CPU and not the main thread: no signal helps");
@@ -287,8 +296,9 @@ static void send_nudge(struct deciding *d, const struct subject *s)
 	d->ret->action = DP_ACTION_NUDGE;
 	d->ret->tid = s->tid;
 	d->ret->signal = policy_nudge_signal(d->cfg);
-	d->ret->anywhere = s->kind != SUBJECT_HOLD &&
-			   (s->kind != SUBJECT_SLEEP || s->tid != d->v->blocked.tid);
+	d->ret->anywhere = s->kind == SUBJECT_HOLD
+				   ? s->tid != d->v->hold.tid
+				   : s->kind != SUBJECT_SLEEP || s->tid != d->v->blocked.tid;
 	say_last(d);
 	policy_say_subject(d, s);
 	policy_say_since_stop(d);
@@ -311,8 +321,7 @@ static void close_what_is_over(struct deciding *d)
 {
 	const struct dp_policy_view *v = d->v;
 
-	if (d->st->subject && d->st->subject != v->hold.id &&
-	    (v->hold.id || d->st->subject != v->blocked.since_ns))
+	if (d->st->subject && d->st->subject != v->hold.id && d->st->subject != v->blocked.since_ns)
 		policy_close_subject(d);
 }
 
@@ -337,8 +346,9 @@ void policy_nudge(struct deciding *d)
 		if (policy_refuse(d, DP_REFUSE_ENDS_IN_TIME, DP_ACTION_NUDGE, s.tid)) {
 			policy_say_subject(d, &s);
 			dp_say(&d->say,
-			       s.ends_as_asked
-				       ? "; this sleep ends by itself in time"
+			       s.ends_as_asked ? "; this sleep ends by itself in time"
+			       : may_be_clean_up(&s)
+				       ? "; as its clean-up went before, it ends by itself in time"
 				       : "; as earlier calls went, it ends by itself in time");
 		}
 		return;

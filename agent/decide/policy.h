@@ -83,12 +83,13 @@ struct dp_policy_hold {
 	struct dp_place place;
 };
 
-/* The GIL is free, and the main thread has been asleep in one system call. */
+/* The consumer has been asleep in one system call: the GIL is free, or another thread has it. */
 struct dp_policy_blocked {
 	uint64_t since_ns;        /* 0: it is not */
 	uint64_t expected_end_ns; /* that it asked the kernel for; 0 unknown */
 	uint32_t tid;
 	int32_t syscall_nr;
+	bool joins; /* main waits for a thread that may be the one which takes the events */
 	struct dp_place place;
 };
 
@@ -113,6 +114,7 @@ struct dp_policy_progress {
 	uint64_t handled_ns;    /* its Python handler ran, last */
 	uint32_t main_tid;      /* 0: no Python */
 	bool known_before;      /* its stacks before Stop were seen */
+	bool came_late;         /* the probe was not there at Stop */
 	bool asyncio;           /* its last stack stood below asyncio */
 	struct dp_place place;  /* of same_ns */
 };

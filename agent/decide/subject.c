@@ -27,7 +27,7 @@ void policy_say_subject(struct deciding *d, const struct subject *s)
 {
 	switch (s->kind) {
 	case SUBJECT_HOLD:
-		dp_sayf(&d->say, "thread %u holds the GIL", s->tid);
+		dp_sayf(&d->say, "thread %u holds the GIL", d->v->hold.tid);
 		say_since(d, s->since_ns, s->place);
 		if (d->v->hold.deadlock && d->ret->kind != DP_DECIDE_REFUSE)
 			dp_say(&d->say,
@@ -70,9 +70,11 @@ static bool is_old_hold(const struct dp_policy_view *v)
 	       (v->hold.start_ns <= v->stop_ns || v->hold.deadlock);
 }
 
+/* Another thread that runs bytecode beside it gives way to who wakes. */
 static bool is_old_sleep(const struct dp_policy_view *v)
 {
-	return !v->hold.id && v->blocked.since_ns && v->blocked.since_ns <= v->stop_ns;
+	return (!v->hold.id || policy_gives_way(v)) && v->blocked.since_ns &&
+	       v->blocked.since_ns <= v->stop_ns;
 }
 
 static void fill_hold(const struct deciding *d, struct subject *s)
@@ -81,7 +83,8 @@ static void fill_hold(const struct deciding *d, struct subject *s)
 
 	s->kind = SUBJECT_HOLD;
 	s->id = h->id;
-	s->tid = h->tid;
+	/* Between two bytecodes it gives the GIL to main, which the signal wakes and which runs the handler. */
+	s->tid = policy_gives_way(d->v) ? d->v->progress.main_tid : h->tid;
 	s->since_ns = h->start_ns;
 	s->expected_end_ns = h->expected_end_ns;
 	s->ends_as_asked = h->ends_as_asked;
@@ -109,8 +112,12 @@ static void fill_main(const struct deciding *d, struct subject *s, enum subject_
 {
 	s->kind = kind;
 	s->tid = d->v->progress.main_tid;
-	if (kind != SUBJECT_LOOP)
+	if (kind != SUBJECT_LOOP) {
+		/* It may be cleaning up: as long as it took before. */
+		s->since_ns = d->v->stop_ns;
+		s->expected_end_ns = policy_later(d->v->stop_ns, policy_need(d->v));
 		return;
+	}
 	s->since_ns = d->v->progress.busy_since_ns;
 	s->expected_end_ns = d->v->progress.busy_until_ns;
 	s->place = &d->v->progress.place;
@@ -238,12 +245,19 @@ static void refuse_new(struct deciding *d)
 	}
 }
 
-/* Does nothing say whether it has taken Stop? What began after Stop is held for the clean-up. */
+/*
+ * Does nothing say whether it has taken Stop? What began after Stop is held for the clean-up, unless the
+ * probe came later still and has not seen the node before.
+ */
 static bool is_unclear(const struct deciding *d)
 {
 	const struct dp_policy_progress *p = &d->v->progress;
 
-	if (!p->main_tid || d->v->hold.id)
+	if (!p->main_tid)
+		return false;
+	if (p->came_late && !p->known_before)
+		return true;
+	if (d->v->hold.id)
 		return false;
 	if (is_fresh(d, p->idle_ns, DP_POLICY_LEFT_NS))
 		return true;
@@ -255,7 +269,8 @@ bool policy_find_subject(struct deciding *d, struct subject *s)
 	const struct dp_policy_progress *p = &d->v->progress;
 
 	memset(s, 0, sizeof(*s));
-	if (p->finalising_ns || is_fresh(d, p->joining_ns, DP_POLICY_LEFT_NS))
+	if (p->finalising_ns || is_fresh(d, p->joining_ns, DP_POLICY_LEFT_NS) ||
+	    (is_old_sleep(d->v) && d->v->blocked.joins && !d->st->attempts))
 		return find_finalising(d, s);
 	if (is_old_hold(d->v) || is_old_sleep(d->v))
 		return find_old(d, s);

@@ -5,6 +5,10 @@
 #include "base/array.h"
 
 #include <string.h>
+#include <sys/syscall.h>
+
+/* Whether the process computes is known once a second, or never. */
+#define COMPUTING_FRESH_NS (3 * SEC)
 
 static void add(struct activity *a, uint64_t t_ns, enum consumer_state s)
 {
@@ -41,12 +45,32 @@ static void note_sleep(struct activity *a, const struct dp_record *r, bool holds
 	a->asleep_ns = s->asleep_since_ns ? s->asleep_since_ns : r->h.t_ns;
 	a->asleep_nr = s->syscall_nr;
 	a->asleep_end_ns = sleep_end(s, a->asleep_ns);
+	a->asleep_in_call = s->syscall_nr == SYS_futex && place_library_is_foreign(s->library);
+}
+
+/*
+ * A call that lets the GIL go and waits while its own threads compute (a join, a pool, a thread pool of a
+ * library): the consumer sleeps, and yet the node computes. Whose threads compute is not seen; that a sleep
+ * in somebody's native code and their work go together is what is said.
+ */
+static enum consumer_state state_asleep(const struct activity *a, const struct computing *beside,
+					uint64_t t_ns)
+{
+	uint64_t known_ns = beside->to_ns ? beside->to_ns : beside->came_ns;
+
+	if (!a->asleep_ns || !a->asleep_in_call || t_ns - known_ns > COMPUTING_FRESH_NS)
+		return CONSUMER_BLOCKED;
+	/* The last stretch began before the sleep: the next one tells. */
+	if (beside->from_ns < a->asleep_ns)
+		return CONSUMER_UNKNOWN;
+	return beside->without_gil ? CONSUMER_POOL : CONSUMER_BLOCKED;
 }
 
 static void note_state(struct activity *a, const struct dp_record *r, enum consumer_state state)
 {
 	const struct dp_rec_stack *s = &r->u.stack;
-	bool outside = state == CONSUMER_RUNNING || state == CONSUMER_BLOCKED;
+	bool outside =
+		state == CONSUMER_RUNNING || state == CONSUMER_BLOCKED || state == CONSUMER_POOL;
 
 	if (state != CONSUMER_RUNNING) {
 		a->running_looks = 0;
@@ -78,7 +102,7 @@ static void note_place(struct place *p, const struct dp_rec_stack *s)
 }
 
 void activity_stack(struct activity *a, const struct hold *current, uint32_t consumer,
-		    bool node_dropped, const struct dp_record *r)
+		    bool node_dropped, const struct computing *beside, const struct dp_record *r)
 {
 	const struct dp_rec_stack *s = &r->u.stack;
 	bool holds = current->tid == r->h.tid;
@@ -88,11 +112,13 @@ void activity_stack(struct activity *a, const struct hold *current, uint32_t con
 		a->finalizing = true;
 	if (r->h.tid != consumer || (s->status != 0 && s->frame_count == 0))
 		return;
+	note_sleep(a, r, holds);
 	state = state_of(a, s, holds ? current : NULL);
+	if (state == CONSUMER_BLOCKED)
+		state = state_asleep(a, beside, r->h.t_ns);
 	if (state != CONSUMER_UNKNOWN)
 		add(a, r->h.t_ns, state);
 	note_state(a, r, state);
-	note_sleep(a, r, holds);
 	note_place(&a->place, s);
 }
 
@@ -134,6 +160,7 @@ int8_t activity_cause(enum consumer_state s)
 	case CONSUMER_NATIVE:
 		return DP_CAUSE_GIL_NATIVE;
 	case CONSUMER_RUNNING:
+	case CONSUMER_POOL:
 		return DP_CAUSE_RUNNING_WITHOUT_GIL;
 	default:
 		return DP_CAUSE_UNKNOWN;

@@ -20,6 +20,7 @@ enum consumer_state {
 	CONSUMER_NATIVE,   /* in native code with the GIL */
 	CONSUMER_RUNNING,  /* on the CPU without the GIL */
 	CONSUMER_POLLING,  /* the same, at the very instruction at which it was in next() before */
+	CONSUMER_POOL,     /* asleep in a native call, whose process computes without the GIL */
 	CONSUMER_STATES
 };
 
@@ -46,14 +47,22 @@ struct activity {
 	uint64_t asleep_ns;     /* since; 0 not */
 	uint64_t asleep_end_ns; /* of that sleep; 0 unknown */
 	int32_t asleep_nr;      /* number of the system call */
+	bool asleep_in_call;    /* … a futex, and a library of neither C nor Python waits there */
+};
+
+/* The last stretch of which it is known whether the process computed without the GIL; 0, 0 none yet. */
+struct computing {
+	uint64_t from_ns, to_ns;
+	uint64_t came_ns; /* since when the process is watched */
+	bool without_gil;
 };
 
 /*
  * A stack of some thread of the process. `current` is the main GIL's hold; `node_dropped` says that
- * the node object has gone.
+ * the node object has gone; `beside` is what the process did meanwhile.
  */
 void activity_stack(struct activity *a, const struct hold *current, uint32_t consumer,
-		    bool node_dropped, const struct dp_record *r);
+		    bool node_dropped, const struct computing *beside, const struct dp_record *r);
 /* Was it in next(), or in an event loop that waits, at the last look? Not older than `fresh_ns`. */
 static inline bool activity_in_next(const struct activity *a, uint64_t now, uint64_t fresh_ns)
 {

@@ -58,7 +58,11 @@ static void inside_dora(const struct node *n, char ret[ADVICE_MAX])
 {
 	unsigned int queued = queued_at_the_end(n);
 
-	if (queued)
+	if (streams_at_barrier(&n->streams))
+		snprintf(
+			ret, ADVICE_MAX,
+			"Node() waits until every node of the dataflow has connected: nothing to do here, see which one has not (dora-probe list, `dora logs`)");
+	else if (queued)
 		snprintf(
 			ret, ADVICE_MAX,
 			"dora drops the node with %u input%s queued, whose tokens are given up meanwhile: take them before leaving (next() until it returns None)",

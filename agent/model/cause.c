@@ -108,6 +108,8 @@ static int8_t cause_of_held(const struct delivery *d, uint64_t over, uint64_t he
 	blame_window(&n->timeline, node_consumer(n), d->delivered_ns, d->delivered_ns + held,
 		     &share);
 	c = cause_of_share(&share, held);
+	if (c == DP_CAUSE_GIL_CONTENTION && !node_consumer_known(n))
+		return DP_CAUSE_UNKNOWN;
 	if (c >= 0 && c != DP_CAUSE_BUSY_PYTHON &&
 	    !(c == DP_CAUSE_DORA_INTERNAL && left_by_itself(n)))
 		return c;
@@ -162,6 +164,14 @@ int8_t cause_of_delivery(const struct delivery *d, uint64_t pending_threshold_ns
 	return cause_of_held(d, over, (d->released_ns ? d->released_ns : over) - d->delivered_ns);
 }
 
+int8_t cause_of_hold(const struct node *n, const struct hold *h)
+{
+	int8_t c = hold_cause(h, node_consumer(n));
+
+	/* It may be the consumer itself that runs. */
+	return c == DP_CAUSE_GIL_CONTENTION && !node_consumer_known(n) ? DP_CAUSE_UNKNOWN : c;
+}
+
 int8_t cause_of_stall(const struct node *n, uint64_t from, uint64_t to)
 {
 	struct blame_share share;
@@ -171,5 +181,11 @@ int8_t cause_of_stall(const struct node *n, uint64_t from, uint64_t to)
 		return DP_CAUSE_UNKNOWN;
 	blame_window(&n->timeline, node_consumer(n), from, to, &share);
 	c = cause_of_share(&share, to - from);
+	/*
+	 * That main waits for a thread says nothing of what that one does; it may be the one that runs.
+	 * Where none does, it sleeps, whichever it is.
+	 */
+	if ((c < 0 || c == DP_CAUSE_GIL_CONTENTION) && !node_consumer_known(n))
+		return c < 0 && n->shares.idle ? DP_CAUSE_BLOCKED : DP_CAUSE_UNKNOWN;
 	return c >= 0 ? c : activity_cause(activity_most(&n->activity, from, to));
 }

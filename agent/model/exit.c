@@ -191,15 +191,17 @@ static void blame_exit(const struct death *d, struct dp_exit_finding *f)
 		f->cause = cause_of_stall(n, from, t);
 }
 
-static void measure(const struct stop *s, bool grace_kill, uint32_t by, uint64_t t,
-		    struct ending *ret)
+/* `sent_ns`: the guard's last signal, 0 none. Of what came before it nobody knows that it was clean-up. */
+static void measure(const struct stop *s, bool grace_kill, uint32_t by, uint64_t sent_ns,
+		    uint64_t t, struct ending *ret)
 {
-	uint64_t from = s->moved_ns ? s->moved_ns : s->at_ns;
+	uint64_t from = s->moved_ns ? s->moved_ns : s->at_ns, own = sent_ns > from ? sent_ns : from;
 
 	if (told_ns(s) && grace_kill) {
 		ret->killed_after_ns = t - s->at_ns;
 	} else if (s->seen && !by && s->reason == DP_STOP_STOP) {
 		ret->cleanup_ns = t > from ? t - from : 1;
+		ret->own_cleanup_ns = t > own ? t - own : 1;
 		ret->margin_ns = s->deadline_ns ? (int64_t)(s->deadline_ns - t) : DP_SNULL;
 	}
 }
@@ -224,7 +226,8 @@ uint8_t exit_record(const struct env *e, struct node *n, uint64_t abandoned,
 	x->saved = !x->grace_kill && n->guard.signals_sent > 0 && n->stop.seen;
 	x->tokens_abandoned = abandoned;
 	blame_exit(&d, x);
-	measure(&n->stop, x->grace_kill, by, t, &n->ending);
+	measure(&n->stop, x->grace_kill, by, n->guard.signals_sent ? n->guard.policy.sent_ns : 0, t,
+		&n->ending);
 	if (by == SIGBUS) {
 		memory_explain(&n->memory, explanation, sizeof(explanation));
 		x->explanation = explanation;

@@ -89,12 +89,15 @@ static void fill_subject(const struct node *n, struct dp_policy_view *v)
 			.place = place_view(&h->place),
 		};
 		fill_wait(n, h, &v->hold);
-	} else if (node_is_asleep(n)) {
+	}
+	/* Beside another thread's hold, too: a signal wakes main, whoever has the GIL. */
+	if (a->asleep_ns && (!h || h->tid != node_consumer(n))) {
 		v->blocked = (struct dp_policy_blocked){
 			.since_ns = a->asleep_ns,
 			.expected_end_ns = a->asleep_end_ns,
 			.tid = node_consumer(n),
 			.syscall_nr = a->asleep_nr,
+			.joins = !node_consumer_known(n),
 			.place = place_view(&a->place),
 		};
 	}
@@ -123,6 +126,7 @@ static void fill_progress(const struct env *e, const struct node *n, struct dp_p
 		.handled_ns = sig <= 64 ? n->signals.handled_ns[sig] : 0,
 		.main_tid = n->id.pid,
 		.known_before = p->before_ns != 0,
+		.came_late = n->id.first_ns > n->stop.at_ns,
 		.asyncio = p->asyncio,
 		.place = place_view(&p->place),
 	};

@@ -24,6 +24,18 @@ void hold_begin(struct hold *h, uint32_t tid, uint64_t lo_ns, uint64_t seen_ns)
 	h->native.verdict = -1;
 }
 
+/* Two stretches that touch are one: what was put aside may do so with what has come since. */
+static void join_best(struct hold *h)
+{
+	struct proof *p = &h->proof, *b = &h->best;
+
+	if (!b->to || b->to < p->from || b->from > p->to)
+		return;
+	p->from = b->from < p->from ? b->from : p->from;
+	p->to = b->to > p->to ? b->to : p->to;
+	*b = (struct proof){0};
+}
+
 void hold_prove(struct hold *h, uint64_t now, uint64_t from, uint64_t to)
 {
 	if (from < h->lo_ns)
@@ -39,6 +51,7 @@ void hold_prove(struct hold *h, uint64_t now, uint64_t from, uint64_t to)
 			h->proof.from = from;
 		if (to > h->proof.to)
 			h->proof.to = to;
+		join_best(h);
 	} else if (from > h->proof.to) {
 		h->best = *hold_proof(h);
 		h->proof = (struct proof){.from = from, .to = to};

@@ -281,6 +281,7 @@ int lives_died(struct entry *e, uint64_t t_ns)
 			recent++;
 	level = recent >= LOOP_CRITICAL ? 1 + DP_SEVERITY_CRITICAL
 		: recent >= LOOP_LIVES  ? 1 + DP_SEVERITY_WARNING
+		: recent >= LOOP_NOTICE ? 1 + DP_SEVERITY_NOTICE
 					: 0;
 	if (level <= e->loop_level)
 		return -1;

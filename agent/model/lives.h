@@ -12,7 +12,11 @@
 
 #define ENTRIES_MAX 512
 #define MEMBERS_MAX 512
-/* So many lives that ended in trouble within LOOP_NS are a crash loop; with LOOP_CRITICAL it is bad. */
+/*
+ * So many lives that ended in trouble within LOOP_NS are a crash loop: from the second on it is noted, with
+ * LOOP_CRITICAL it is bad.
+ */
+#define LOOP_NOTICE   2
 #define LOOP_LIVES    3
 #define LOOP_CRITICAL 10
 #define LOOP_NS       (60 * SEC)

@@ -321,13 +321,18 @@ static void gil_record(struct dp_model *m, struct node *n, const struct dp_recor
 
 static void stack(struct node *n, const struct dp_record *r)
 {
+	const struct computing beside = {.from_ns = n->shares.last_from_ns,
+					 .to_ns = n->shares.last_to_ns,
+					 .came_ns = n->id.first_ns,
+					 .without_gil = n->shares.computes};
+
 	if (waits_record(&n->waits, &n->timeline.gils[0].cur, r))
 		return;
 	polling_found(n, r);
 	timeline_stack(&n->timeline, r);
 	progress_stack(&n->progress, &n->stop, node_consumer(n), n->account.took_ns, r);
 	activity_stack(&n->activity, &n->timeline.gils[0].cur, node_consumer(n),
-		       n->streams.events_dropped_ns != 0, r);
+		       n->streams.events_dropped_ns != 0, &beside, r);
 	usage_stack(n, r);
 }
 

@@ -26,16 +26,23 @@ static void stretch_begin(struct native *n, const struct dp_rec_look *k, uint64_
 
 /*
  * A loop that calls one function most of the time is at one position in three samples now and then.
- * What has moved on since was one native call only if that call took at least half of the hold.
+ * A call is that of the hold only if it took at least half of it.
  */
+static bool is_most(const struct native *n, uint64_t t_ns, uint64_t seen_ns)
+{
+	uint64_t stretch = t_ns - n->since_ns;
+
+	return (stretch > n->longest_ns ? stretch : n->longest_ns) * 2 >= t_ns - seen_ns;
+}
+
 void native_stretch_end(struct native *n, uint64_t t_ns, uint64_t seen_ns)
 {
 	if (n->verdict != 1 || !n->by_position)
 		return;
+	if (!is_most(n, t_ns, seen_ns))
+		n->verdict = 0;
 	if (t_ns - n->since_ns > n->longest_ns)
 		n->longest_ns = t_ns - n->since_ns;
-	if (n->longest_ns * 2 < t_ns - seen_ns)
-		n->verdict = 0;
 }
 
 void native_slept(struct native *n)
@@ -93,6 +100,7 @@ void native_look(struct native *n, const struct dp_rec_look *k, uint64_t t_ns, u
 		moved(n, t_ns, seen_ns);
 		stretch_begin(n, k, t_ns);
 	} else if (t_ns - n->since_ns >= POSITION_NS &&
+		   (n->verdict == 1 || is_most(n, t_ns, seen_ns)) &&
 		   ((sampled && k->run_samples - n->samples >= POSITION_SAMPLES) ||
 		    n->looks >= POSITION_LOOKS)) {
 		if (n->verdict != 1)

@@ -37,6 +37,7 @@ struct polling {
 struct ending {
 	uint64_t cleanup_ns; /* end of the hold at Stop, or Stop, to exit by itself; 0 not measured
 			      */
+	uint64_t own_cleanup_ns;  /* the same, since the guard's last signal */
 	uint64_t killed_after_ns; /* by the daemon, after Stop; 0 not */
 	int64_t margin_ns;        /* deadline minus exit; DP_SNULL never stopped */
 };
@@ -104,6 +105,15 @@ struct node {
 static inline uint32_t node_consumer(const struct node *n)
 {
 	return identity_consumer(&n->id);
+}
+
+/*
+ * Is the consumer known? Until then it is taken for main. Where main waits for another thread to end,
+ * that other one may well be the consumer.
+ */
+static inline bool node_consumer_known(const struct node *n)
+{
+	return n->id.consumer_tid || n->activity.seen_in_next || !n->activity.in_join;
 }
 
 /* Are its counts of tokens what they look like? */

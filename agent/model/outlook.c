@@ -28,10 +28,10 @@ static uint64_t measured_need(const struct table *t, const struct node *n)
 	for (uint32_t i = 0; i < t->count; i++) {
 		const struct node *o = &t->nodes[i];
 
-		if (o->ending.cleanup_ns && n->id.facts.node[0] &&
+		if (o->ending.own_cleanup_ns && n->id.facts.node[0] &&
 		    strcmp(o->id.facts.node, n->id.facts.node) == 0 &&
-		    (need == DP_NULL || o->ending.cleanup_ns > need))
-			need = o->ending.cleanup_ns;
+		    (need == DP_NULL || o->ending.own_cleanup_ns > need))
+			need = o->ending.own_cleanup_ns;
 	}
 	return need;
 }

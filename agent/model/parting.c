@@ -84,7 +84,12 @@ static void count_death(const struct env *e, struct identity *id, bool connected
 	dp_sentence_begin(&s, text, sizeof(text));
 	dp_sayf(&s, "%u lives in ", n);
 	dp_say_duration(&s, t - since);
-	dp_say(&s, " ended in trouble, the last ");
+	/* Each began when the one before had ended. */
+	if (n == 2)
+		dp_say(&s, ", restarted once");
+	else
+		dp_sayf(&s, ", restarted %u times", n - 1);
+	dp_say(&s, ", ended in trouble, the last ");
 	say_status(&s, status);
 	dp_say(&s, connected ? "" : " before it had connected to its daemon");
 	dp_say(&s, "; its own words are in `dora logs`");
@@ -283,7 +288,7 @@ void parting_totals(const struct node *n, struct life_totals *ret)
 		.max_pending_ns = a->max_pending_ns,
 		.tokens_known = node_tokens_known(n),
 		.recommended_ns = n->outlook.recommended_ns,
-		.cleanup_ns = n->ending.cleanup_ns,
+		.cleanup_ns = n->ending.own_cleanup_ns,
 		.killed_after_ns = n->ending.killed_after_ns,
 	};
 	memcpy(ret->max_hold_function, t->max_hold_function, sizeof(ret->max_hold_function));

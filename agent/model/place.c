@@ -16,6 +16,17 @@ bool place_library_is_dora(const char *library)
 	return strncmp(library, "dora", 4) == 0;
 }
 
+bool place_library_is_foreign(const char *library)
+{
+	static const char *const own[] = {"libc.", "libc-",     "libpthread",
+					  "ld-",   "libpython", "python"};
+
+	for (size_t i = 0; i < DP_COUNT_OF(own); i++)
+		if (strncmp(library, own[i], strlen(own[i])) == 0)
+			return false;
+	return library[0] && !place_library_is_dora(library);
+}
+
 void place_name_thread(struct place *p, const struct dp_rec_stack *s)
 {
 	memset(p->thread, 0, sizeof(p->thread));

@@ -24,6 +24,8 @@ struct place {
 
 /* Is a library of this name dora's own? */
 bool place_library_is_dora(const char *library);
+/* Is it somebody's code: neither the C library's, through which every sleep goes, nor Python's own? */
+bool place_library_is_foreign(const char *library);
 
 /* Does the path of a file end in this? */
 bool place_file_ends(const char *file, const char *end);

@@ -29,15 +29,6 @@ static bool is_cleaning_up(const struct node *n, uint64_t since_ns)
 	return n->stop.inputs_closed || (n->stop.seen && since_ns > n->stop.at_ns);
 }
 
-/*
- * Is the consumer known? Until then it is taken for main. Where main waits for another thread to end,
- * that other one may well be the consumer.
- */
-static bool is_known(const struct node *n)
-{
-	return n->id.consumer_tid || n->activity.seen_in_next || !n->activity.in_join;
-}
-
 static uint64_t untaken_since(const struct env *e, const struct node *n)
 {
 	const struct streams *s = &n->streams;
@@ -95,7 +86,8 @@ static void prove(const struct env *e, struct node *n)
 
 	p->evidence = 0;
 	/* In dora's code, or waiting in an event loop: whatever is seen besides, it is back. */
-	if (is_running(n) && is_known(n) && !activity_in_next(&n->activity, e->now, FRESH_NS))
+	if (is_running(n) && node_consumer_known(n) &&
+	    !activity_in_next(&n->activity, e->now, FRESH_NS))
 		for (unsigned int i = 0; i < DP_EVIDENCE_COUNT; i++) {
 			uint64_t since = since_by(e, n, (enum dp_evidence)i);
 
@@ -181,6 +173,19 @@ bool polling_is_by(const struct node *n, enum dp_evidence i, uint64_t now)
 	return p->evidence & 1u << i && (now - p->since_by[i]) * 2 >= now - p->since_ns;
 }
 
+/* One thread that has kept the GIL for most of the wait is its cause; many that took turns are a contention. */
+static int8_t cause_of_wait(const struct node *n, uint64_t now)
+{
+	const struct hold *h = &n->timeline.gils[0].cur;
+	uint64_t waited = now - n->polling.since_by[DP_EVIDENCE_GIL_WAIT];
+	int8_t c = DP_CAUSE_UNKNOWN;
+
+	if (h->tid && h->tid != node_consumer(n) && hold_proven(h) &&
+	    (hold_until(h) - hold_start(h)) * 2 >= waited)
+		c = hold_cause(h, node_consumer(n));
+	return c != DP_CAUSE_UNKNOWN ? c : DP_CAUSE_GIL_CONTENTION;
+}
+
 int8_t polling_cause(const struct node *n, uint64_t now)
 {
 	const struct hold *h = &n->timeline.gils[0].cur;
@@ -188,9 +193,9 @@ int8_t polling_cause(const struct node *n, uint64_t now)
 	if (polling_is_by(n, DP_EVIDENCE_GIL_HELD, now) && h->tid)
 		return hold_cause(h, node_consumer(n));
 	if (polling_is_by(n, DP_EVIDENCE_GIL_WAIT, now))
-		return DP_CAUSE_GIL_CONTENTION;
+		return cause_of_wait(n, now);
 	if (polling_is_by(n, DP_EVIDENCE_ASLEEP, now))
-		return DP_CAUSE_BLOCKED;
+		return activity_cause((enum consumer_state)n->activity.state);
 	if (polling_is_by(n, DP_EVIDENCE_NO_GIL_TAKEN, now))
 		return DP_CAUSE_RUNNING_WITHOUT_GIL;
 	return cause_of_stall(n, n->polling.since_ns, now);

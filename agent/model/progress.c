@@ -172,6 +172,12 @@ uint64_t progress_expected_end(const struct progress *p)
 	return p->busy_since_ns && p->longest_busy_ns ? p->busy_since_ns + p->longest_busy_ns : 0;
 }
 
+/* Asleep since before Stop: where it is now it was before, though nobody looked then. */
+static bool slept_through(const struct dp_rec_stack *k, const struct stop *s)
+{
+	return k->state == 'S' && k->asleep_since_ns && k->asleep_since_ns <= s->at_ns;
+}
+
 void progress_stack(struct progress *p, const struct stop *s, uint32_t consumer, uint64_t took_ns,
 		    const struct dp_record *r)
 {
@@ -194,11 +200,15 @@ void progress_stack(struct progress *p, const struct stop *s, uint32_t consumer,
 	p->asyncio = is_below_asyncio(k);
 	if (!stopped)
 		p->before_ns = r->h.t_ns;
+	else if (slept_through(k, s))
+		p->before_ns = s->at_ns;
 	if (place_is_idle_loop(k)) {
 		if (stopped)
 			p->idle_ns = r->h.t_ns;
 		return;
 	}
+	if (stopped && slept_through(k, s))
+		note_known(p, key_of(k), r->h.t_ns);
 	if (stopped)
 		since_stop(p, r, key_of(k));
 	else

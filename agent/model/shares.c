@@ -14,6 +14,10 @@
 #define SAMPLE_NS      (1000 * MS / 49)
 #define CPU_TO_TELL_NS (200 * MS)
 
+/* Half a CPU without the GIL: somebody of the process computes. */
+#define COMPUTES 0.5
+#define IDLE     0.1
+
 /*
  * Adds [from, to], which ends no earlier than those before it. Returns how much of it was not covered
  * yet.
@@ -159,6 +163,20 @@ static void close_open(struct shares *s, uint32_t main_tid, uint64_t end_ns,
 		add_off(s, s->off_tid == main_tid, s->off_runnable, s->off_since_ns, end_ns);
 }
 
+static void note_computing(struct shares *s, const struct share_sum *now, uint64_t from_ns,
+			   uint64_t to_ns)
+{
+	double ratio = share_estimate(now, SHARE_WITHOUT).ratio;
+	double held = share_estimate(now, SHARE_HELD).ratio;
+
+	if (ratio < 0)
+		return;
+	s->last_from_ns = from_ns;
+	s->last_to_ns = to_ns;
+	s->computes = ratio >= COMPUTES;
+	s->idle = held >= 0 && ratio + held < IDLE;
+}
+
 bool shares_stretch(struct shares *s, const struct dp_record *r, bool main_takes,
 		    const struct share_waiter *waiters, uint32_t count)
 {
@@ -177,6 +195,7 @@ bool shares_stretch(struct shares *s, const struct dp_record *r, bool main_takes
 	s->wait_ns = s->main_wait_ns = s->off_ns = s->main_off_ns = 0;
 	if (!length_ns)
 		return false;
+	note_computing(s, &now, k->from_ns, r->h.t_ns);
 	s->recent[s->stretches++ % SHARES_RECENT] = now;
 	add(&s->interval, &now);
 	add(&s->total, &now);

@@ -70,6 +70,10 @@ struct shares {
 	struct share_sum recent[SHARES_RECENT]; /* a ring */
 	uint64_t stretches;
 	uint64_t interval_ns; /* since the last line */
+	/* the last stretch in which that is known: did half a CPU or more go without the GIL? */
+	uint64_t last_from_ns, last_to_ns;
+	bool computes;
+	bool idle; /* hardly any CPU time at all, and nobody slept with the GIL */
 	struct share_sum interval, total;
 };
 

@@ -16,6 +16,9 @@ void streams_opened(struct streams *s, const struct dp_record *r)
 void streams_wire(struct streams *s, const struct dp_record *r)
 {
 	switch (r->u.wire.kind) {
+	case DP_WIRE_SUBSCRIBE:
+		s->subscribed_ns = r->h.t_ns;
+		break;
 	case DP_WIRE_NEXT_EVENT:
 		s->asked_ns = r->h.t_ns;
 		break;

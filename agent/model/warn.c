@@ -249,8 +249,11 @@ static void warn_hold(const struct env *e, struct node *n)
 		c.value = hold_until(h) - hold_start(h);
 		c.since = hold_start(h);
 		c.not_before = h->known_ns;
-		c.cause = hold_cause(h, node_consumer(n));
+		c.cause = cause_of_hold(n, h);
 		level = warning_level(c.value, c.d);
+		/* Another node keeps the dataflow from its start: of this one there is but a notice. */
+		if (level > LEVEL_NOTICE && hold_in_dora(h) && streams_at_barrier(&n->streams))
+			level = LEVEL_NOTICE;
 		if (level != LEVEL_NONE && h->stack_state == STACK_ASKED &&
 		    e->now - h->stack_asked_ns < STACK_WAIT_NS)
 			return;
@@ -376,7 +379,8 @@ static void note_polling_place(const struct env *e, struct node *n, struct warni
 
 	w->holder_tid = 0;
 	w->place = n->activity.place;
-	if (w->cause == DP_CAUSE_GIL_CONTENTION || polling_is_by(n, DP_EVIDENCE_GIL_HELD, e->now)) {
+	if (w->cause == DP_CAUSE_GIL_CONTENTION || polling_is_by(n, DP_EVIDENCE_GIL_HELD, e->now) ||
+	    polling_is_by(n, DP_EVIDENCE_GIL_WAIT, e->now)) {
 		memset(&w->place, 0, sizeof(w->place));
 		warn_note_holder(w, h);
 	}

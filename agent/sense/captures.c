@@ -34,7 +34,7 @@ static void stop_command(const struct dp_captures *c, const struct dp_capture *h
 	dp_record_init(&r, DP_REC_DORA_COMMAND, h->t_ns, h->pid, h->tid);
 	memset(&r.u.command, 0, sizeof(r.u.command));
 	if (dp_targets_command(c->targets, (pid_t)h->pid, &r.u.command) ||
-	    !dp_targets_trusts(c->targets, r.u.command.uid))
+	    !dp_targets_concerned(c->targets, (pid_t)h->pid, &r.u.command))
 		return;
 	r.u.command.started_ns = h->t_ns;
 	c->record(c->ctx, &r);

@@ -277,7 +277,7 @@ static void stop_under_way(void *ctx, pid_t pid)
 		return;
 	dp_record_init(&r, DP_REC_DORA_COMMAND, dp_now(), (uint32_t)pid, 0);
 	memset(&r.u.command, 0, sizeof(r.u.command));
-	if (dp_targets_command(t, pid, &r.u.command) || !dp_targets_trusts(t, r.u.command.uid))
+	if (dp_targets_command(t, pid, &r.u.command) || !dp_targets_concerned(t, pid, &r.u.command))
 		return;
 	r.u.command.started_ns = dp_proc_started("/proc", pid);
 	target_emit(t, &r);

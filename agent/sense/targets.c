@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "dora/stop_command.h"
 #include "dora_probe/rights.h"
@@ -273,11 +274,32 @@ const struct dp_rec_node *dp_targets_facts(const struct dp_targets *t, pid_t pid
 	return x ? &x->facts : NULL;
 }
 
-int dp_targets_trusts(const struct dp_targets *t, uid_t uid)
+static bool is_same_network(pid_t a, pid_t b)
 {
-	for (int i = 0; i < DP_MAX_TARGETS; i++)
-		if (t->at[i].pid && t->at[i].is_dora &&
-		    dp_stop_command_accepted(uid, t->at[i].facts.uid))
+	char path[2][32];
+	struct stat s[2];
+
+	snprintf(path[0], sizeof(path[0]), "/proc/%d/ns/net", (int)a);
+	snprintf(path[1], sizeof(path[1]), "/proc/%d/ns/net", (int)b);
+	return stat(path[0], &s[0]) || stat(path[1], &s[1]) ||
+	       (s[0].st_ino == s[1].st_ino && s[0].st_dev == s[1].st_dev);
+}
+
+/*
+ * A dataflow's uuid is one wherever the command runs. Without one, or with a name, it speaks to the
+ * coordinator that it reaches, which for a command of another network is another one.
+ */
+int dp_targets_concerned(const struct dp_targets *t, pid_t pid, const struct dp_rec_command *c)
+{
+	bool anywhere = strlen(c->dataflow) == DP_UUID_MAX - 1 && strchr(c->dataflow, '-');
+
+	for (int i = 0; i < DP_MAX_TARGETS; i++) {
+		const struct target *x = &t->at[i];
+		pid_t daemon = (pid_t)x->facts.daemon_pid;
+
+		if (x->pid && x->is_dora && dp_stop_command_accepted(c->uid, x->facts.uid) &&
+		    (anywhere || is_same_network(pid, daemon ? daemon : x->pid)))
 			return 1;
+	}
 	return 0;
 }

@@ -108,7 +108,10 @@ int dp_targets_finished(const struct dp_targets *t, uint64_t now_ns);
 int dp_targets_still(struct dp_targets *t, pid_t pid, pid_t tid, char *why, size_t why_len);
 /* Facts as last told; NULL when it is not watched. */
 const struct dp_rec_node *dp_targets_facts(const struct dp_targets *t, pid_t pid);
-/* Is a `dora stop` by this user to be believed: root's, or that of a watched node's own user? */
-int dp_targets_trusts(const struct dp_targets *t, uid_t uid);
+/*
+ * Is the command of process `pid` to be believed: by root or a watched node's own user, and to a coordinator
+ * that may be that node's?
+ */
+int dp_targets_concerned(const struct dp_targets *t, pid_t pid, const struct dp_rec_command *c);
 
 #endif

@@ -90,8 +90,8 @@ def crash_loop(t):
     numbers = [o["life"] for o in checks.lines_of(lines, "node") if o["node"] == "crash2"]
     t.expect(numbers == list(range(1, len(numbers) + 1)), f"lives {numbers}")
     loops = [o for o in checks.lines_of(lines, "warning") if o["kind"] == "crash_loop"]
-    t.expect([o["severity"] for o in loops] == ["warning", "critical"][:len(loops)] and
-             loops[0]["pid"] == told[2], f"crash loop told: {loops}")
+    t.expect([o["severity"] for o in loops] == ["notice", "warning", "critical"][:len(loops)] and
+             loops[0]["pid"] == told[1], f"crash loop told: {loops}")
     rows = [o for o in checks.lines_of(lines, "summary")[0]["nodes"] if o["node"] == "crash2"]
     t.expect([o["lives"] for o in rows] == [len(told)], f"summary: {rows}")
 

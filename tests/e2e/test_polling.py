@@ -126,6 +126,33 @@ def late_asleep(t):
         t.expect(-100 < off < 800, f"asleep since {off:.0f} ms after it fell asleep")
 
 
+def unlocked(t, name, cause):
+    """A native call without the GIL that waits for threads of its own. Gives the warning's cause in time."""
+    flow = t.flow(sender(size=SMALL), receiver(plan=[{"at": 0.3, "do": "unlocked", "for": 6, "args": [name]}]))
+    probe = t.probe()
+    flow.go()
+    told = flow.wait_said("recv", "unlocked", 20)[0]
+    flow.stop()
+    flow.wait_gone(15)
+    probe.end(None, 10)
+    got = [o for o in warned(probe, flow.pid("recv")) if not o["resolved"]]
+    t.expect(got, f"{name}: not said that it does not come back")
+    t.expect(got and {o["cause"] for o in got} == {cause}, f"{name}: {[o['cause'] for o in got]}, not {cause}")
+    t.expect(got and got[0]["function"] == told["function"], f"{name}: at {[o['function'] for o in got]}")
+
+
+@scenario(dora=("0.5.0", "1.1.0"))
+def not_polling_pool_computes(t):
+    """A call that lets the GIL go and waits while its own threads compute: no blocked handler."""
+    unlocked(t, t.rng.choice(("pool_work", "join_compute")), "running_without_gil")
+
+
+@scenario(dora=("0.5.0", "1.1.0"))
+def not_polling_pool_sleeps(t):
+    """The same call whose thread sleeps as well: blocked."""
+    unlocked(t, "join_sleep", "blocked")
+
+
 def stuck_at_stop(t, mode, grace=None):
     flow = t.flow(sender(size=SMALL), receiver(plan=[{"at": 0.2, "do": "sleep", "for": 40}],
                                                inputs=TIMER),

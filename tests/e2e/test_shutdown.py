@@ -445,6 +445,28 @@ def forged_stop(t):
 
 
 @scenario(dora=("0.5.0",))
+def command_of_another_network(t):
+    """Root's `dora stop --force` to a coordinator of another network namespace ends none of our nodes."""
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        raise Skip("another network namespace needs root and unshare")
+    flow = t.flow(sender(), receiver())
+    probe = t.probe()
+    fake = os.path.join(t.dir, "dora")
+    with open(fake, "w") as f:
+        f.write("import time\ntime.sleep(1)\n")
+    elsewhere = subprocess.Popen(["unshare", "-n", "/usr/bin/python3", fake, "stop", "--force"],
+                                 stdin=subprocess.DEVNULL)
+    time.sleep(0.4)
+    flow.stop()
+    flow.wait_gone(10)
+    elsewhere.wait(10)
+    probe.end(None, 10)
+    lines = [o for o in probe.events("stop", pid=flow.pid("recv")) if o["reason"] == "stop"]
+    t.expect(lines and lines[0]["deadline_source"] == "version", f"the deadline is of {lines[:1]}")
+    t.check(checks.check_stop(probe.events(), flow.pid("recv"), flow.stop_ns, deadline=10 * S))
+
+
+@scenario(dora=("0.5.0",))
 def foreign_stop_command(t):
     """A `dora stop --grace-duration` of a stranger in the process list changes no deadline."""
     if os.geteuid() != 0 or not shutil.which("setpriv"):

@@ -2,6 +2,7 @@
 /* Kills at the end of the grace, and the outlook before them, from tables of records. */
 #include <signal.h>
 
+#include "base/units.h"
 #include "token_records.h"
 #include "base/array.h"
 
@@ -99,6 +100,41 @@ static void test_outlook_of_a_sleep(void **state)
 		}
 }
 
+/* Main joins the thread that may be the consumer: what that one does nobody has seen. */
+static void test_main_that_joins_says_nothing(void **state)
+{
+	(void)state;
+	/* Not seen in next(); seen there; not seen, but nobody computes: it sleeps, whichever thread it is. */
+	for (int row = 0; row < 3; row++) {
+		struct table *t = two_nodes();
+		struct dp_record share = record(DP_REC_SHARE, 10000, RECV, RECV);
+
+		if (row == 1)
+			stacks(t, 500, 900, 202, "dora.abi3.so");
+		wire(t, DP_WIRE_STOP, 1000, RECV);
+		for (double ms = 1200; ms < 10900; ms += 100) {
+			struct dp_record r = record(DP_REC_STACK, ms, RECV, RECV);
+
+			ticks_until(t, ms);
+			r.u.stack.syscall_nr = 202;
+			r.u.stack.frame_count = 1;
+			snprintf(r.u.stack.frames[0].function, DP_FUNCTION_MAX, "Thread.join");
+			snprintf(r.u.stack.frames[0].file, DP_FILE_MAX, "/usr/lib/threading.py");
+			feed(t, &r);
+		}
+		share.u.share.from_ns = AT(9000);
+		share.u.share.cpu_ns = MS;
+		share.h.t_ns = AT(10900);
+		if (row == 2)
+			feed(t, &share);
+		signal_sent(t, 11000, RECV, SIGTERM, 7);
+		process_exit(t, 11001, RECV, SIGTERM);
+		assert_int_equal(said(t, DP_FIND_EXIT, 0)->f.u.exit.cause,
+				 row ? DP_CAUSE_BLOCKED : DP_CAUSE_UNKNOWN);
+		table_free(t);
+	}
+}
+
 /* The same end without the GIL, and a kill by somebody else: neither is the GIL's. */
 static void test_kills_that_are_not(void **state)
 {
@@ -142,6 +178,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_grace_kill),
 		cmocka_unit_test(test_outlook_of_a_sleep),
+		cmocka_unit_test(test_main_that_joins_says_nothing),
 		cmocka_unit_test(test_kills_that_are_not),
 		cmocka_unit_test(test_all_inputs_closed_has_no_deadline),
 	};

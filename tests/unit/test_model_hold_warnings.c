@@ -154,6 +154,39 @@ static void test_warning_of_another_place(void **state)
 	table_free(t);
 }
 
+/*
+ * Node() waits, with the GIL held, until every node of the dataflow has connected: of the one that waits there
+ * is a notice that says so. Once it has been let in, dora's code is warned of as any other.
+ */
+static void test_barrier_is_no_fault_of_who_waits(void **state)
+{
+	(void)state;
+	for (int let_in = 0; let_in < 2; let_in++) {
+		struct table *t = table_new();
+		struct dp_record r = record(DP_REC_WIRE_REQUEST, 5, PID, PID);
+
+		node(t, 0, PID, "recv");
+		r.u.wire.kind = DP_WIRE_SUBSCRIBE;
+		feed(t, &r);
+		r.h.t_ns++;
+		r.u.wire.kind = DP_WIRE_NEXT_EVENT;
+		if (let_in)
+			feed(t, &r);
+		looks(t, 110, 130, MAIN, 100, 0, 0);
+		armed(t, 131, 1, 0);
+		stack(t, 131, PID, MAIN, "main", 12, "dora.abi3.so");
+		looks(t, 140, 6000, MAIN, 100, 131, 0);
+		assert_int_equal(count_said(t, DP_FIND_WARNING), let_in ? 3 : 1);
+		assert_int_equal(said(t, DP_FIND_WARNING, 0)->f.u.warning.severity,
+				 DP_SEVERITY_NOTICE);
+		assert_int_equal(said(t, DP_FIND_WARNING, 0)->f.u.warning.cause,
+				 DP_CAUSE_DORA_INTERNAL);
+		assert_int_equal(!let_in, strstr(said(t, DP_FIND_WARNING, 0)->advice,
+						 "every node of the dataflow") != NULL);
+		table_free(t);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,7 +194,7 @@ int main(void)
 		cmocka_unit_test(test_place_of_the_most_stacks),
 		cmocka_unit_test(test_advice_on_dropping_the_node),
 		cmocka_unit_test(test_warning_of_another_place),
-
+		cmocka_unit_test(test_barrier_is_no_fault_of_who_waits),
 	};
 
 	return cmocka_run_group_tests_name("model: warnings of a hold", tests, NULL, NULL);

@@ -240,18 +240,23 @@ static void test_crash_loop(void **state)
 		ends(t, 120 + 100 * i, 10 + i, CODE(1));
 	}
 	assert_int_equal(count_said(t, DP_FIND_EXIT), 12);
-	assert_int_equal(count_said(t, DP_FIND_WARNING), 2);
+	assert_int_equal(count_said(t, DP_FIND_WARNING), 3);
 	w = said(t, DP_FIND_WARNING, 0);
+	assert_int_equal(w->f.u.warning.severity, DP_SEVERITY_NOTICE);
+	assert_int_equal(w->f.pid, 11);
+	assert_non_null(strstr(w->advice, "2 lives in 100 ms, restarted once, ended in trouble"));
+	w = said(t, DP_FIND_WARNING, 1);
 	assert_int_equal(w->f.u.warning.kind, DP_WARN_CRASH_LOOP);
 	assert_int_equal(w->f.u.warning.not_polling_ns, DP_NULL);
 	assert_int_equal(w->f.u.warning.severity, DP_SEVERITY_WARNING);
 	assert_int_equal(w->f.pid, 12);
-	assert_non_null(strstr(w->advice, "3 lives in 200 ms"));
+	assert_non_null(
+		strstr(w->advice, "3 lives in 200 ms, restarted 2 times, ended in trouble"));
 	assert_non_null(strstr(w->advice, "exit code 1 before it had connected"));
-	assert_int_equal(said(t, DP_FIND_WARNING, 1)->f.u.warning.severity, DP_SEVERITY_CRITICAL);
+	assert_int_equal(said(t, DP_FIND_WARNING, 2)->f.u.warning.severity, DP_SEVERITY_CRITICAL);
 	ticks_until(t, 62000);
-	assert_int_equal(count_said(t, DP_FIND_WARNING), 3);
-	assert_int_equal(said(t, DP_FIND_WARNING, 2)->f.u.warning.resolved, 1);
+	assert_int_equal(count_said(t, DP_FIND_WARNING), 4);
+	assert_int_equal(said(t, DP_FIND_WARNING, 3)->f.u.warning.resolved, 1);
 	table_free(t);
 }
 

@@ -280,6 +280,29 @@ static void test_gil_wait(void **state)
 	finish(u);
 }
 
+/* It waits behind one native call of another thread, not behind many that take turns. */
+static void test_gil_wait_for_one_call(void **state)
+{
+	struct run *u = begin();
+	struct dp_record r;
+
+	(void)state;
+	until(u, 500);
+	r = record(DP_REC_GIL_WAIT_BEGIN, 505, PID, PID);
+	r.u.wait.begin_ns = AT(500);
+	r.u.wait.holder_tid = OTHER;
+	feed(u->t, &r);
+	for (; u->ms < 5000; until(u, u->ms + 10)) {
+		r = look(u->ms, PID, OTHER, 499);
+		r.u.look.off_since_ns = AT(500);
+		feed(u->t, &r);
+	}
+	expect(u, 0, 500 + D_MS, DP_SEVERITY_NOTICE, DP_CAUSE_GIL_NATIVE,
+	       1u << DP_EVIDENCE_GIL_WAIT);
+	assert_int_equal(told(u, 0)->f.u.warning.holder_tid, OTHER);
+	finish(u);
+}
+
 static void test_gil_held(void **state)
 {
 	struct run *u = begin();
@@ -353,11 +376,17 @@ static void test_off(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_asleep),       cmocka_unit_test(test_late),
-		cmocka_unit_test(test_no_absence),   cmocka_unit_test(test_another_thread),
-		cmocka_unit_test(test_untaken),      cmocka_unit_test(test_untaken_or_not),
-		cmocka_unit_test(test_gil_wait),     cmocka_unit_test(test_gil_held),
-		cmocka_unit_test(test_no_gil_taken), cmocka_unit_test(test_after_stop),
+		cmocka_unit_test(test_asleep),
+		cmocka_unit_test(test_late),
+		cmocka_unit_test(test_no_absence),
+		cmocka_unit_test(test_another_thread),
+		cmocka_unit_test(test_untaken),
+		cmocka_unit_test(test_untaken_or_not),
+		cmocka_unit_test(test_gil_wait),
+		cmocka_unit_test(test_gil_held),
+		cmocka_unit_test(test_gil_wait_for_one_call),
+		cmocka_unit_test(test_no_gil_taken),
+		cmocka_unit_test(test_after_stop),
 		cmocka_unit_test(test_off),
 	};
 

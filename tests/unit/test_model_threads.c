@@ -5,6 +5,8 @@
 #include "model/activity.h"
 #include "model/progress.h"
 
+#include <sys/syscall.h>
+
 #define MAIN   100
 #define WORKER 101
 #define OTHER  102
@@ -90,20 +92,50 @@ static void test_main_waits_for_a_thread(void **state)
 	assert_int_equal(p.joining_ns, 1800 * MS);
 }
 
+/* What slept through Stop is a place of before, though the probe came later; what began after it is none. */
+static void test_who_slept_through_stop_is_where_it_was(void **state)
+{
+	struct stop s = stopped();
+
+	(void)state;
+	for (int after = 0; after < 2; after++) {
+		struct progress p = {0};
+		struct dp_record r = {.h = {.type = DP_REC_STACK, .pid = MAIN, .tid = MAIN}};
+
+		r.u.stack.is_main = 1;
+		r.u.stack.state = 'S';
+		r.u.stack.frame_count = 1;
+		snprintf(r.u.stack.frames[0].function, DP_FUNCTION_MAX, "acquire");
+		r.h.t_ns = 2500 * MS;
+		r.u.stack.asleep_since_ns = after ? 1200 * MS : 400 * MS;
+		progress_stack(&p, &s, MAIN, 0, &r);
+		assert_int_equal(p.before_ns != 0, !after);
+		/* A signal has interrupted it. */
+		r.h.t_ns = 3500 * MS;
+		r.u.stack.asleep_since_ns = 3000 * MS;
+		progress_stack(&p, &s, MAIN, 0, &r);
+		assert_int_equal(p.same_ns, after ? 0 : 3500 * MS);
+	}
+}
+
+static struct computing beside;
+
 static enum consumer_state state_at(struct activity *a, char state, uint64_t ip,
 				    const char *library)
 {
-	struct dp_record r = {.h = {.type = DP_REC_STACK, .t_ns = 1, .pid = MAIN, .tid = MAIN}};
+	struct dp_record r = {
+		.h = {.type = DP_REC_STACK, .t_ns = 5000 * MS, .pid = MAIN, .tid = MAIN}};
 	struct hold nobody = {0};
 
 	r.u.stack.is_main = 1;
 	r.u.stack.state = state;
-	r.u.stack.syscall_nr = state == 'S' ? 202 : -1;
+	r.u.stack.syscall_nr = state == 'S' ? SYS_futex : -1;
+	r.u.stack.asleep_since_ns = state == 'S' ? 2000 * MS : 0;
 	r.u.stack.ip = ip;
 	r.u.stack.frame_count = 1;
 	snprintf(r.u.stack.frames[0].function, DP_FUNCTION_MAX, "main");
 	snprintf(r.u.stack.library, DP_LIBRARY_MAX, "%s", library);
-	activity_stack(a, &nobody, MAIN, false, &r);
+	activity_stack(a, &nobody, MAIN, false, &beside, &r);
 	return (enum consumer_state)a->state;
 }
 
@@ -124,13 +156,45 @@ static void test_who_polls_on_is_in_next(void **state)
 	assert_int_equal(activity_cause(CONSUMER_RUNNING), DP_CAUSE_RUNNING_WITHOUT_GIL);
 }
 
+/* It sleeps in a native call while threads of its process compute: that is no blocked handler. */
+static void test_who_waits_for_its_pool_computes(void **state)
+{
+	struct activity a = {0};
+
+	(void)state;
+	/* Nothing is known yet; and never will be, where there are no samples. */
+	beside.came_ns = 3000 * MS;
+	assert_int_equal(state_at(&a, 'S', 7, "libtorch_cpu.so"), CONSUMER_UNKNOWN);
+	assert_int_equal(state_at(&a, 'S', 7, "libc.so.6"), CONSUMER_BLOCKED);
+	beside.came_ns = 1000 * MS;
+	assert_int_equal(state_at(&a, 'S', 7, "libtorch_cpu.so"), CONSUMER_BLOCKED);
+	beside = (struct computing){3000 * MS, 4000 * MS, .without_gil = true};
+	assert_int_equal(state_at(&a, 'S', 7, "libtorch_cpu.so"), CONSUMER_POOL);
+	/* A lock of Python's own, a sleep: somebody else computes. */
+	assert_int_equal(state_at(&a, 'S', 7, "libc.so.6"), CONSUMER_BLOCKED);
+	assert_int_equal(state_at(&a, 'S', 7, "libpython3.11.so.1.0"), CONSUMER_BLOCKED);
+	assert_int_equal(state_at(&a, 'S', 7, ""), CONSUMER_BLOCKED);
+	assert_int_equal(state_at(&a, 'S', 7, "dora.abi3.so"), CONSUMER_NEXT);
+	beside.without_gil = false;
+	assert_int_equal(state_at(&a, 'S', 7, "libtorch_cpu.so"), CONSUMER_BLOCKED);
+	/* It may have been the consumer itself that computed; and long ago. */
+	beside = (struct computing){1900 * MS, 4000 * MS, .without_gil = true};
+	assert_int_equal(state_at(&a, 'S', 7, "libtorch_cpu.so"), CONSUMER_UNKNOWN);
+	beside = (struct computing){900 * MS, 1900 * MS, .without_gil = true};
+	assert_int_equal(state_at(&a, 'S', 7, "libtorch_cpu.so"), CONSUMER_BLOCKED);
+	assert_int_equal(activity_cause(CONSUMER_POOL), DP_CAUSE_RUNNING_WITHOUT_GIL);
+	beside = (struct computing){0};
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_thread_that_goes_on),
 		cmocka_unit_test(test_all_of_them_have_to),
 		cmocka_unit_test(test_main_waits_for_a_thread),
+		cmocka_unit_test(test_who_slept_through_stop_is_where_it_was),
 		cmocka_unit_test(test_who_polls_on_is_in_next),
+		cmocka_unit_test(test_who_waits_for_its_pool_computes),
 	};
 
 	return cmocka_run_group_tests_name("model: threads", tests, NULL, NULL);

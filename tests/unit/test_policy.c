@@ -206,6 +206,30 @@ static void only_where_a_signal_can_help(void **state)
 	assert_only_refused(&t, DP_REFUSE_NON_MAIN_ON_CPU);
 	assert_non_null(strstr(t.reason[DP_REFUSE_NON_MAIN_ON_CPU], "no signal helps"));
 
+	/* Unless it runs bytecode: it gives way to main, which the signal wakes. */
+	v.hold.native = 0;
+	v.progress.main_tid = 4200;
+	t = whole_stop(&NUDGE, &v);
+	assert_int_equal(t.at[0], 4 * SEC);
+	assert_int_equal(t.last_nudge.tid, 4200);
+	assert_true(t.last_nudge.anywhere);
+	assert_non_null(strstr(t.last_nudge.reason, "thread 4242 holds the GIL"));
+	/* Main has slept since before Stop, and whether that hold is as old is not known. */
+	v.hold.start_ns = v.hold.start_lo_ns = T0 + SEC;
+	v.blocked.since_ns = T0 - 2 * SEC;
+	v.blocked.tid = 4200;
+	v.blocked.syscall_nr = SYS_futex;
+	t = whole_stop(&NUDGE, &v);
+	assert_int_equal(t.at[0], 4 * SEC);
+	assert_int_equal(t.last_nudge.tid, 4200);
+	assert_non_null(strstr(t.last_nudge.reason, "thread 4200 is blocked"));
+	v.hold.native = 1; /* one call, which gives way to nobody */
+	t = whole_stop(&NUDGE, &v);
+	assert_int_equal(t.nudges, 0);
+	v.hold.start_ns = v.hold.start_lo_ns = T0 - 2 * SEC;
+	v.blocked = (struct dp_policy_blocked){0};
+	v.progress.main_tid = 0;
+
 	v.hold.sched_state = DP_SCHED_UNKNOWN;
 	t = whole_stop(&NUDGE, &v);
 	t.refusals -= t.refused[DP_REFUSE_DEADLINE_PASSED];

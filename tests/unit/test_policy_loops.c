@@ -238,6 +238,40 @@ static void who_finalises_is_nudged_late(void **state)
 	assert_string_equal(
 		t.reason[DP_REFUSE_FINALISING],
 		"main has ended, and a thread that is no daemon keeps the process; thread 99 goes on as before Stop: whether it ends by itself is not known, and it is let alone until the deadline is near");
+	/* Its clean-up took as long before, and ends in time: it is let alone, until that is outlasted. */
+	v.need_ns = 8 * SEC;
+	t = whole_stop(&NUDGE, &v);
+	assert_int_equal(t.nudges, 0);
+	assert_int_equal(t.refused[DP_REFUSE_ENDS_IN_TIME], 1);
+	assert_non_null(strstr(t.reason[DP_REFUSE_ENDS_IN_TIME], "as its clean-up went before"));
+	v.need_ns = 6800 * MS;
+	t = whole_stop(&NUDGE, &v);
+	assert_int_equal(t.at[0], 8510 * MS);
+	/* One that would not end in time is nudged as if nothing were known. */
+	v.need_ns = 11 * SEC;
+	t = whole_stop(&NUDGE, &v);
+	assert_int_equal(t.at[0], 7500 * MS);
+	/* The probe came after Stop: what goes on then may be a loop of short sleeps or holds as well. */
+	for (int holds = 0; holds < 2; holds++) {
+		v = holds ? on_cpu() : blocked();
+		v.hold.start_ns = v.hold.start_lo_ns = T0 + 2 * SEC;
+		v.blocked.since_ns = holds ? 0 : T0 + 2 * SEC;
+		v.progress.main_tid = 4242;
+		t = whole_stop(&NUDGE, &v);
+		assert_int_equal(t.nudges, 0);
+		assert_int_equal(t.refused[DP_REFUSE_AFTER_STOP], 1);
+		v.progress.came_late = true;
+		t = whole_stop(&NUDGE, &v);
+		assert_int_equal(t.at[0], 8500 * MS);
+		assert_int_equal(t.refused[DP_REFUSE_UNCLEAR], 1);
+	}
+	/* Main waits for a thread that may be the one that takes the events, and may end by itself. */
+	v = blocked();
+	v.progress.main_tid = 4242;
+	v.blocked.joins = true;
+	t = whole_stop(&NUDGE, &v);
+	assert_int_equal(t.at[0], 8500 * MS);
+	assert_int_equal(t.refused[DP_REFUSE_FINALISING], 1);
 	/* Without Python nothing is known of it, and nothing sent. */
 	v = looping();
 	v.progress = (struct dp_policy_progress){0};

@@ -258,6 +258,28 @@ static void test_page_limits(void **state)
 	close(fd);
 }
 
+/* From the first moment to the last one of all, as a damaged recording may say: a page of ordinary size. */
+static void test_page_of_all_time(void **state)
+{
+	struct dp_timeline *t = dp_timeline_new();
+	struct dp_finding f = finding_full(DP_FIND_GIL_HOLD);
+	int fd = temp_fd();
+	FILE *out = fdopen(dup(fd), "w");
+
+	(void)state;
+	f.u.hold.start_ns = 1;
+	f.u.hold.end_ns = 2;
+	dp_timeline_finding(t, &f);
+	f.u.hold.start_ns = UINT64_MAX - 2;
+	f.u.hold.end_ns = UINT64_MAX - 1;
+	dp_timeline_finding(t, &f);
+	assert_int_equal(dp_timeline_write(t, out), 0);
+	dp_timeline_free(t);
+	fclose(out);
+	assert_true(lseek(fd, 0, SEEK_END) < 1000000);
+	close(fd);
+}
+
 static void test_cannot_write(void **state)
 {
 	FILE *full = fopen("/dev/full", "w");
@@ -309,6 +331,7 @@ int main(void)
 		cmocka_unit_test(test_trace),        cmocka_unit_test(test_trace_slices_nest),
 		cmocka_unit_test(test_page),         cmocka_unit_test(test_page_limits),
 		cmocka_unit_test(test_cannot_write), cmocka_unit_test(test_page_without_end),
+		cmocka_unit_test(test_page_of_all_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

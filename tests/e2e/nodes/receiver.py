@@ -258,6 +258,15 @@ def act_wait(seconds, name):
     say("waited", name=name, t0=t0, t1=now())
 
 
+def act_unlocked(seconds, name):
+    """The same with the GIL let go around the call."""
+    call = getattr(ctypes.CDLL(waits.library()._name), name)
+    call.argtypes, call.restype = [ctypes.c_double], None
+    t0 = now()
+    call(seconds)
+    say("unlocked", function="act_unlocked", t0=t0, t1=now(), tid=threading.get_native_id())
+
+
 ACTS = {name[4:]: f for name, f in list(globals().items()) if name.startswith("act_")}
 
 
