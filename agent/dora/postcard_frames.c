@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Requests and replies of dora 1.x in postcard 1.1.3: integers and enum indexes are LEB128 varints
- * (signed ones zigzag), lengths too, floats and ids raw. Enum indexes: dora-message 1.1.0,
- * node_to_daemon.rs, daemon_to_node.rs, metadata.rs. There are no drop tokens.
+ * Requests and replies of dora 1.x. Enum indexes: dora-message 1.1.0, node_to_daemon.rs,
+ * daemon_to_node.rs. There are no drop tokens.
  */
 #include "dora/frames.h"
+
+#include "dora/postcard.h"
 
 #include <stdbool.h>
 
@@ -47,137 +48,6 @@ enum node_event {
 	EV_EXTENSION_DROPPED,
 };
 
-/* Bytes of a timestamp: a varint of one to ten, and the 16 of uhlc 0.9's id. */
-#define TIMESTAMP_MIN 17
-#define TIMESTAMP_MAX 26
-/* … of one taken between 1970 and 2038: seconds in the upper half of 64 bits. */
-#define TIMESTAMP_NOW 25
-
-/*
- * A varint of at most `bits` bits. Like postcard: at most ceil(bits / 7) bytes, and the last of
- * them must not carry more than the bits that are left; other over-long forms are accepted.
- */
-static uint64_t varint(struct dp_cursor *c, unsigned int bits)
-{
-	uint64_t v = 0;
-
-	for (unsigned int shift = 0; shift < bits; shift += 7) {
-		uint8_t b = dp_cur_u8(c);
-
-		if (c->status != DP_CUR_OK)
-			return 0;
-		if (shift + 7 > bits && (b & 0x7f) >> (bits - shift))
-			break;
-		v |= (uint64_t)(b & 0x7f) << shift;
-		if (!(b & 0x80))
-			return v;
-	}
-	dp_cur_fail(c, DP_CUR_BAD);
-	return 0;
-}
-
-static struct dp_slice bytes(struct dp_cursor *c)
-{
-	uint64_t len = varint(c, 64);
-	const uint8_t *p = dp_cur_take(c, len);
-
-	return (struct dp_slice){p, p ? (size_t)len : 0};
-}
-
-static void skip_bytes(struct dp_cursor *c)
-{
-	uint64_t len = varint(c, 64);
-
-	dp_cur_skip(c, len);
-}
-
-static uint64_t count(struct dp_cursor *c, size_t least)
-{
-	return dp_cur_count(c, varint(c, 64), least);
-}
-
-static void skip_timestamp(struct dp_cursor *c)
-{
-	size_t left = dp_cur_left(c);
-
-	if (c->status != DP_CUR_OK)
-		return;
-	varint(c, 64);
-	dp_cur_skip(c, 16);
-	/*
-	 * A long payload may take the end of its frame with it when it is cut. What is left then
-	 * has room for one timestamp and for nothing else.
-	 */
-	if (c->status == DP_CUR_HOLE && left >= TIMESTAMP_MIN && left <= TIMESTAMP_MAX) {
-		c->status = DP_CUR_OK;
-		c->pos = c->body->len;
-	}
-}
-
-static void skip_parameter(struct dp_cursor *c)
-{
-	uint64_t n;
-	uint64_t kind = varint(c, 32);
-
-	if (c->status != DP_CUR_OK)
-		return;
-	switch (kind) {
-	case 0: /* Bool */
-		dp_cur_flag(c);
-		break;
-	case 1: /* Integer */
-		varint(c, 64);
-		break;
-	case 2: /* String */
-	case 7: /* Timestamp, RFC 3339 text */
-		skip_bytes(c);
-		break;
-	case 3: /* ListInt */
-		n = count(c, 1);
-		for (uint64_t i = 0; i < n && c->status == DP_CUR_OK; i++)
-			varint(c, 64);
-		break;
-	case 4: /* Float */
-		dp_cur_skip(c, 8);
-		break;
-	case 5: /* ListFloat */
-		n = count(c, 8);
-		dp_cur_skip(c, n * 8);
-		break;
-	case 6: /* ListString */
-		n = count(c, 1);
-		for (uint64_t i = 0; i < n && c->status == DP_CUR_OK; i++)
-			skip_bytes(c);
-		break;
-	default:
-		c->status = DP_CUR_UNKNOWN;
-		break;
-	}
-}
-
-static void skip_metadata(struct dp_cursor *c)
-{
-	uint64_t n;
-
-	varint(c, 16); /* metadata_version */
-	skip_timestamp(c);
-	n = count(c, 3);
-	for (uint64_t i = 0; i < n && c->status == DP_CUR_OK; i++) {
-		skip_bytes(c);
-		skip_parameter(c);
-	}
-}
-
-/* Option<DataMessage>; Vec is the only variant. */
-static void skip_data(struct dp_cursor *c)
-{
-	if (!dp_cur_flag(c))
-		return;
-	if (varint(c, 32) != 0)
-		dp_cur_fail(c, DP_CUR_BAD);
-	skip_bytes(c);
-}
-
 static void put_wire(const struct dp_items *out, enum dp_wire_kind kind, uint64_t n,
 		     struct dp_slice id)
 {
@@ -194,12 +64,12 @@ static void read_register(struct dp_cursor *c, const struct dp_items *out)
 {
 	struct dp_item it = {.type = DP_ITEM_REGISTER};
 
-	if (varint(c, 64) != 16)
+	if (dp_postcard_varint(c, 64) != 16)
 		dp_cur_fail(c, DP_CUR_BAD);
 	it.token = dp_cur_take(c, 16);
-	it.id = bytes(c);
-	it.text = bytes(c);
-	varint(c, 16); /* metadata_version */
+	it.id = dp_postcard_bytes(c);
+	it.text = dp_postcard_bytes(c);
+	dp_postcard_varint(c, 16); /* metadata_version */
 	if (c->status == DP_CUR_OK && out->item)
 		out->item(out->ctx, &it);
 }
@@ -209,9 +79,9 @@ static struct dp_slice outputs(struct dp_cursor *c, uint64_t *ret_count)
 {
 	struct dp_slice first = no_id;
 
-	*ret_count = count(c, 1);
+	*ret_count = dp_postcard_count(c, 1);
 	for (uint64_t i = 0; i < *ret_count && c->status == DP_CUR_OK; i++) {
-		struct dp_slice one = bytes(c);
+		struct dp_slice one = dp_postcard_bytes(c);
 
 		if (i == 0)
 			first = one;
@@ -224,19 +94,19 @@ static bool skip_extension(struct dp_cursor *c, uint64_t request)
 {
 	switch (request) {
 	case REQ_EXTENSION_STORE:
-		skip_bytes(c);
-		skip_bytes(c);
-		skip_bytes(c);
+		dp_postcard_skip_bytes(c);
+		dp_postcard_skip_bytes(c);
+		dp_postcard_skip_bytes(c);
 		return true;
 	case REQ_EXTENSION_LOAD:
-		skip_bytes(c);
-		skip_bytes(c);
+		dp_postcard_skip_bytes(c);
+		dp_postcard_skip_bytes(c);
 		dp_cur_flag(c);
 		return true;
 	case REQ_EXTENSION_DROP:
 	case REQ_EXTENSION_REQUEST:
-		skip_bytes(c);
-		skip_bytes(c);
+		dp_postcard_skip_bytes(c);
+		dp_postcard_skip_bytes(c);
 		return true;
 	default:
 		return false;
@@ -249,14 +119,14 @@ enum dp_cursor_status dp_postcard_request(const struct dp_body *b, const struct 
 	enum dp_wire_kind kind = DP_WIRE_OTHER_REQUEST;
 	struct dp_slice id = {0};
 	uint64_t n = 0;
-	uint64_t request = varint(&c, 32);
+	uint64_t request = dp_postcard_varint(&c, 32);
 
 	if (c.status != DP_CUR_OK)
 		return c.status;
 	switch (request) {
 	case REQ_REGISTER:
 		read_register(&c, out);
-		skip_timestamp(&c);
+		dp_postcard_skip_timestamp(&c);
 		dp_cur_end(&c);
 		return c.status;
 	case REQ_SUBSCRIBE:
@@ -265,10 +135,10 @@ enum dp_cursor_status dp_postcard_request(const struct dp_body *b, const struct 
 	case REQ_SEND_MESSAGE:
 	case REQ_OUTPUT_SENT: /* the message itself went another way */
 		kind = DP_WIRE_SEND_MESSAGE;
-		id = bytes(&c);
-		skip_metadata(&c);
+		id = dp_postcard_bytes(&c);
+		dp_postcard_skip_metadata(&c);
 		if (request == REQ_SEND_MESSAGE)
-			skip_data(&c);
+			dp_postcard_skip_data(&c);
 		break;
 	case REQ_CLOSE_OUTPUTS:
 		kind = DP_WIRE_CLOSE_OUTPUTS;
@@ -284,14 +154,14 @@ enum dp_cursor_status dp_postcard_request(const struct dp_body *b, const struct 
 		kind = DP_WIRE_EVENT_STREAM_DROPPED;
 		break;
 	case REQ_NODE_CONFIG:
-		id = bytes(&c);
+		id = dp_postcard_bytes(&c);
 		break;
 	default:
 		if (!skip_extension(&c, request))
 			return DP_CUR_BAD;
 		break;
 	}
-	skip_timestamp(&c);
+	dp_postcard_skip_timestamp(&c);
 	dp_cur_end(&c);
 	if (c.status == DP_CUR_OK)
 		put_wire(out, kind, n, id);
@@ -312,12 +182,12 @@ struct row {
 static struct dp_slice input(struct dp_cursor *c, struct row *row)
 {
 	size_t start = c->pos - 1; /* its kind is one byte */
-	struct dp_slice id = bytes(c);
+	struct dp_slice id = dp_postcard_bytes(c);
 
-	skip_metadata(c);
-	skip_data(c);
+	dp_postcard_skip_metadata(c);
+	dp_postcard_skip_data(c);
 	if (c->status == DP_CUR_OK) {
-		row->end = c->pos + TIMESTAMP_NOW;
+		row->end = c->pos + DP_POSTCARD_TIMESTAMP_NOW;
 		row->size = row->end - start;
 		row->cut_id = id;
 		row->cut = 1;
@@ -338,7 +208,7 @@ static void node_event(struct dp_cursor *c, const struct dp_items *out, struct r
 {
 	enum dp_wire_kind kind = DP_WIRE_OTHER_EVENT;
 	struct dp_slice id = {0};
-	uint64_t event = varint(c, 32);
+	uint64_t event = dp_postcard_varint(c, 32);
 	uint64_t ids;
 
 	if (c->status != DP_CUR_OK)
@@ -350,7 +220,7 @@ static void node_event(struct dp_cursor *c, const struct dp_items *out, struct r
 	case EV_RELOAD:
 		kind = DP_WIRE_RELOAD;
 		if (dp_cur_flag(c))
-			id = bytes(c);
+			id = dp_postcard_bytes(c);
 		break;
 	case EV_INPUT:
 		kind = DP_WIRE_INPUT;
@@ -358,36 +228,36 @@ static void node_event(struct dp_cursor *c, const struct dp_items *out, struct r
 		break;
 	case EV_INPUT_CLOSED:
 		kind = DP_WIRE_INPUT_CLOSED;
-		id = bytes(c);
+		id = dp_postcard_bytes(c);
 		break;
 	case EV_INPUT_RECOVERED:
 	case EV_NODE_RESTARTED:
-		id = bytes(c);
+		id = dp_postcard_bytes(c);
 		break;
 	case EV_ALL_INPUTS_CLOSED:
 		kind = DP_WIRE_ALL_INPUTS_CLOSED;
 		break;
 	case EV_PARAM_UPDATE:
 	case EV_EXTENSION_DROPPED:
-		skip_bytes(c);
-		skip_bytes(c);
+		dp_postcard_skip_bytes(c);
+		dp_postcard_skip_bytes(c);
 		break;
 	case EV_PARAM_DELETED:
-		skip_bytes(c);
+		dp_postcard_skip_bytes(c);
 		break;
 	case EV_NODE_FAILED:
 		kind = DP_WIRE_NODE_FAILED;
-		ids = count(c, 1);
+		ids = dp_postcard_count(c, 1);
 		for (uint64_t i = 0; i < ids && c->status == DP_CUR_OK; i++)
-			skip_bytes(c);
-		skip_bytes(c);
-		id = bytes(c);
+			dp_postcard_skip_bytes(c);
+		dp_postcard_skip_bytes(c);
+		id = dp_postcard_bytes(c);
 		break;
 	default:
 		dp_cur_fail(c, DP_CUR_BAD);
 		return;
 	}
-	skip_timestamp(c);
+	dp_postcard_skip_timestamp(c);
 	if (c->status != DP_CUR_OK)
 		return;
 	put_wire(out, kind, row->n, id);
@@ -439,9 +309,45 @@ static void alike_inputs(struct dp_cursor *c, const struct dp_items *out, const 
 	last_events(c, rest, behind - alike, row->n, out);
 }
 
+/*
+ * Inputs of any sizes behind a hole. No more is missed than that they came, unless the last event is one
+ * that ends the stream: Stop and AllInputsClosed are their kind and a timestamp. An input whose payload
+ * ends in such a byte looks the same; what the daemon answers next tells (dp_item.maybe).
+ */
+static void last_of_unlike(struct dp_cursor *c, const struct dp_items *out, const struct row *row)
+{
+	const struct dp_body *b = c->body;
+	struct dp_item it = {.type = DP_ITEM_WIRE, .cut = 1, .count = (uint32_t)row->n};
+
+	/* Without a payload of some size there is no reason for the hole. */
+	if (c->status != DP_CUR_HOLE || b->len < (size_t)DP_ALIKE_MIN * row->n ||
+	    b->tail_len < 1 + DP_POSTCARD_TIMESTAMP_NOW)
+		return;
+	c->status = DP_CUR_OK;
+	c->pos = b->len;
+	if (!out->item)
+		return;
+	it.kind = DP_WIRE_INPUT;
+	it.id = row->cut_id;
+	out->item(out->ctx, &it);
+	it.id = no_id;
+	switch (b->tail[b->tail_len - 1 - DP_POSTCARD_TIMESTAMP_NOW]) {
+	case EV_STOP:
+		it.kind = DP_WIRE_STOP;
+		break;
+	case EV_ALL_INPUTS_CLOSED:
+		it.kind = DP_WIRE_ALL_INPUTS_CLOSED;
+		break;
+	default:
+		return;
+	}
+	it.maybe = 1;
+	out->item(out->ctx, &it);
+}
+
 static void next_events(struct dp_cursor *c, const struct dp_items *out)
 {
-	uint64_t n = count(c, 1 + TIMESTAMP_MIN);
+	uint64_t n = dp_postcard_count(c, 1 + DP_POSTCARD_TIMESTAMP_MIN);
 	struct row row = {.n = n, .left = n};
 
 	if (n == 0 && c->status == DP_CUR_OK)
@@ -449,23 +355,24 @@ static void next_events(struct dp_cursor *c, const struct dp_items *out)
 	while (row.left && c->status == DP_CUR_OK)
 		node_event(c, out, &row);
 	alike_inputs(c, out, &row);
+	last_of_unlike(c, out, &row);
 }
 
 enum dp_cursor_status dp_postcard_reply(const struct dp_body *b, const struct dp_items *out)
 {
 	struct dp_cursor c = {.body = b};
-	uint64_t reply = varint(&c, 32);
+	uint64_t reply = dp_postcard_varint(&c, 32);
 	uint64_t n;
 
 	if (c.status != DP_CUR_OK)
 		return c.status;
 	switch (reply) {
 	case REP_RESULT:
-		n = varint(&c, 32);
+		n = dp_postcard_varint(&c, 32);
 		if (n > 1)
 			dp_cur_fail(&c, DP_CUR_BAD);
 		if (n == 1)
-			skip_bytes(&c);
+			dp_postcard_skip_bytes(&c);
 		dp_cur_end(&c);
 		if (c.status == DP_CUR_OK)
 			put_wire(out, n ? DP_WIRE_RESULT_ERR : DP_WIRE_RESULT_OK, 0, no_id);
@@ -475,12 +382,12 @@ enum dp_cursor_status dp_postcard_reply(const struct dp_body *b, const struct dp
 		break;
 	case REP_EXTENSION_VALUE:
 		if (dp_cur_flag(&c))
-			skip_bytes(&c);
+			dp_postcard_skip_bytes(&c);
 		break;
 	case REP_EMPTY:
 		break;
 	case REP_EXTENSION_REPLY:
-		skip_bytes(&c);
+		dp_postcard_skip_bytes(&c);
 		break;
 	case REP_NODE_CONFIG: /* sent as JSON only */
 	default:
