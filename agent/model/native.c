@@ -8,7 +8,8 @@
  * A hold on the CPU is called native when its bytecode position has not changed for POSITION_NS and
  * the cpu clock has found the thread outside the bytecode loop POSITION_SAMPLES times and never in
  * it: a loop may well be at its one costly instruction in every look. Without samples it takes
- * POSITION_LOOKS looks.
+ * POSITION_LOOKS looks. Of a hold that has moved before, that call must be half: a loop of calls of 5 us
+ * stands still so long again and again.
  */
 #define POSITION_NS      (25 * MS)
 #define POSITION_SAMPLES 3
@@ -93,6 +94,7 @@ void native_look(struct native *n, const struct dp_rec_look *k, uint64_t t_ns, u
 		moved(n, t_ns, seen_ns);
 		stretch_begin(n, k, t_ns);
 	} else if (t_ns - n->since_ns >= POSITION_NS &&
+		   (n->verdict == 1 || (t_ns - n->since_ns) * 2 >= t_ns - seen_ns) &&
 		   ((sampled && k->run_samples - n->samples >= POSITION_SAMPLES) ||
 		    n->looks >= POSITION_LOOKS)) {
 		if (n->verdict != 1)
