@@ -69,7 +69,7 @@ class Dataflow:
                 node["args"] = self.expand(n["args"])
             described.append(node)
         with open(os.path.join(self.dir, "dataflow.yml"), "w") as f:
-            json.dump({"nodes": described}, f)
+            json.dump({"nodes": described}, f, ensure_ascii=False)
 
     def spawn(self, *command, env=None):
         with open(os.path.join(self.dir, "log"), "ab") as log:
@@ -160,6 +160,20 @@ def listed(name):
     return [x for x in map(json.loads, got.stdout.splitlines()) if x["node"] == name]
 
 
+def shown(probe, name, pid):
+    """The name by which the probe shows this node: its own, but that what no line should have is a `?`, and that one of more
+    than 63 bytes is cut and told apart from others by a hash."""
+    got = probe.wait("node", pid=pid)["node"]
+    want = "".join(c if c.isprintable() else "?" for c in name)
+    if len(want.encode()) > 63:
+        ok = got.startswith(want[:40]) and got.count("~") == 1 and len(got.encode()) <= 63
+    else:
+        ok = got == want
+    if not ok:
+        raise AssertionError(f"{name!r} is shown as {got!r}")
+    return got
+
+
 def check_hold(told, said, file, line, wrong, name):
     begin, end = (next(x["t"] for x in told if x["what"] == "hold1" + w) for w in ("_begin", "_end"))
     held = [x for x in said if x["start_ns"] < end and x["end_ns"] > begin and x["duration_ns"] > S]
@@ -175,7 +189,7 @@ def check_hold(told, said, file, line, wrong, name):
         wrong.append(f"{name!r}: {begin}..{end} said {h['start_ns']}..{h['end_ns']}")
 
 
-def one_entry(flow, probe, name, pid, wrong, lives=1):
+def one_entry(probe, name, pid, wrong, lives=1):
     """All that was said of this name was said of one node, whose process is `pid`."""
     rows = [r for s in probe.said("summary") for r in s["nodes"] if r["node"] == name]
     if len(rows) != 1 or rows[0].get("lives", 1) != lives:
@@ -204,23 +218,24 @@ def hold_and_stop(version, nodes, name=None, file="node.py", early=True, lives=1
         (start or Dataflow.start)(flow)
         pids = {n: flow.await_told(n, "ready", count=1)["pid"] for n in names}
         probe = probe or Probe(flow, *chosen)
-        for n in names:
-            probe.wait("node", node=n, pid=pids[n])
-        return told_and_said(flow, probe, names, name, pids, file, lives, dora or version, stop, lists)
+        seen = {n: shown(probe, n, pids[n]) for n in names}
+        if len(set(seen.values())) != len(names):
+            raise AssertionError(f"several have one name: {seen}")
+        return told_and_said(flow, probe, seen, name, pids, file, lives, dora or version, stop, lists)
     finally:
         if probe:
             probe.end()
         flow.end()
 
 
-def told_and_said(flow, probe, names, name, pids, file, lives, dora, stop, lists):
-    wrong, line = [], line_of(NODE, "hold")
+def told_and_said(flow, probe, seen, name, pids, file, lives, dora, stop, lists):
+    wrong, line, names = [], line_of(NODE, "hold"), list(seen)
     time.sleep(0.5)
     for n in names:
         flow.hold(n)
     for n in names:
         flow.await_told(n, "hold1_end")
-        got = [x["pid"] for x in listed(n)] if lists and len(names) < 9 else [pids[n]]
+        got = [x["pid"] for x in listed(seen[n])] if lists and len(names) < 9 else [pids[n]]
         if got != [pids[n]]:
             wrong.append(f"{n!r}: listed {got}, not {pids[n]}")
     time.sleep(1)
@@ -230,16 +245,16 @@ def told_and_said(flow, probe, names, name, pids, file, lives, dora, stop, lists
     flow.stop_ns = time.monotonic_ns()
     (stop or Dataflow.stop)(flow)
     for n in names:
-        probe.wait("exit", 40, node=n, pid=pids[n])
+        probe.wait("exit", 40, node=seen[n], pid=pids[n])
     time.sleep(0.5)
     probe.end()
     for n in names:
-        one_entry(flow, probe, n, pids[n], wrong, lives)
-        check_hold(flow.told(n), probe.said("gil_hold", node=n, pid=pids[n]), file, line, wrong, n)
-        said = [x["dora"] for x in probe.said("node", node=n, pid=pids[n])]
+        one_entry(probe, seen[n], pids[n], wrong, lives)
+        check_hold(flow.told(n), probe.said("gil_hold", node=seen[n], pid=pids[n]), file, line, wrong, n)
+        said = [x["dora"] for x in probe.said("node", node=seen[n], pid=pids[n])]
         if said[-1:] != [dora]:
             wrong.append(f"{n!r}: dora {said}, want {dora}")
-    facts = check_stop(flow, probe, name, pids[name], wrong)
+    facts = check_stop(flow, probe, seen[name], pids[name], wrong)
     if wrong:
         raise AssertionError("; ".join(wrong[:6]))
     return facts
