@@ -317,22 +317,20 @@ int dp_bpf_fd(const struct dp_bpf *b)
 }
 
 /* What came before the ring was looked at. It may ask for captures itself, which are none of these. */
-static int hand_kept(struct dp_bpf *b)
+static void hand_kept(struct dp_bpf *b)
 {
 	uint8_t *kept = b->kept;
 	size_t len = b->kept_len;
-	int n = 0;
 
 	b->kept = NULL;
 	b->kept_len = 0;
-	for (size_t at = 0; at < len; n++) {
+	for (size_t at = 0; at < len;) {
 		const struct dp_capture *h = (const void *)(kept + at);
 
 		b->fn(b->fn_ctx, h, h->size);
 		at += h->size;
 	}
 	free(kept);
-	return n;
 }
 
 int dp_bpf_drain(struct dp_bpf *b, void (*fn)(void *ctx, const struct dp_capture *h, size_t len),
@@ -345,8 +343,9 @@ int dp_bpf_drain(struct dp_bpf *b, void (*fn)(void *ctx, const struct dp_capture
 	b->fn = fn;
 	b->fn_ctx = ctx;
 	b->drained = 0;
+	/* With what the ring has: who drains takes all up to now for told. */
 	if (b->kept)
-		return hand_kept(b);
+		hand_kept(b);
 	err = ring_buffer__consume(b->ring);
 	return err < 0 && err != -ECANCELED ? err : b->drained;
 }

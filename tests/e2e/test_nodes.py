@@ -68,7 +68,7 @@ def stopped_while_loading(t, *args):
         while probe.proc.poll() is None and programs_attached(probe.proc.pid) < EARLY_PROGRAMS:
             time.sleep(0.002)
         probe.proc.send_signal(signal.SIGSTOP)
-        wait_until(lambda: probe_state(probe) in "TZ", 5, "stopped probe")
+        wait_until(lambda p=probe: probe_state(p) in "TZ", 5, "stopped probe")
         if programs_attached(probe.proc.pid) == EARLY_PROGRAMS:
             return probe
         probe.end(signal.SIGKILL)

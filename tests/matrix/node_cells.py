@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from cells import Cell, call, once, venv
-from dataflow import Dataflow, env_of, hold_and_stop
+from dataflow import env_of, hold_and_stop
 from run import BUILD, HERE, wait_for
 
 RELEASES = ("0.3.6", "0.3.7", "0.3.8", "0.3.9", "0.3.10", "0.3.11", "0.3.12", "0.3.13", "0.4.0", "0.4.1", "0.5.0",
