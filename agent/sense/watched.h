@@ -70,6 +70,11 @@ struct target {
 	unsigned int conn_count;
 	/* sampler */
 	uint32_t last_tid[DP_MAX_GILS];
+	/* Where the holder has been in each look since, and how often it was looked at closely there. */
+	struct {
+		uint64_t ip, frame, since_ns;
+		uint32_t bursts;
+	} still[DP_MAX_GILS];
 	struct share_mark share;
 	uint64_t shm_total, shm_free; /* bytes, at the last look; 0, 0 none */
 	bool shm_low;
