@@ -101,12 +101,13 @@ def uv():
 
 
 def fork():
-    """A fork of dora on PyPI, below a name of its own: its version is not dora's."""
+    """A fork of dora on PyPI, below a name of its own: its version is not dora's, and what is said is the newest dora
+    with the messages that it speaks."""
     env = venv("robodriver", "dora-rs-robodriver", "pyarrow")
-    cli = env_of("0.5.0")
+    cli = env_of("0.3.13")
     shutil.copy(os.path.join(cli, "bin", "dora"), os.path.join(env, "bin", "dora"))
     return hold_and_stop(None, {"forked": {"path": "{dir}/execs.sh"}}, env=env,
-                         files=FILES, dora=None)
+                         files=FILES, dora="0.3.13")
 
 
 def own(name):
