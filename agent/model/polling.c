@@ -69,6 +69,19 @@ static uint64_t gil_held_since(const struct node *n)
 	return h->tid == node_consumer(n) && hold_proven(h) && !hold_in_dora(h) ? hold_start(h) : 0;
 }
 
+/*
+ * What the last look has shown is true of that moment. It may have been back since: so the threshold counts as
+ * crossed only by a look.
+ */
+static uint64_t not_polled_since(const struct env *e, const struct activity *a)
+{
+	uint64_t since = a->not_polled_ns, d = e->options.polling_threshold_ns;
+
+	if (since && e->now - since >= d && a->looked_ns < since + d)
+		return e->now - d + 1;
+	return since;
+}
+
 /* By what each piece of evidence says; 0 nothing. */
 static uint64_t since_by(const struct env *e, const struct node *n, enum dp_evidence i)
 {
@@ -87,7 +100,7 @@ static uint64_t since_by(const struct env *e, const struct node *n, enum dp_evid
 	case DP_EVIDENCE_NO_GIL_TAKEN:
 		return fresh ? a->no_gil_since_ns : 0;
 	case DP_EVIDENCE_NEXT_NOT_CALLED:
-		return fresh ? a->not_polled_ns : 0;
+		return fresh ? not_polled_since(e, a) : 0;
 	case DP_EVIDENCE_COUNT:
 		break;
 	}
