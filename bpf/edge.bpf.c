@@ -41,6 +41,26 @@ static __always_inline void on_release(struct dp_edge_state *e, struct dp_thread
 	e->releases++;
 }
 
+/*
+ * Words of the stack that are looked through for who called PyEval_SaveThread or PyEval_RestoreThread: these
+ * two and what they call have some 100 to 200 bytes of frames.
+ */
+#define CALLER_WORDS 32
+
+/* Does dora's library let go of the GIL here, or take it? What lies there from earlier calls may say so too. */
+static __always_inline bool is_in_dora(const struct dp_target *t, __u64 sp)
+{
+	__u64 from = t->dora.from, size = t->dora.to - from, words[CALLER_WORDS];
+	bool in = 0;
+
+	if (!from || bpf_probe_read_user(words, sizeof(words), (void *)sp))
+		return 0;
+#pragma unroll
+	for (int i = 0; i < CALLER_WORDS; i++)
+		in |= words[i] - from < size;
+	return in;
+}
+
 SEC("uprobe")
 int dp_edge(struct pt_regs *ctx)
 {
@@ -82,6 +102,8 @@ int dp_edge(struct pt_regs *ctx)
 		return 0;
 	if (ts->off_since_ns)
 		came_back(ts, w.tid, now);
+	if (is_in_dora(t, stack_pointer(ctx)))
+		ts->polled_ns = now;
 	if (hit == 1)
 		on_take(e, ts, gil, w.tid, now);
 	else

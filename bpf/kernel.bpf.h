@@ -165,10 +165,12 @@ struct pt_regs {
 	unsigned long di, si, dx, r10, r8, r9;
 	unsigned long orig_ax;
 	unsigned long ip;
+	unsigned long sp;
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
 	__u64 regs[31];
+	__u64 sp;
 	__u64 pc;
 	__u64 orig_x0;
 	__s32 syscallno;
@@ -193,6 +195,12 @@ static __always_inline __u64 first_argument(const struct pt_regs *ctx)
 #else
 	return ctx->regs[0];
 #endif
+}
+
+/* The same context's stack pointer. */
+static __always_inline __u64 stack_pointer(const struct pt_regs *ctx)
+{
+	return ctx->sp;
 }
 
 /* Where the interrupted code was; the cpu-clock program's context begins with the registers. */

@@ -64,6 +64,7 @@ static __always_inline void on_connect(__u64 id, int fd, __u64 addr, __u64 len, 
 	socket_unmark(id >> 32, (__u32)id, fd, CLOSE_REPLACED);
 	if (!is_daemon(t, &b))
 		return;
+	found_daemon(t);
 	s.conn = (__u64)(bpf_get_smp_processor_id() + 1) << 48 | bump(&cpu->conns);
 	b.conn = s.conn;
 	if (bpf_map_update_elem(&sockets, &key, &s, BPF_ANY)) {

@@ -50,6 +50,16 @@ static __always_inline bool is_daemon(const struct dp_target *t, const struct dp
 	return low == 1ULL << 56 || (low & 0xffffffffff) == 0x7fffff0000;
 }
 
+/* A dynamic node asks at a known port where its daemon listens for it, and connects there at once. */
+static __always_inline void found_daemon(struct dp_target *t)
+{
+	if (!t->seeks)
+		return;
+	t->seeks = 0;
+	t->daemon_family = 0;
+	t->daemon_port = 0;
+}
+
 /* Copies c->piece.copied bytes, at most `room`, into a capture of that size class. 0 or lost. */
 #define EMIT_PIECE(c, id, flags, room)                                                             \
 	({                                                                                         \

@@ -205,6 +205,7 @@ static __always_inline void on_syn_sent(const struct sock *sk)
 	peer_of(sk, &b);
 	if (!is_daemon(t, &b))
 		return;
+	found_daemon(t);
 	s.fd = (__s32)arg(task_regs(bpf_get_current_task_btf()), 0);
 	s.conn = (__u64)(bpf_get_smp_processor_id() + 1) << 48 | bump(&cpu->conns);
 	if (bpf_map_update_elem(&streams, &key, &s, BPF_ANY))

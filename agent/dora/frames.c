@@ -136,6 +136,10 @@ static void emit(void *ctx, const struct dp_item *it)
 	int cut = it->cut || e->partial;
 	struct dp_record r;
 
+	if (it->maybe) {
+		d->maybe_last = it->kind;
+		return;
+	}
 	switch (it->type) {
 	case DP_ITEM_REGISTER:
 		begin(&r, e, DP_REC_WIRE_REGISTER, cut);
@@ -302,6 +306,23 @@ static bool learn_codec(struct dp_dialogue *d, enum dp_direction direction, stru
 	return true;
 }
 
+/*
+ * The event that an earlier reply may have ended with did end the stream if this reply says that the stream
+ * has ended; if it says more, it was an input's payload.
+ */
+static void tell_last(struct emitter *e, const struct collected *items)
+{
+	struct dp_item it = {
+		.type = DP_ITEM_WIRE, .kind = e->dialogue->maybe_last, .cut = 1, .count = 1};
+
+	if (!it.kind || e->direction != DP_FROM_DAEMON)
+		return;
+	e->dialogue->maybe_last = DP_WIRE_NONE;
+	if (items->count && items->items[0].type == DP_ITEM_WIRE &&
+	    items->items[0].kind == DP_WIRE_EVENTS_END)
+		emit(e, &it);
+}
+
 enum dp_cursor_status dp_frame_decode(struct dp_dialogue *d, const struct dp_wire_sink *sink,
 				      enum dp_direction direction, const struct dp_body *b,
 				      uint64_t t_ns, uint32_t tid)
@@ -322,6 +343,7 @@ enum dp_cursor_status dp_frame_decode(struct dp_dialogue *d, const struct dp_wir
 	e.partial = r.status != DP_CUR_OK;
 	if (d->role == DP_ROLE_UNKNOWN)
 		learn_role(&e, &r.items);
+	tell_last(&e, &r.items);
 	if (r.items.count <= ITEMS_KEPT)
 		for (size_t i = 0; i < r.items.count; i++)
 			emit(&e, &r.items.items[i]);

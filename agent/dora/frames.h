@@ -27,8 +27,9 @@ enum dp_item_type {
 
 struct dp_item {
 	enum dp_item_type type;
-	uint8_t kind; /* enum dp_wire_kind */
-	uint8_t cut;  /* found behind a hole, by the frame's end */
+	uint8_t kind;  /* enum dp_wire_kind */
+	uint8_t cut;   /* found behind a hole, by the frame's end */
+	uint8_t maybe; /* its bytes may be a payload's: true if the daemon closes the stream next */
 	uint32_t count;
 	const uint8_t *token; /* or the dataflow's uuid; 16 bytes inside the body */
 	struct dp_slice id;
@@ -57,6 +58,7 @@ struct dp_dialogue {
 	uint8_t role;       /* enum dp_conn_role */
 	uint8_t by_shape;   /* the codec was told from frames alone, and may be told again */
 	uint8_t json_reply; /* the last request was a NodeConfig, which is answered in JSON */
+	uint8_t maybe_last; /* enum dp_wire_kind: the last event that the daemon has sent, if it sends no more */
 };
 
 /* The codec that a dora version speaks; DP_CODEC_UNKNOWN for "". */

@@ -81,11 +81,21 @@ static void note_state(struct activity *a, const struct dp_record *r, enum consu
 	if (outside && s->edge_armed_ns)
 		a->no_gil_since_ns =
 			s->took_gil_ns > s->edge_armed_ns ? s->took_gil_ns : s->edge_armed_ns;
+	/* Only where such calls have been seen at all: a build may hide who makes them. */
+	a->polled_ns = s->polled_ns ? s->polled_ns : a->polled_ns;
+	a->not_polled_ns = 0;
+	if (s->edge_armed_ns && a->polled_ns && state != CONSUMER_NEXT && state != CONSUMER_POLLING)
+		a->not_polled_ns =
+			s->polled_ns > s->edge_armed_ns ? s->polled_ns : s->edge_armed_ns;
 	a->looked_ns = r->h.t_ns;
 	a->state = (uint8_t)state;
 	a->in_next = state == CONSUMER_NEXT || state == CONSUMER_POLLING ||
 		     (s->state == 'S' && place_is_idle_loop(s));
 	a->seen_in_next |= a->in_next;
+	if (a->in_next)
+		a->away_looks = 0;
+	else if (!a->away_looks++)
+		a->away_ns = r->h.t_ns;
 	if (state == CONSUMER_NEXT && s->frame_count)
 		a->next_ip = s->ip;
 	a->in_join = place_is_join(s);

@@ -42,7 +42,11 @@ struct activity {
 	bool in_join;             /* it waits for another thread to end */
 	uint32_t running_looks;   /* in a row, all RUNNING … */
 	uint64_t running_ns;      /* … since */
+	uint32_t away_looks;      /* in a row, all elsewhere than in next() … */
+	uint64_t away_ns;         /* … since */
 	uint64_t no_gil_since_ns; /* outside of dora, and took no GIL since; 0 not known */
+	uint64_t polled_ns;     /* dora's code in it let go of the GIL, or took it; 0 never seen */
+	uint64_t not_polled_ns; /* outside of dora, and no such since; 0 not known */
 	/* asleep outside next() with the GIL free: what a signal to this thread may end */
 	uint64_t asleep_ns;     /* since; 0 not */
 	uint64_t asleep_end_ns; /* of that sleep; 0 unknown */

@@ -8,7 +8,8 @@
  * A hold on the CPU is called native when its bytecode position has not changed for POSITION_NS and
  * the cpu clock has found the thread outside the bytecode loop POSITION_SAMPLES times and never in
  * it: a loop may well be at its one costly instruction in every look. Without samples it takes
- * POSITION_LOOKS looks.
+ * POSITION_LOOKS looks. Of a hold that has moved before, that call must be half: a loop of calls of 5 us
+ * stands still so long again and again.
  */
 #define POSITION_NS      (25 * MS)
 #define POSITION_SAMPLES 3

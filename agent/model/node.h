@@ -31,6 +31,9 @@ struct polling {
 	uint64_t taken_ns;                    /* … and when that last changed */
 	uint64_t found_ns;                    /* last search for the thread that polls */
 	uint32_t finds;
+	bool learning;     /* the edge source is asked for, to see a call of next() … */
+	uint64_t learn_ns; /* … since, or was last */
+	uint32_t learns;
 };
 
 /* How it ended, as far as that says how much time it needs. */

@@ -10,6 +10,10 @@
 #define CALM_NS   (1 * SEC)
 #define BUSY_NS   (500 * MS)
 #define CLOSER_NS (100 * MS)
+/* For so long at a time, so often, and not sooner again. */
+#define LEARN_NS       (3 * SEC)
+#define LEARNS_MAX     6
+#define LEARN_AGAIN_NS (10 * SEC)
 /* A sleep or a run is believed for this long after the look that found it. */
 #define FRESH_NS (1200 * MS)
 /* The event thread asks for more within microseconds, unless the channel is full. */
@@ -56,6 +60,19 @@ static uint64_t gil_held_since(const struct node *n)
 	return h->tid == node_consumer(n) && hold_proven(h) && !hold_in_dora(h) ? hold_start(h) : 0;
 }
 
+/*
+ * What the last look has shown is true of that moment. It may have been back since: so the threshold counts as
+ * crossed only by a look.
+ */
+static uint64_t not_polled_since(const struct env *e, const struct activity *a)
+{
+	uint64_t since = a->not_polled_ns, d = e->options.polling_threshold_ns;
+
+	if (since && e->now - since >= d && a->looked_ns < since + d)
+		return e->now - d + 1;
+	return since;
+}
+
 /* By what each piece of evidence says; 0 nothing. */
 static uint64_t since_by(const struct env *e, const struct node *n, enum dp_evidence i)
 {
@@ -73,6 +90,8 @@ static uint64_t since_by(const struct env *e, const struct node *n, enum dp_evid
 		return untaken_since(e, n);
 	case DP_EVIDENCE_NO_GIL_TAKEN:
 		return fresh ? a->no_gil_since_ns : 0;
+	case DP_EVIDENCE_NEXT_NOT_CALLED:
+		return fresh ? not_polled_since(e, a) : 0;
 	case DP_EVIDENCE_COUNT:
 		break;
 	}
@@ -110,7 +129,25 @@ static uint64_t look_interval(const struct env *e, const struct node *n)
 
 	if (away >= d / 2 && away < 2 * d)
 		return CLOSER_NS;
-	return n->activity.in_next ? CALM_NS : BUSY_NS;
+	return n->activity.in_next && !p->learning ? CALM_NS : BUSY_NS;
+}
+
+/*
+ * A node that polls shows the edge source once how a call of next() looks there: by then it is known that
+ * the absence of one proves something.
+ */
+static void learn(const struct env *e, struct node *n)
+{
+	struct polling *p = &n->polling;
+
+	if (!p->learning && n->activity.in_next && !n->activity.polled_ns &&
+	    p->learns < LEARNS_MAX && (!p->learns || e->now - p->learn_ns >= LEARN_AGAIN_NS)) {
+		p->learning = true;
+		p->learn_ns = e->now;
+		p->learns++;
+	}
+	if (n->activity.polled_ns || e->now - p->learn_ns >= LEARN_NS)
+		p->learning = false;
 }
 
 /* Main is elsewhere, and was never seen in next(): is another thread there? */
@@ -140,6 +177,7 @@ void polling_tick(const struct env *e, struct node *n)
 	}
 	prove(e, n);
 	find_consumer(e, n);
+	learn(e, n);
 	/* Others ask for looks as well (progress.h), which are as good. */
 	if (!is_running(n) || e->now - p->taken_ns < CALM_NS ||
 	    e->now - n->activity.looked_ns < look_interval(e, n))
@@ -160,10 +198,15 @@ void polling_found(struct node *n, const struct dp_record *r)
 uint64_t polling_suspects(const struct node *n, uint64_t now)
 {
 	const struct activity *a = &n->activity;
+	uint64_t since = 0;
 
-	return a->state == CONSUMER_RUNNING && a->running_looks >= 2 && now > a->running_ns
-		       ? now - a->running_ns
-		       : 0;
+	if (a->state == CONSUMER_RUNNING && a->running_looks >= 2)
+		since = a->running_ns;
+	else if (a->polled_ns && a->away_looks >= 2)
+		since = a->away_ns;
+	else if (n->polling.learning)
+		since = n->polling.learn_ns;
+	return since && now > since ? now - since : 0;
 }
 
 bool polling_is_by(const struct node *n, enum dp_evidence i, uint64_t now)

@@ -7,9 +7,10 @@
  *   inputs_untaken its event thread was handed events and has asked for no more: the channel between
  *                  the two is full (dora 1.x), so the consumer has taken nothing since
  *   no_gil_taken   it runs outside of dora, and has not taken the GIL since (edge source)
+ *   next_not_called  dora's code in it has not let go of the GIL since, which each call of next() does (edge
+ *                  source), and did before
  * A look at its stack says no more than where it is at that moment: looks that all find it elsewhere
- * are no proof, since it may have been back in between. So a handler that lets go of the GIL again and
- * again is not told of where nothing else shows it (small messages, dora up to 0.5.0).
+ * are no proof, since it may have been back in between.
  */
 #ifndef DORA_PROBE_MODEL_POLLING_H
 #define DORA_PROBE_MODEL_POLLING_H

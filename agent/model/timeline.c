@@ -22,8 +22,8 @@
 #define STACK_STOPPING_NS (100 * MS)
 #define STACK_NATIVE_NS   (1 * SEC)
 #define STACK_BYTECODE_NS (200 * MS)
-/* … and of one whose place is not known, since a reading failed. */
-#define STACK_UNKNOWN_NS (50 * MS)
+/* … and that of one whose stack could not be read yet: a reader that was slow has it by then. */
+#define STACK_AGAIN_NS (20 * MS)
 
 /* Since when a waiter has been asleep without a release: the earliest one; 0 none. */
 static uint64_t waiting_since(const struct gil *g, uint32_t holder)
@@ -435,21 +435,33 @@ static void ask_stack(const struct timeline_of *p, struct hold *h)
 	say_request(p->env, p->id, &q);
 }
 
+/* How long after it was asked for the stack of a hold is asked for again. */
+static uint64_t stack_interval(const struct hold *h, bool stopping)
+{
+	uint64_t every = h->native.verdict == 1 ? STACK_NATIVE_NS : STACK_BYTECODE_NS;
+	uint64_t again = hold_age(h) / 4;
+
+	if (stopping)
+		every = STACK_STOPPING_NS;
+	if (h->place.known)
+		return every;
+	/* The more often in vain, the less often. */
+	if (again < STACK_AGAIN_NS)
+		again = STACK_AGAIN_NS;
+	return again < every ? again : every;
+}
+
 void timeline_tick(const struct timeline_of *p, bool stopping)
 {
 	for (unsigned int i = 0; i < DP_MAX_GILS; i++) {
 		struct hold *h = &p->t->gils[i].cur;
-		uint64_t every = !h->place.known          ? STACK_UNKNOWN_NS
-				 : h->native.verdict == 1 ? STACK_NATIVE_NS
-							  : STACK_BYTECODE_NS;
 
 		gil_settle(p, i);
 		if (h->tid == 0 || hold_age(h) < CANDIDATE_NS)
 			continue;
-		if (stopping)
-			every = STACK_STOPPING_NS;
 		if (h->stack_state == STACK_NOT_ASKED ||
-		    (h->stack_state == STACK_HAD && p->env->now - h->stack_asked_ns >= every))
+		    (h->stack_state == STACK_HAD &&
+		     p->env->now - h->stack_asked_ns >= stack_interval(h, stopping)))
 			ask_stack(p, h);
 	}
 }

@@ -221,6 +221,8 @@ static void name_code(pid_t pid, const struct dp_map *map, uint64_t addr, struct
 	struct dp_elf elf;
 
 	memcpy(ret->library, map->base, sizeof(ret->library));
+	ret->library_from = map->start;
+	ret->library_to = map->end;
 	if (map->inode == 0 || dp_elf_open(&elf, pid, map) < 0)
 		return;
 	dp_elf_function_at(&elf, addr - elf.bias, ret->symbol, sizeof(ret->symbol));

@@ -26,7 +26,7 @@ void live_push(void *ctx, const struct dp_record *in)
 	if (dp_merge_push(w->merge, &r) < 0)
 		w->losses.merge_full++;
 	if (r.h.type == DP_REC_WIRE_REGISTER)
-		dp_targets_registered(w->targets, (pid_t)r.h.pid, &r.u.reg);
+		dp_targets_registered(w->targets, (pid_t)r.h.pid, &r.u.reg, r.h.t_ns);
 	/* The role of a connection shows with its first frame but Register. */
 	if (r.h.type == DP_REC_WIRE_REGISTER ||
 	    (r.h.type == DP_REC_CONN_OPENED && r.u.conn.role != DP_ROLE_UNKNOWN))

@@ -72,8 +72,23 @@ static void fill_edge(struct dp_targets *t, const struct target *x, pid_t tid,
 	if (!x->armed || dp_bpf_edge(t->bpf, x->pid, 0, &e) != 0)
 		return;
 	s->edge_armed_ns = e.armed_ns;
-	if (dp_bpf_thread(t->bpf, tid, &th) == 0)
-		s->took_gil_ns = th.edge_take_ns;
+	if (dp_bpf_thread(t->bpf, tid, &th) != 0)
+		return;
+	s->took_gil_ns = th.edge_take_ns;
+	s->polled_ns = th.polled_ns;
+}
+
+/*
+ * Where dora's code lies shows a thread that waits in next(). By it the edge source knows the calls of
+ * next(), each of which lets go of the GIL.
+ */
+static void learn_dora(struct dp_targets *t, struct target *x, const struct dp_rec_stack *s)
+{
+	if (!s->frame_count || s->library_from == x->kernel.dora.from ||
+	    strncmp(s->library, "dora", 4) != 0)
+		return;
+	x->kernel.dora = (struct dp_code_range){.from = s->library_from, .to = s->library_to};
+	target_tell_kernel(t, x);
 }
 
 /* Asked for at `asked_ns`. 0 or the error that the record has. */
@@ -93,6 +108,8 @@ static int read_thread(struct dp_targets *t, struct target *x, pid_t tid, uint64
 	r->u.stack.edge_armed_ns = edge.edge_armed_ns;
 	r->u.stack.took_gil_ns = edge.took_gil_ns;
 	r->u.stack.read_ns = asked_ns;
+	r->u.stack.polled_ns = edge.polled_ns;
+	learn_dora(t, x, &r->u.stack);
 	r->h.t_ns = dp_now();
 	return err;
 }

@@ -69,6 +69,9 @@ struct dp_bpf {
 	void (*fn)(void *ctx, const struct dp_capture *h, size_t len);
 	void *fn_ctx;
 	int drained;
+	/* Captures of others that came while the programs were tried; the first drain hands them over. */
+	uint8_t *kept;
+	size_t kept_len;
 };
 
 /* The sources that have two ways. */

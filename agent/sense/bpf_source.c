@@ -302,6 +302,7 @@ void dp_bpf_close(struct dp_bpf *b)
 	if (b->stats_fd >= 0)
 		close(b->stats_fd);
 	pthread_mutex_destroy(&b->lock);
+	free(b->kept);
 	free(b->armed);
 	free(b->cpu_state);
 	free(b->sample_base);
@@ -320,6 +321,23 @@ int dp_bpf_fd(const struct dp_bpf *b)
 	return ring_buffer__epoll_fd(b->ring);
 }
 
+/* What came before the ring was looked at. It may ask for captures itself, which are none of these. */
+static void hand_kept(struct dp_bpf *b)
+{
+	uint8_t *kept = b->kept;
+	size_t len = b->kept_len;
+
+	b->kept = NULL;
+	b->kept_len = 0;
+	for (size_t at = 0; at < len;) {
+		const struct dp_capture *h = (const void *)(kept + at);
+
+		b->fn(b->fn_ctx, h, h->size);
+		at += h->size;
+	}
+	free(kept);
+}
+
 int dp_bpf_drain(struct dp_bpf *b, void (*fn)(void *ctx, const struct dp_capture *h, size_t len),
 		 void *ctx)
 {
@@ -330,6 +348,9 @@ int dp_bpf_drain(struct dp_bpf *b, void (*fn)(void *ctx, const struct dp_capture
 	b->fn = fn;
 	b->fn_ctx = ctx;
 	b->drained = 0;
+	/* With what the ring has: who drains takes all up to now for told. */
+	if (b->kept)
+		hand_kept(b);
 	err = ring_buffer__consume(b->ring);
 	return err < 0 && err != -ECANCELED ? err : b->drained;
 }

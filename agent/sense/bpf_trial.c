@@ -9,6 +9,7 @@
 #include <linux/futex.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -21,6 +22,7 @@
 
 #define REGION_BYTES (4u << 20) /* so that huge pages would move it */
 #define WAIT_NS      (200 * MS)
+#define KEPT_MAX     (1u << 20)
 #define LENGTH       100 /* of a frame, as its first eight bytes say it */
 
 /* A GIL as far as the programs look at it: the layout of 3.12, of which only the order matters. */
@@ -145,11 +147,48 @@ static bool sees_waits(struct dp_bpf *b, struct gil *g)
 	return ts.wait_ns >= since;
 }
 
-static void ignore(void *ctx, const struct dp_capture *h, size_t len)
+struct keeping {
+	struct dp_bpf *b;
+	uint8_t *all;
+	size_t len;
+};
+
+/* What this process has caused is of no interest; what else began or ended meanwhile is of the run. */
+static void keep(void *ctx, const struct dp_capture *h, size_t len)
 {
-	(void)ctx;
-	(void)h;
-	(void)len;
+	size_t room = (len + 7) & ~(size_t)7;
+	struct keeping *k = ctx;
+	struct dp_capture *kept;
+	uint8_t *all;
+
+	if (h->pid == (uint32_t)getpid() || h->cpu >= (uint32_t)k->b->cpus ||
+	    k->len + room > KEPT_MAX)
+		return;
+	all = realloc(k->all, k->len + room);
+	if (!all)
+		return;
+	k->all = all;
+	kept = (void *)(all + k->len);
+	memcpy(kept, h, len);
+	kept->size = (uint32_t)room;
+	/* The numbers of a CPU are without a gap again, and go on behind these. */
+	kept->seq = (uint32_t)++k->b->cpu_state[h->cpu].seq;
+	k->len += room;
+}
+
+/* Nothing of this process is of the run: captures, and the numbers that they had. */
+static void forget_trial(struct dp_bpf *b)
+{
+	struct keeping k = {.b = b};
+	uint32_t zero = 0;
+
+	memset(b->cpu_state, 0, (size_t)b->cpus * sizeof(*b->cpu_state));
+	while (dp_bpf_drain(b, keep, &k) > 0)
+		;
+	(void)bpf_map_update_elem(bpf_map__fd(b->skel->maps.cpu_state), &zero, b->cpu_state,
+				  BPF_ANY);
+	b->kept = k.all;
+	b->kept_len = k.len;
 }
 
 uint32_t bpf_blind_sources(struct dp_bpf *b)
@@ -169,7 +208,7 @@ uint32_t bpf_blind_sources(struct dp_bpf *b)
 		.watch_sockets = 1,
 		.daemon_family = AF_INET,
 	};
-	uint32_t blind = 0, zero = 0;
+	uint32_t blind = 0;
 
 	if (dp_bpf_watch(b, getpid(), &t))
 		return 0;
@@ -182,11 +221,6 @@ uint32_t bpf_blind_sources(struct dp_bpf *b)
 	b->watched++; /* so that all stays attached */
 	dp_bpf_unwatch(b, getpid());
 	b->watched--;
-	/* Nothing of this is of the run: captures, and the numbers that they had. */
-	while (dp_bpf_drain(b, ignore, NULL) > 0)
-		;
-	memset(b->cpu_state, 0, (size_t)b->cpus * sizeof(*b->cpu_state));
-	(void)bpf_map_update_elem(bpf_map__fd(b->skel->maps.cpu_state), &zero, b->cpu_state,
-				  BPF_ANY);
+	forget_trial(b);
 	return blind;
 }

@@ -124,8 +124,7 @@ void dp_captures_take(const struct dp_captures *c, const struct dp_capture *h, s
 		break;
 	case DP_CAP_SOCK_CONNECT:
 		if (HAS(len, struct dp_sock_connect))
-			dp_targets_connected(c->targets, (pid_t)h->pid,
-					     ((const struct dp_sock_connect *)body)->conn, h->t_ns);
+			dp_targets_connected(c->targets, (pid_t)h->pid, body, h->t_ns);
 		break;
 	case DP_CAP_SOCK_CLOSE:
 		if (HAS(len, struct dp_sock_close))

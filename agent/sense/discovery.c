@@ -239,6 +239,27 @@ bool target_take(struct dp_targets *t, const struct dp_birth *birth, uint64_t t_
 	return true;
 }
 
+bool target_join(struct dp_targets *t, const struct dp_birth *birth,
+		 const struct dp_node_config *config, const uint64_t *conns, unsigned int count,
+		 uint64_t t_ns)
+{
+	struct target *x = NULL;
+
+	if (is_selected(t, birth->pid, config))
+		x = add(t, birth->pid, config, birth->start_time);
+	if (!x)
+		return false;
+	x->read_ns = dp_now();
+	x->parent = birth->parent;
+	x->looks_python = 1;
+	x->connected = 1;
+	for (unsigned int i = 0; i < count; i++)
+		target_add_conn(x, conns[i]);
+	begin(t, x, t_ns);
+	check_alive(t, x);
+	return true;
+}
+
 void dp_targets_fork(struct dp_targets *t, pid_t parent, pid_t pid, uint64_t t_ns)
 {
 	const struct target *from = target_find(t, parent);

@@ -136,8 +136,12 @@ static void execed(struct dp_targets *t, const struct dp_birth *birth, uint64_t 
 		target_forget(t, x);
 	}
 	/* What is below it stays there if the new program is of the same node. */
-	if (!target_take(t, birth, t_ns) && is_dora)
+	if (target_take(t, birth, t_ns))
+		return;
+	if (is_dora)
 		members_decide(t, &config, t_ns);
+	else
+		dynamic_begins(t, birth);
 }
 
 void dp_targets_exec(struct dp_targets *t, pid_t pid, const struct dp_exec_op *o, uint64_t t_ns)
@@ -155,8 +159,10 @@ void dp_targets_exit(struct dp_targets *t, pid_t pid, uint64_t t_ns)
 	struct dp_node_config config;
 	bool decide;
 
-	if (!x)
+	if (!x) {
+		dynamic_ended(t, pid, t_ns);
 		return;
+	}
 	for (unsigned int i = 0; i < x->conn_count; i++)
 		dp_wire_close(t->wire, x->conns[i], t_ns, (uint32_t)pid, 0);
 	dp_bpf_unwatch(t->bpf, pid);
@@ -168,13 +174,17 @@ void dp_targets_exit(struct dp_targets *t, pid_t pid, uint64_t t_ns)
 		members_decide(t, &config, t_ns);
 }
 
-void dp_targets_connected(struct dp_targets *t, pid_t pid, uint64_t conn, uint64_t t_ns)
+void dp_targets_connected(struct dp_targets *t, pid_t pid, const struct dp_sock_connect *c,
+			  uint64_t t_ns)
 {
 	struct target *x = target_find(t, pid);
+	uint64_t conn = c->conn;
 	struct dp_rec_node was;
 
-	if (!x)
+	if (!x) {
+		dynamic_connected(t, pid, c, t_ns);
 		return;
+	}
 	target_add_conn(x, conn);
 	if (!x->connected) {
 		x->connected = 1;
@@ -215,11 +225,14 @@ void dp_targets_heard(struct dp_targets *t, pid_t pid)
 		target_emit_facts(t, x);
 }
 
-void dp_targets_registered(struct dp_targets *t, pid_t pid, const struct dp_rec_register *reg)
+void dp_targets_registered(struct dp_targets *t, pid_t pid, const struct dp_rec_register *reg,
+			   uint64_t t_ns)
 {
 	struct target *x = target_find(t, pid);
 	const char *dora;
 
+	if (!x && dynamic_registered(t, pid, reg, t_ns))
+		x = target_find(t, pid);
 	if (!x || x->facts.dora[0])
 		return;
 	dora = reg->codec == 1 ? reg->message_version

@@ -65,12 +65,14 @@ void dp_targets_no_memory(struct dp_targets *t, pid_t pid, uint64_t t_ns);
 void dp_targets_exit(struct dp_targets *t, pid_t pid, uint64_t t_ns);
 
 /* A watched process has connected to its daemon, or a connection has ended. */
-void dp_targets_connected(struct dp_targets *t, pid_t pid, uint64_t conn, uint64_t t_ns);
+void dp_targets_connected(struct dp_targets *t, pid_t pid, const struct dp_sock_connect *c,
+			  uint64_t t_ns);
 void dp_targets_closed(struct dp_targets *t, pid_t pid, uint32_t tid, uint64_t conn, uint64_t t_ns);
 /* A frame of the process has been read: what it is told and says can be seen. */
 void dp_targets_heard(struct dp_targets *t, pid_t pid);
-/* The version that a Register frame told. */
-void dp_targets_registered(struct dp_targets *t, pid_t pid, const struct dp_rec_register *r);
+/* What a Register frame of t_ns told: the version, and who a process is of which that was not known. */
+void dp_targets_registered(struct dp_targets *t, pid_t pid, const struct dp_rec_register *r,
+			   uint64_t t_ns);
 /* A caught signal was delivered to a Python process: its handler is to be watched for. */
 void dp_targets_signalled(struct dp_targets *t, pid_t pid, uint32_t tid, uint8_t signal,
 			  uint64_t t_ns);

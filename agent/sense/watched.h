@@ -76,6 +76,11 @@ struct target {
 	unsigned int conn_count;
 	/* sampler */
 	uint32_t last_tid[DP_MAX_GILS];
+	/* Where the holder has been in each look since, and how often it was looked at closely there. */
+	struct {
+		uint64_t ip, frame, since_ns;
+		uint32_t bursts;
+	} still[DP_MAX_GILS];
 	struct share_mark share;
 	uint64_t shm_total, shm_free; /* bytes, at the last look; 0, 0 none */
 	bool shm_low;
@@ -87,6 +92,20 @@ struct target {
 	char why[DP_REASON_MAX];     /* no CPython: what it is instead */
 	char no_edge[DP_REASON_MAX]; /* why the edge source could not be had, "" */
 };
+
+/* A Python without a node's configuration, which may join a dataflow yet; dynamic.c. */
+struct seeker {
+	pid_t pid; /* 0: slot free */
+	struct dp_birth birth;
+	uint64_t conns[CONNS_MAX];
+	unsigned int conn_count;
+	uint16_t family, port; /* of the daemon's listener for it; 0 not connected yet */
+	uint8_t addr[16];
+};
+
+#define SEEKERS_MAX 32
+/* Where every daemon listens for dynamic nodes (DORA_DAEMON_LOCAL_LISTEN_PORT_DEFAULT). */
+#define DP_DYNAMIC_PORT 53291
 
 /* A command that ends nodes, seen starting. */
 struct command {
@@ -109,6 +128,8 @@ struct dp_targets {
 	struct command commands[COMMANDS_MAX];
 	unsigned int next_command;
 	struct dp_births births;
+	struct seeker seekers[SEEKERS_MAX];
+	unsigned int next_seeker;
 	uint64_t share_every_ns; /* that often a line about shares is wanted; 0 never */
 	uint64_t emptied_ns;     /* the last one has left; 0 as long as there was none */
 	bool sampling;           /* there is no kernel side to tell of anything */
@@ -180,6 +201,26 @@ void target_memory(struct dp_targets *t, struct target *x);
 int wanted_others(const struct dp_wanted *w);
 /* Takes up a process that began at t_ns, when it is wanted. Is it watched now? */
 bool target_take(struct dp_targets *t, const struct dp_birth *birth, uint64_t t_ns);
+
+/*
+ * Takes up a process that has turned out to be this node, with the connections that are known of it.
+ * Is it watched now? Not if nobody wants it.
+ */
+bool target_join(struct dp_targets *t, const struct dp_birth *birth,
+		 const struct dp_node_config *config, const uint64_t *conns, unsigned int count,
+		 uint64_t t_ns);
+
+/* ---- dynamic.c: nodes that are started by hand ---------------------------------------------------- */
+
+/* A process has begun that is no node as far as is known. */
+void dynamic_begins(struct dp_targets *t, const struct dp_birth *birth);
+/* It has ended; was it one of those that may become one? */
+bool dynamic_ended(struct dp_targets *t, pid_t pid, uint64_t t_ns);
+void dynamic_connected(struct dp_targets *t, pid_t pid, const struct dp_sock_connect *c,
+		       uint64_t t_ns);
+/* Its Register frame at t_ns: is it watched as a node from now on? */
+bool dynamic_registered(struct dp_targets *t, pid_t pid, const struct dp_rec_register *reg,
+			uint64_t t_ns);
 
 /* ---- members.c: what each is to its node ------------------------------------------------------- */
 

@@ -253,7 +253,8 @@ struct dp_target {
 	/* Code of the bytecode loop in the target, from the front; 0, 0 unused. None: unknown. */
 	struct dp_code_range eval[DP_EVAL_RANGES];
 	dp_u32 by_calls; /* 1: its connections are followed by system calls; the agent's choice */
-	dp_u32 pad;
+	dp_u32 seeks;    /* 1: once it has connected so, any other loopback connection is watched */
+	struct dp_code_range dora; /* code of dora's library in the target; 0, 0 not known */
 };
 
 /* Value of the map `thread_state`, key tid: what the kernel programs know of one thread. */
@@ -275,6 +276,7 @@ struct dp_thread_state {
 	dp_u64 edge_take_ns; /* its last take that the edge source saw; 0 none */
 	dp_u64 woken_ns;     /* traced futex: back on the CPU since, in a wait; 0 no */
 	dp_u64 off_exec_ns;  /* its CPU time when it went off the CPU with the GIL; 0 unknown */
+	dp_u64 polled_ns; /* edge source: dora's code let the GIL go, or took it, last; 0 never */
 };
 
 /*

@@ -169,6 +169,9 @@
 	T(thread, DP_THREAD_MAX) /* what Python's threading calls it, "" unknown */ \
 	N(uint8_t, collecting) /* it holds the GIL, and gc.collecting is set */ \
 	B(pad, 7) \
+	N(uint64_t, library_from) /* where that library's code lies, up to library_to; 0 unknown */ \
+	N(uint64_t, library_to) \
+	N(uint64_t, polled_ns) /* dora's code let go of the GIL in it or took it, last, by the edge source; 0 never seen */ \
 	N(uint64_t, read_ns) /* its reading began no earlier; 0: at its own time */
 
 #define DP_FIELDS_link(N, E, T, B, S) \

@@ -90,7 +90,8 @@
 	X(GIL_HELD, "gil_held")                                                                    \
 	X(GIL_WAIT, "gil_wait")                                                                    \
 	X(INPUTS_UNTAKEN, "inputs_untaken")                                                        \
-	X(NO_GIL_TAKEN, "no_gil_taken")
+	X(NO_GIL_TAKEN, "no_gil_taken")                                                            \
+	X(NEXT_NOT_CALLED, "next_not_called")
 
 #define DP_SEVERITIES(X)                                                                           \
 	X(NOTICE, "notice")                                                                        \

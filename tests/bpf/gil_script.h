@@ -8,7 +8,7 @@
 /*
  * Commands on standard input, answers in nanoseconds of CLOCK_MONOTONIC. `hold` sleeps with the GIL
  * held (PyDLL does not release it), `spin` computes in one C call, `loop` releases it a thousand
- * times a second for a moment.
+ * times a second for a moment, `foreign` lets go of it by the code of another library than Python's.
  */
 static const char script[] =
 	"import ctypes, os, sys, threading, time\n"
@@ -47,6 +47,8 @@ static const char script[] =
 	"            while now() < end: pass\n"
 	"        th = [threading.Thread(target=hog) for _ in range(2)]\n"
 	"        [x.start() for x in th]; [x.join() for x in th]; say(1)\n"
+	"    elif cmd == 'foreign':\n"
+	"        t = now(); ctypes.CDLL(None).usleep(1000); say(t, now())\n"
 	"    elif cmd == 'tid':\n"
 	"        say(threading.get_native_id())\n";
 

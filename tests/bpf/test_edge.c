@@ -3,6 +3,8 @@
  * The edge source (a uprobe on pthread_cond_signal) on a real CPython, against what the script
  * itself measured.
  */
+#include <stdbool.h>
+
 #include "gil_script.h"
 
 static void await_armed(struct fixture *f)
@@ -107,6 +109,56 @@ static void edge_armed_within_a_hold(struct fixture *f)
 	dp_bpf_disarm(f->s->bpf, f->c.pid);
 }
 
+/* The executable mapping of a library of the process, by a part of its name. */
+static bool code_of(pid_t pid, const char *part, struct dp_code_range *ret)
+{
+	char path[64], line[512], perms[8];
+	unsigned long long from, to;
+	bool found = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	while (!found && fgets(line, sizeof(line), f))
+		if (strstr(line, part) && sscanf(line, "%llx-%llx %7s", &from, &to, perms) == 3 &&
+		    perms[2] == 'x') {
+			*ret = (struct dp_code_range){from, to};
+			found = true;
+		}
+	fclose(f);
+	return found;
+}
+
+/* By whose code the GIL is let go: a library's alone, here that of ctypes in dora's place, is noted. */
+static void release_by_a_library_is_noted(struct fixture *f)
+{
+	struct dp_thread_state ts;
+	uint64_t offset = 0, v[8];
+	char libc[512];
+
+	if (!code_of(f->c.pid, "/_ctypes.", &f->t.dora)) {
+		print_message("    SKIP: ctypes is no library of its own\n");
+		return;
+	}
+	assert_int_equal(dp_bpf_watch(f->s->bpf, f->c.pid, &f->t), 0);
+	assert_true(symbol_in(f->c.pid, "pthread_cond_signal", "/libc.so", libc, &offset));
+	assert_int_equal(dp_bpf_arm(f->s->bpf, f->c.pid, libc, offset), 0);
+	await_armed(f);
+	tell(f, "loop 50", v);
+	assert_int_equal(dp_bpf_thread(f->s->bpf, f->c.pid, &ts), 0);
+	assert_int_equal(ts.polled_ns, 0);
+	tell(f, "foreign", v);
+	assert_int_equal(dp_bpf_thread(f->s->bpf, f->c.pid, &ts), 0);
+	assert_in_range(ts.polled_ns, v[0], v[1]);
+	dp_bpf_disarm(f->s->bpf, f->c.pid);
+}
+
+static void test_edge_by_library(void **state)
+{
+	on_each_python(state, release_by_a_library_is_noted);
+}
+
 static void test_edge(void **state)
 {
 	on_each_python(state, edge_gives_exact_holds);
@@ -145,8 +197,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_edge),
 		cmocka_unit_test(test_edge_within),
+		cmocka_unit_test(test_edge_by_library),
 		cmocka_unit_test(test_edge_in_a_hurry),
-
 	};
 
 	return cmocka_run_group_tests(tests, session_start, session_stop);

@@ -2,7 +2,7 @@
 """Holds and waits of a real dataflow, long and short, against the nodes' own truth."""
 
 from ordinary import HAS_TOKENS, KINDS, draw_holds, finish, no_warnings, standard
-from scenario import MS, checks, receiver, scenario, sender
+from scenario import MS, S, checks, receiver, scenario, sender
 
 
 @scenario()
@@ -94,6 +94,29 @@ def competition(t):
     end = finish(t, flow, probe)
     lines = standard(t, flow, probe, end, share=False)
     no_warnings(t, lines, flow, kinds=("gil_hold", "deadlock"))
+
+
+@scenario(dora=("0.5.0", "1.1.0"))
+def hold_of_short_calls(t):
+    """Tens of thousands of short C calls under one hold: it is bytecode that holds, and no native call."""
+    names = ["digest", "sort", "parse", "unpack"]
+    flow = t.flow(sender(size=100), receiver(plan=[
+        {"at": 0.5 + 2.2 * i, "do": "calls", "for": 1.5, "args": [name]} for i, name in enumerate(names)]))
+    probe = t.probe()
+    flow.go()
+    told = flow.wait_said("recv", "called", 25, count=len(names))
+    finish(t, flow, probe)
+    lines = checks.lines_of(probe.events(), "gil_hold", pid=flow.pid("recv"))
+    for x in told:
+        t.expect(x["calls"] > 10000, f"{x['name']}: {x['calls']} calls")
+        mine = [o for o in lines if o["start_ns"] < x["t1"] and o["end_ns"] > x["t0"] and o["duration_ns"] > S]
+        t.expect(len(mine) == 1, f"{x['name']}: {len(mine)} holds of {(x['t1'] - x['t0']) / MS:.0f} ms")
+        for o in mine:
+            t.expect(o["native"] is False, f"{x['name']}: native is {o['native']}, {x['calls']} calls")
+            t.expect(o["precision"] != "unconfirmed", f"{x['name']}: {o['precision']}")
+            t.expect("act_calls" in (o["user_function"] or ""), f"{x['name']}: {o['user_function']}")
+    wrong = [o for o in probe.events("warning") if o["cause"] == "gil_native"]
+    t.expect(not wrong, f"a native call is blamed: {wrong[:1]}")
 
 
 @scenario()

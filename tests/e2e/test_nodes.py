@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Who is the node: launchers, nodes that die at their first line, crash loops."""
 
+import contextlib
 import os
 import signal
+import subprocess
+import sys
 import time
 import urllib.request
 
-from flow import free_port
+from flow import free_port, wait_until
 from scenario import checks, receiver, scenario, sender
 
 
@@ -55,18 +58,48 @@ def dies_at_first_line(t):
     t.expect(len(rows) == 1, f"{len(rows)} rows in the summary")
 
 
+EARLY_PROGRAMS = 3  # of births and deaths, which go to the kernel before all others
+
+
+def stopped_while_loading(t, *args):
+    """A probe that stands still with its early programs attached, and not yet the others."""
+    for _ in range(10):
+        probe = t.probe(*args, pids=[], wait=False)
+        while probe.proc.poll() is None and programs_attached(probe.proc.pid) < EARLY_PROGRAMS:
+            time.sleep(0.002)
+        probe.proc.send_signal(signal.SIGSTOP)
+        wait_until(lambda p=probe: probe_state(p) in "TZ", 5, "stopped probe")
+        if programs_attached(probe.proc.pid) == EARLY_PROGRAMS:
+            return probe
+        probe.end(signal.SIGKILL)
+        t.probes.remove(probe)
+    raise AssertionError("the probe was never met while it loads")
+
+
+def probe_state(probe):
+    with open(f"/proc/{probe.proc.pid}/stat") as f:
+        return f.read().rsplit(")", 1)[1].split()[0]
+
+
+def programs_attached(pid):
+    links = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            links.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    return sum("bpf" in x and ("link" in x or "raw-tracepoint" in x) for x in links)
+
+
 @scenario(dora=("0.5.0", "1.1.0"))
 def begins_while_loading(t):
     """A node that begins and dies while the kernel still checks the probe's programs."""
     name = own("crash5", t)
-    probe = t.probe("--node", name, pids=[])
-    time.sleep(0.25)  # it has not attached all: that takes half a second of CPU
+    probe = stopped_while_loading(t, "--node", name)
     flow = t.flow(sender(), receiver(name, script="crasher.py"), wait=False)
     flow.wait_said(name, "start", 20)
+    wait_until(lambda: not os.path.exists(f"/proc/{flow.pid(name)}"), 10, "end of the node")
+    probe.proc.send_signal(signal.SIGCONT)
     probe.wait("exit", 20, node=name)
     lines = end_probe(probe)
-    t.facts["began before the probe's first line"] = checks.lines_of(
-        lines, "start")[0]["_arrival_ns"] > flow.said(name, "start")[0]["t"]
     t.check(checks.check_exit(lines, flow.pid(name), code=1, signal=None, grace_kill=False))
 
 
@@ -140,3 +173,39 @@ def launcher_dies(t):
     probe.wait("exit", 5, pid=flow.pid("recv8"))
     lines = end_probe(probe)
     t.expect(not checks.lines_of(lines, "exit", pid=launcher), "an exit of the launcher")
+
+
+def own_kib(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("RssAnon:"))
+
+
+def live_and_die(config, lives):
+    """So many processes with a node's configuration, which die at their first line."""
+    for _ in range(lives):
+        subprocess.run([sys.executable, "-S", "-E", "-c", "raise SystemExit(3)"],
+                       env=dict(os.environ, DORA_NODE_CONFIG=config), stdin=subprocess.DEVNULL, check=False)
+
+
+@scenario(dora=("0.5.0",), limit=300, default=False)
+def lives_memory(t):
+    """A thousand lives of a crash loop: the probe's memory stays flat, and each is told. A burst of whatever else
+    begins on the machine may use a buffer deeper than ever before, once; what lives leave behind would show in each stretch."""
+    name = own("crash6", t)
+    config = ("dataflow_id: 01234567-89ab-4cde-8f01-23456789abcd\nnode_id: " + name + "\nrun_config:\n  inputs: {}\n"
+              "  outputs: []\ndaemon_communication: !Tcp\n  socket_addr: 127.0.0.1:9\ndynamic: false\n")
+    probe = t.probe("--node", name, pids=[], record=False)
+    probe.wait("start", 20)
+    at = []
+    for lives in (100, 300, 300, 300):
+        live_and_die(config, lives)
+        time.sleep(2)
+        at.append(own_kib(probe.proc.pid))
+    lines = end_probe(probe)
+    t.facts["anonymous memory"] = f"{at} KiB after 100, 400, 700, 1,000 lives"
+    grown = min(b - a for a, b in zip(at, at[1:]))
+    t.expect(grown < 64, f"{grown} KiB more after each 300 lives: {at}")
+    told = len(checks.lines_of(lines, "exit", node=name))
+    t.expect(told == 1000, f"{told} exits of 1000 told")
+    rows = [o for o in checks.lines_of(lines, "summary")[0]["nodes"] if o["node"] == name]
+    t.expect([o["lives"] for o in rows] == [1000], f"summary: {rows}")

@@ -27,7 +27,7 @@ def away(t, step, seconds, companion=0):
                                                companion=companion, inputs=TIMER))
     probe = t.probe("--polling-threshold", f"{THRESHOLD * 1000:.0f}ms")
     flow.go()
-    word = {"sleep": "blocked", "read": "blocked", "busy": "busy", "short": "short"}.get(step, "hold")
+    word = {"sleep": "blocked", "read": "blocked", "busy": "busy", "short": "short", "naps": "napped", "zip": "zipped"}.get(step, "hold")
     told = flow.wait_said("recv", word, 20)[0]
     time.sleep(3)  # twice what a resolved warning takes
     flow.stop()
@@ -88,6 +88,35 @@ def not_polling_untaken(t):
     flow, probe, told = away(t, "short", 5)
     check_away(t, flow, probe, told, ("busy_python",),
                ("inputs_untaken",))
+
+
+@scenario(dora=("0.3.12", "0.4.1", "0.5.0", "1.1.0"))
+def not_polling_naps(t):
+    """Many short sleeps without the GIL: no sleep is long, and nothing but next() not being called shows it."""
+    flow, probe, told = away(t, "naps", 4)
+    check_away(t, flow, probe, told, ("blocked",), ("next_not_called",), "act_naps")
+
+
+@scenario(dora=("0.5.0", "1.1.0"))
+def not_polling_zip(t):
+    """Many short calls that compute without the GIL."""
+    flow, probe, told = away(t, "zip", 4)
+    check_away(t, flow, probe, told, ("running_without_gil",), ("next_not_called", "no_gil_taken"), "act_zip")
+
+
+@scenario(dora=("0.3.12", "0.5.0", "1.1.0"))
+def polls_after_short_handlers(t):
+    """A handler of 80 ms for each message, longer than they are apart: it comes back after each."""
+    flow = t.flow(sender(size=SMALL, period_ms=20),
+                  receiver(plan=[{"at": 0.3 + i * 0.05, "do": ("naps", "zip")[i % 2], "for": 0.08} for i in range(60)]))
+    probe = t.probe("--polling-threshold", "300ms")
+    flow.go()
+    flow.wait_said("recv", "plan_done", 20)
+    flow.stop()
+    flow.wait_gone(15)
+    probe.end(None, 10)
+    got = [o for o in probe.events("warning") if o["kind"] == "not_polling"]
+    t.expect(not got, f"said not to poll: {got[:1]}")
 
 
 @scenario(dora=("0.5.0", "1.1.0"))

@@ -190,7 +190,3 @@ def way_cells():
         raise NotTried("micromamba and conda's packages are in none of the registries")
 
     yield Cell("conda's", "script", conda)
-
-
-def all_cells():
-    return [*debian_cells(), *built_cells(), *way_cells()]

@@ -23,8 +23,14 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
 import cells  # noqa: E402
+import node_cells  # noqa: E402
 import page  # noqa: E402
 from run import BUILD, NotTried, Refused  # noqa: E402
+
+
+def all_cells():
+    return [*cells.debian_cells(), *cells.built_cells(), *cells.way_cells(), *node_cells.node_cells()]
+
 
 RESULTS = os.path.join(BUILD, "results.json")
 
@@ -57,7 +63,7 @@ def main():
     p.add_argument("--write", action="store_true", help="docs/compatibility.md")
     p.add_argument("-j", type=int, default=2)
     args = p.parse_args()
-    wanted = [c for c in cells.all_cells() if (c.quick or not args.quick) and
+    wanted = [c for c in all_cells() if (c.quick or not args.quick) and
               (not args.only or any(o in c.name for o in args.only))]
     if args.list:
         print("\n".join(c.name for c in wanted))
@@ -74,7 +80,7 @@ def main():
     except FileNotFoundError:
         known = {}
     known.update({r["cell"]: r for r in results})
-    order = [c.name for c in cells.all_cells()]
+    order = [c.name for c in all_cells()]
     with open(RESULTS, "w") as f:
         json.dump([known[n] for n in order if n in known], f, indent=1)
     if args.write:

@@ -69,6 +69,37 @@ static void test_a_stack_of_an_earlier_hold_names_nothing(void **state)
 	}
 }
 
+/* A reader that is busy (with its search for the Python, say) has no stack at once: a short hold has its line all the same. */
+static void test_a_stack_in_vain_is_asked_for_again(void **state)
+{
+	struct table *t = table_new();
+	struct dp_record r = record(DP_REC_STACK, 50, PID, MAIN);
+	unsigned int answered = 0;
+
+	(void)state;
+	node(t, 0, PID, "n");
+	free_look(t, 20);
+	for (double ms = 30; ms <= 190; ms += 10) {
+		looks(t, ms, ms, MAIN, 25, 0, 29);
+		if (count_asked(t, DP_REQ_READ_STACK) == answered)
+			continue;
+		r.h.t_ns = AT(ms + 0.2);
+		/* The first two come to nothing. */
+		memset(&r.u.stack, 0, sizeof(r.u.stack));
+		r.u.stack.status = answered < 2 ? -115 : 0;
+		r.u.stack.frame_count = answered < 2 ? 0 : 1;
+		snprintf(r.u.stack.frames[0].function, DP_FUNCTION_MAX, "load");
+		feed(t, &r);
+		answered++;
+	}
+	assert_in_range(answered, 3, 6);
+	span(t, DP_REC_GIL_OFFCPU, 195, MAIN, 25, 29, 195, 0);
+	free_look(t, 200);
+	tick(t, 300);
+	assert_string_equal(only_hold(t)->place.function, "load");
+	table_free(t);
+}
+
 /*
  * The releasing thread loses the CPU between letting go and signalling: a look finds the GIL free
  * before the edge tells of the release. Armed within the hold or before it, it is one hold.
@@ -522,6 +553,7 @@ int main(void)
 		cmocka_unit_test(test_uncontended_hold_is_confirmed_by_the_edge),
 		cmocka_unit_test(test_short_releases_are_no_hold),
 		cmocka_unit_test(test_a_stack_of_an_earlier_hold_names_nothing),
+		cmocka_unit_test(test_a_stack_in_vain_is_asked_for_again),
 		cmocka_unit_test(test_a_release_told_late_is_no_second_hold),
 		cmocka_unit_test(test_row_that_ends_before_arming_is_dropped),
 		cmocka_unit_test(test_unproven_row_is_unconfirmed),

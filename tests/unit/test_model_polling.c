@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* That a consumer does not come back to next(): what proves it, since when, and what does not. */
-#include "model_table.h"
 #include "base/array.h"
+#include "model_table.h"
 
 #define PID       100
 #define OTHER     150
@@ -346,6 +346,49 @@ static void test_no_gil_taken(void **state)
 	}
 }
 
+/*
+ * A handler of many short calls without the GIL: dora's code has not let go of it since. Only where it was
+ * seen to do so before, and while the edge source is armed.
+ */
+static void test_next_not_called(void **state)
+{
+	static const struct {
+		double polled, armed; /* 0 never, not */
+		bool again, said;     /* it is back in between; it is told of */
+	} rows[] = {{450, 400, false, true},
+		    {450, 900, false, true},
+		    {450, 400, true, false},
+		    {0, 400, false, false},
+		    {450, 0, false, false}};
+
+	(void)state;
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
+		struct run *u = begin();
+
+		for (until(u, 500); u->ms < 6000; until(u, u->ms + 100)) {
+			struct dp_record r = stack_of(u, PID, "handler", "/node.py", 'S');
+			double polled = rows[i].again ? u->ms - 30 : rows[i].polled;
+
+			r.u.stack.asleep_since_ns = AT(u->ms - 7);
+			r.u.stack.edge_armed_ns =
+				rows[i].armed > 0 && u->ms > rows[i].armed ? AT(rows[i].armed) : 0;
+			r.u.stack.took_gil_ns = AT(u->ms - 7);
+			r.u.stack.polled_ns = polled > 0 ? AT(polled) : 0;
+			feed(u->t, &r);
+		}
+		if (rows[i].said)
+			expect(u, 0,
+			       (rows[i].armed > rows[i].polled ? rows[i].armed : rows[i].polled) +
+				       D_MS,
+			       DP_SEVERITY_NOTICE, DP_CAUSE_BLOCKED,
+			       1u << DP_EVIDENCE_NEXT_NOT_CALLED | 1u << DP_EVIDENCE_ASLEEP |
+				       1u << DP_EVIDENCE_NO_GIL_TAKEN);
+		else
+			assert_null(told(u, 0));
+		finish(u);
+	}
+}
+
 /* What begins after Stop is a clean-up, whose own warnings are stop_pending and deadline. */
 static void test_after_stop(void **state)
 {
@@ -388,6 +431,7 @@ int main(void)
 		cmocka_unit_test(test_no_gil_taken),
 		cmocka_unit_test(test_after_stop),
 		cmocka_unit_test(test_off),
+		cmocka_unit_test(test_next_not_called),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

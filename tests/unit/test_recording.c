@@ -57,7 +57,8 @@ static void test_no_memory_leaks(void **state)
 	r.u.stack.frame_count = 1;
 	r.u.stack.comm[1] = r.u.stack.library[1] = r.u.stack.symbol[1] = '\0';
 	r.u.stack.thread[1] = '\0';
-	r.u.stack.took_gil_ns = 0;
+	r.u.stack.took_gil_ns = r.u.stack.polled_ns = 0;
+	r.u.stack.library_from = r.u.stack.library_to = 0;
 	for (int i = 0; i < DP_FRAMES_MAX; i++)
 		r.u.stack.frames[i].function[1] = r.u.stack.frames[i].file[1] = '\0';
 	assert_int_equal(dp_recorder_write(w, &r), 0);

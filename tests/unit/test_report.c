@@ -328,9 +328,12 @@ static void test_page_without_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_trace),        cmocka_unit_test(test_trace_slices_nest),
-		cmocka_unit_test(test_page),         cmocka_unit_test(test_page_limits),
-		cmocka_unit_test(test_cannot_write), cmocka_unit_test(test_page_without_end),
+		cmocka_unit_test(test_trace),
+		cmocka_unit_test(test_trace_slices_nest),
+		cmocka_unit_test(test_page),
+		cmocka_unit_test(test_page_limits),
+		cmocka_unit_test(test_cannot_write),
+		cmocka_unit_test(test_page_without_end),
 		cmocka_unit_test(test_page_of_all_time),
 	};
 

@@ -26,10 +26,12 @@ import hashlib
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
 import time
+import zlib
 
 from truth import DIR, NODE, now, phase, say, stretch, went
 
@@ -68,6 +70,45 @@ def act_read(seconds):
     say("blocked", function="act_read", t0=t0, t1=now(), tid=threading.get_native_id())
     os.close(r)
     os.close(w)
+
+
+def act_naps(seconds):
+    """Sleeps of 7 ms without the GIL, one after the other."""
+    t0 = now()
+    end = t0 + int(seconds * 1e9)
+    while now() < end:
+        time.sleep(0.007)
+    say("napped", function="act_naps", t0=t0, t1=now(), tid=threading.get_native_id())
+
+
+def act_zip(seconds):
+    """Short calls that compute without the GIL, one after the other."""
+    data = os.urandom(100_000)
+    t0 = now()
+    end = t0 + int(seconds * 1e9)
+    while now() < end:
+        zlib.compress(data, 1)
+    say("zipped", function="act_zip", t0=t0, t1=now(), tid=threading.get_native_id())
+
+
+def act_calls(seconds, name="digest"):
+    """C calls of some microseconds each that keep the GIL, one after the other without giving it up."""
+    small, row = b"x" * 2000, list(range(300, 0, -1))
+    text = json.dumps({"a": list(range(40))})
+    call = {"digest": lambda: hashlib.md5(small), "sort": lambda: sorted(row), "parse": lambda: json.loads(text),
+            "unpack": lambda: struct.unpack("300I", small[:1200])}[name]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(30)
+    time.sleep(0.001)
+    n, t0 = 0, now()
+    end = t0 + int(seconds * 1e9)
+    while now() < end:
+        call()
+        n += 1
+    t1 = now()
+    time.sleep(0.001)
+    sys.setswitchinterval(interval)
+    say("called", function="act_calls", name=name, calls=n, t0=t0, t1=t1, tid=threading.get_native_id())
 
 
 def act_busy(seconds):
