@@ -16,10 +16,11 @@ static uint64_t edge_key(pid_t pid, unsigned int gil)
 uint32_t dp_bpf_sources(const struct dp_bpf *b)
 {
 	uint32_t sources;
-	pthread_mutex_t *lock = (pthread_mutex_t *)&b->lock;
+	pthread_mutex_t *lock;
 
 	if (!b)
 		return 0;
+	lock = (pthread_mutex_t *)&b->lock;
 	sources = b->sources;
 	pthread_mutex_lock(lock);
 	for (size_t i = 0; i < DP_MAX_TARGETS; i++)
