@@ -44,12 +44,10 @@ static bool locked_down(void)
 bool dp_in_initial_pid_ns(const char *proc)
 {
 	char path[PATH_MAX], link[64];
-	ssize_t n;
 
-	if (snprintf(path, sizeof(path), "%s/self/ns/pid", proc) >= (int)sizeof(path))
+	if (snprintf(path, sizeof(path), "%s/self/ns/pid", proc) >= (int)sizeof(path) ||
+	    dp_procfile_link(path, link, sizeof(link)) < 0)
 		return false;
-	n = readlink(path, link, sizeof(link) - 1);
-	link[n < 0 ? 0 : n] = '\0';
 	return strcmp(link, INITIAL_PID_NS) == 0;
 }
 

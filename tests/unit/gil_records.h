@@ -57,4 +57,10 @@ static inline void span(struct table *t, enum dp_record_type type, double ms, ui
 	feed(t, &r);
 }
 
+static inline const struct dp_hold_finding *only_hold(struct table *t)
+{
+	assert_int_equal(count_said(t, DP_FIND_GIL_HOLD), 1);
+	return &said(t, DP_FIND_GIL_HOLD, 0)->f.u.hold;
+}
+
 #endif

@@ -8,12 +8,6 @@
 
 #define WORK 101
 
-static const struct dp_hold_finding *only_hold(struct table *t)
-{
-	assert_int_equal(count_said(t, DP_FIND_GIL_HOLD), 1);
-	return &said(t, DP_FIND_GIL_HOLD, 0)->f.u.hold;
-}
-
 static void test_uncontended_hold_is_confirmed_by_the_edge(void **state)
 {
 	struct table *t = table_new();
@@ -40,63 +34,6 @@ static void test_uncontended_hold_is_confirmed_by_the_edge(void **state)
 	assert_int_equal(h->end_hi_ns, AT(395));
 	assert_int_equal(h->native, 1);
 	assert_string_equal(said(t, DP_FIND_GIL_HOLD, 0)->function, "grab");
-	table_free(t);
-}
-
-/* A slow reader's answer that was begun in an earlier hold: this one has no place by it, and asks again. */
-static void test_a_stack_of_an_earlier_hold_names_nothing(void **state)
-{
-	for (int stale = 0; stale < 2; stale++) {
-		struct table *t = table_new();
-		unsigned int asked;
-
-		(void)state;
-		node(t, 0, PID, "recv");
-		looks(t, 110, 130, MAIN, 100, 0, 0);
-		asked = count_asked(t, DP_REQ_READ_STACK);
-		armed(t, 131, 1, 0);
-		t->read_ms = stale ? 90 : 131;
-		stack(t, 131, PID, MAIN, "grab", 12, "");
-		looks(t, 140, 390, MAIN, 100, 131, 0);
-		assert_int_equal(count_asked(t, DP_REQ_READ_STACK) > asked, stale);
-		span(t, DP_REC_GIL_EDGE_HOLD, 395, MAIN, 100, 0, 395, 0);
-		free_look(t, 400);
-		t->ticked_ms = 400;
-		ticks_until(t, 500);
-		only_hold(t);
-		assert_string_equal(said(t, DP_FIND_GIL_HOLD, 0)->function, stale ? "" : "grab");
-		table_free(t);
-	}
-}
-
-/* A reader that is busy (with its search for the Python, say) has no stack at once: a short hold has its line all the same. */
-static void test_a_stack_in_vain_is_asked_for_again(void **state)
-{
-	struct table *t = table_new();
-	struct dp_record r = record(DP_REC_STACK, 50, PID, MAIN);
-	unsigned int answered = 0;
-
-	(void)state;
-	node(t, 0, PID, "n");
-	free_look(t, 20);
-	for (double ms = 30; ms <= 190; ms += 10) {
-		looks(t, ms, ms, MAIN, 25, 0, 29);
-		if (count_asked(t, DP_REQ_READ_STACK) == answered)
-			continue;
-		r.h.t_ns = AT(ms + 0.2);
-		/* The first two come to nothing. */
-		memset(&r.u.stack, 0, sizeof(r.u.stack));
-		r.u.stack.status = answered < 2 ? -115 : 0;
-		r.u.stack.frame_count = answered < 2 ? 0 : 1;
-		snprintf(r.u.stack.frames[0].function, DP_FUNCTION_MAX, "load");
-		feed(t, &r);
-		answered++;
-	}
-	assert_in_range(answered, 3, 6);
-	span(t, DP_REC_GIL_OFFCPU, 195, MAIN, 25, 29, 195, 0);
-	free_look(t, 200);
-	tick(t, 300);
-	assert_string_equal(only_hold(t)->place.function, "load");
 	table_free(t);
 }
 
@@ -403,44 +340,6 @@ static void test_hold_at_the_end_is_at_least(void **state)
 }
 
 /*
- * A loop that spends most of its time in one function: three samples in a row outside the bytecode
- * loop, at the same instruction, and then it moves on. One long call in the midst of such a loop is
- * native while it lasts, and afterwards when it took half of the hold.
- */
-static void test_standing_for_a_moment_is_not_native(void **state)
-{
-	for (int call = 0; call < 2; call++) {
-		double stand = call ? 2000 : 220;
-		struct table *t = table_new();
-		uint16_t samples = 0;
-
-		(void)state;
-		node(t, 0, PID, "recv");
-		for (double ms = 110; ms <= 2500; ms += 10) {
-			struct dp_record r = look(ms, PID, MAIN, 100);
-
-			if (ms == 130)
-				armed(t, 130, 1, 0);
-			if (ms > 130)
-				r.u.look.edge_armed_ns = AT(130);
-			r.u.look.frame = 0x1000;
-			r.u.look.ip =
-				ms >= 120 && ms < stand ? 0x2000 : 0x2000 + ((uint64_t)ms / 10) % 4;
-			r.u.look.run_samples = samples;
-			r.u.look.run_eval = ms < stand ? 0 : (uint16_t)(samples / 2);
-			samples = (uint16_t)(samples + ((int)ms / 10) % 2);
-			feed(t, &r);
-			tick(t, ms + 0.1);
-		}
-		free_look(t, 2510);
-		t->ticked_ms = 2510;
-		ticks_until(t, 2600);
-		assert_int_equal(only_hold(t)->native, call);
-		table_free(t);
-	}
-}
-
-/*
  * The holder computes; the kernel's mark of its last switch-out stays, as it does where the
  * switch-in was missed. Samples of it on the CPU say otherwise: nothing is proven, and what the
  * looks saw is said as unconfirmed.
@@ -515,45 +414,12 @@ static void test_proofs_that_touch_are_one(void **state)
 	assert_int_equal(hold_until(&h), 70);
 }
 
-/* While a loop goes on, too, standing for a moment late in the hold is no native call. */
-static void test_standing_late_is_not_native_yet(void **state)
-{
-	struct table *t = table_new();
-	uint16_t samples = 0, eval = 0;
-
-	(void)state;
-	node(t, 0, PID, "recv");
-	for (double ms = 110; ms <= 2200; ms += 10) {
-		struct dp_record r = look(ms, PID, MAIN, 100);
-		bool moves = ms < 2050;
-
-		if (ms == 130)
-			armed(t, 130, 1, 0);
-		if (ms > 130)
-			r.u.look.edge_armed_ns = AT(130);
-		eval = moves ? samples / 2 : eval;
-		r.u.look.frame = 0x1000;
-		r.u.look.ip = 0x2000 + (moves ? (uint64_t)ms / 10 % 4 : 0);
-		r.u.look.run_samples = samples++;
-		r.u.look.run_eval = eval;
-		feed(t, &r);
-		tick(t, ms + 0.1);
-	}
-	/* At 2 s of the hold it has stood for 80 ms. */
-	assert_int_equal(count_said(t, DP_FIND_WARNING), 2);
-	assert_int_equal(said(t, DP_FIND_WARNING, 1)->f.u.warning.cause, DP_CAUSE_BUSY_PYTHON);
-	table_free(t);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_proofs_that_touch_are_one),
-		cmocka_unit_test(test_standing_late_is_not_native_yet),
 		cmocka_unit_test(test_uncontended_hold_is_confirmed_by_the_edge),
 		cmocka_unit_test(test_short_releases_are_no_hold),
-		cmocka_unit_test(test_a_stack_of_an_earlier_hold_names_nothing),
-		cmocka_unit_test(test_a_stack_in_vain_is_asked_for_again),
 		cmocka_unit_test(test_a_release_told_late_is_no_second_hold),
 		cmocka_unit_test(test_row_that_ends_before_arming_is_dropped),
 		cmocka_unit_test(test_unproven_row_is_unconfirmed),
@@ -566,7 +432,6 @@ int main(void)
 		cmocka_unit_test(test_exact_edge_hold),
 		cmocka_unit_test(test_hold_at_the_end_is_at_least),
 		cmocka_unit_test(test_clock_step_moves_no_interval),
-		cmocka_unit_test(test_standing_for_a_moment_is_not_native),
 		cmocka_unit_test(test_a_stale_off_cpu_mark_proves_nothing),
 	};
 
