@@ -59,7 +59,8 @@ for arch in "$@"; do
 			apt-get install -y -qq --no-install-recommends $cross libelf-dev:$arch zlib1g-dev:$arch libyaml-dev:$arch \
 				libcap-dev:$arch libseccomp-dev:$arch libncurses-dev:$arch
 			rm -rf /build/$arch && mkdir -p /build/$arch $static
-			cp -r /src/libbpf-*/ /build/$arch/libbpf && cp -r /src/libmicrohttpd-*/ /build/$arch/http
+			# With their times: copied without, make finds generated files older than their sources, or not, by chance.
+			cp -a /src/libbpf-*/ /build/$arch/libbpf && cp -a /src/libmicrohttpd-*/ /build/$arch/http
 			make -C /build/$arch/libbpf/src CC=$triplet-gcc AR=$triplet-ar PKG_CONFIG=false NO_PKG_CONFIG=1 BUILD_STATIC_ONLY=1 \
 				PREFIX=$static LIBDIR=$static/lib OBJDIR=/build/$arch/obj DESTDIR= install
 			cd /build/$arch/http && ./configure --host=$triplet --prefix=$static --libdir=$static/lib --disable-https \

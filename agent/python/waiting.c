@@ -18,6 +18,11 @@
 #include "base/array.h"
 #include "python/internal.h"
 
+/* Linux 5.14; headers of older systems, Debian 11's, lack it. */
+#ifndef FUTEX_LOCK_PI2
+#define FUTEX_LOCK_PI2 13
+#endif
+
 #define MUTEX_CONTENDED 2
 #define MUTEX_OWNER     8 /* bytes behind the lock word, glibc and musl alike on 64 bits */
 /* __cxa_guard_acquire: "in progress" and "somebody waits", gcc's libsupc++/guard.cc. */
