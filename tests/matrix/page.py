@@ -32,6 +32,6 @@ def write(results):
     between(os.path.join(TOP, "docs", "compatibility.md"), "\n".join(table(results)))
     count = {s: states.count(s) for s in MARKS}
     between(os.path.join(TOP, "README.md"),
-            f"Of {len(results)} ways to run a Python that `make test-matrix` has, {count['working']} were seen working, "
+            f"Of {len(results)} ways to run a Python or a dora node that `make test-matrix` has tried, {count['working']} were seen working, "
             f"{count['refused']} are refused with a reason, {count['not tried']} could not be had"
             + (f", {count['FAIL']} fail" if count["FAIL"] else "") + ": [docs/compatibility.md](docs/compatibility.md).")
