@@ -49,7 +49,8 @@ def right():
     recv, sent = truth()
     holds = [t for t in recv if t["kind"] == "hold"]
     lines = [line("start", BASE - S, version="0.1", kernel="6.1", targets=["11"], sources=["futex"]),
-             line("node", BASE - S, pid=11, node="recv", dora_source="distribution", gil_observable=True,
+             line("node", BASE - S, pid=11, node="recv", dora_source="distribution", level="full",
+                  missing=[], gil_observable=True,
                   tokens_observable=True, readiness={})]
     for h in holds:
         start, end = h["t0"] + 40 * MS, h["t1"] - 3 * MS

@@ -183,7 +183,7 @@ static inline void stack(struct table *t, double ms, uint32_t pid, uint32_t tid,
 
 	r.u.stack.frame_count = 1;
 	r.u.stack.syscall_nr = -1;
-	r.u.stack.read_ns = t->read_ms ? AT(t->read_ms) : 0;
+	r.u.stack.read_ns = t->read_ms > 0 ? AT(t->read_ms) : 0;
 	r.u.stack.frames[0].line = line;
 	snprintf(r.u.stack.frames[0].function, DP_FUNCTION_MAX, "%s", function);
 	snprintf(r.u.stack.frames[0].file, DP_FILE_MAX, "/node/%s.py", function);
