@@ -96,18 +96,30 @@ int tokens_stock_region(struct ledger *l, struct node *n, const struct dp_record
 	return 0;
 }
 
+static bool is_in_region(const struct delivery *d, const char *region, uint32_t hash)
+{
+	return d->region_hash == hash &&
+	       strncmp(d->token->region, region, sizeof(d->token->region)) == 0;
+}
+
 /*
- * The report of a token that nobody has seen delivered: that of the first message of those that were
- * mapped when the probe came that is free by now. dora reports them in the order in which they are
- * freed. NULL: it was freed before the probe came.
+ * The report of a token that nobody has seen delivered: that of the message in its region that was
+ * mapped when the probe came, where the token was seen sent; else of the first of those messages that
+ * is free by now, since dora reports them in the order in which they are freed. NULL: it was freed
+ * before the probe came.
  */
-static struct delivery *unreported_stock(const struct node *n)
+static struct delivery *unreported_stock(const struct token *t, const struct node *n)
 {
 	struct delivery *first = NULL;
 
-	for (struct delivery *d = n->account.pending_first; d; d = d->next_pending)
-		if (d->stock && d->released_ns && (!first || d->released_ns < first->released_ns))
+	for (struct delivery *d = n->account.pending_first; d; d = d->next_pending) {
+		if (!d->stock)
+			continue;
+		if (t && is_in_region(d, t->region, t->region_hash))
+			return d;
+		if (!t && d->released_ns && (!first || d->released_ns < first->released_ns))
 			first = d;
+	}
 	return first;
 }
 
@@ -120,10 +132,18 @@ static struct delivery *unreported(struct token *t, const struct node *n)
 	return NULL;
 }
 
+static bool was_delivered(const struct token *t, const struct node *n)
+{
+	for (const struct delivery *d = t->deliveries; d; d = d->next_of_token)
+		if (d->receiver == n)
+			return true;
+	return false;
+}
+
 static void reported(struct ledger *l, const struct node *n, const struct dp_record *r)
 {
 	struct token *t = ledger_find(l, r->u.token.token);
-	struct delivery *d = t ? unreported(t, n) : unreported_stock(n);
+	struct delivery *d = t && was_delivered(t, n) ? unreported(t, n) : unreported_stock(t, n);
 
 	if (!d)
 		return; /* delivered before we watched */
@@ -221,12 +241,6 @@ static void owner_left(struct ledger *l, const struct env *e, const struct node 
 		if (is_out(t, n))
 			close_token(l, e, t, t_ns);
 	}
-}
-
-static bool is_in_region(const struct delivery *d, const char *region, uint32_t hash)
-{
-	return d->region_hash == hash &&
-	       strncmp(d->token->region, region, sizeof(d->token->region)) == 0;
 }
 
 static void mapped(struct node *n, const struct dp_record *r)

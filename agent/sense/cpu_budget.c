@@ -6,7 +6,7 @@
 
 #define WHOLE_NS   (250 * (int64_t)MS)
 #define REFILL     4u /* of so much time that passes, one part comes back */
-#define THRIFT_MAX 3 /* … halved so many times */
+#define THRIFT_MAX 3  /* … halved so many times */
 
 void cpu_budget_open(struct cpu_budget *b, uint64_t now_ns)
 {

@@ -131,6 +131,31 @@ static void test_mapped_is_pending(void **state)
 	table_free(t);
 }
 
+/* A message that was sent before our eyes and mapped before we saw it delivered: its report is of that one. */
+static void test_report_of_what_was_seen_sent(void **state)
+{
+	struct table *t = table_new();
+	struct dp_record r = token(DP_REC_TOKEN_SENT, 5, 50, 2);
+
+	(void)state;
+	node(t, 0, 50, "send");
+	node(t, 0, RECV, "recv");
+	feed(t, &r);
+	mapped_already(t, 6, 1, 20);
+	mapped_already(t, 6, 2, 1);
+	stock(t, 6, 2);
+	region(t, DP_REGION_UNMAPPED, 20, 2);
+	wire_token(t, DP_REC_TOKEN_REPORTED, 30, 2);
+	/* One that was reported already does not stand for another. */
+	wire_token(t, DP_REC_TOKEN_DELIVERED, 40, 3);
+	region(t, DP_REGION_UNMAPPED, 45, 1);
+	wire_token(t, DP_REC_TOKEN_REPORTED, 50, 3);
+	wire_token(t, DP_REC_TOKEN_REPORTED, 51, 3);
+	ticks_until(t, 1300);
+	assert_int_equal(warned(t, DP_WARN_TOKEN_PENDING)->pending_tokens, 1);
+	table_free(t);
+}
+
 /* A node that goes on taking messages keeps those that it had: no other cause is possible. */
 static void test_kept_since_before(void **state)
 {
@@ -321,6 +346,7 @@ static void test_sleep_of_before_the_hold(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_report_of_what_was_seen_sent),
 		cmocka_unit_test(test_stock_is_told),
 		cmocka_unit_test(test_mapped_is_pending),
 		cmocka_unit_test(test_kept_since_before),
