@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Who is wanted, and taking them up: by `watch` and by `list`; see watched.h. */
+#include "sense/ending.h"
 #include "sense/watched.h"
 
 #include <errno.h>
@@ -96,6 +97,7 @@ static struct target *add(struct dp_targets *t, pid_t pid, const struct dp_node_
 	if (!x->reader)
 		return NULL;
 	x->pid = pid;
+	x->ending = t->sampling ? ending_open(pid) : -1;
 	x->start_time = start_time;
 	x->named = (uint8_t)is_named(&t->wanted, pid);
 	x->sampling = t->sampling;
@@ -185,23 +187,6 @@ static void begin(struct dp_targets *t, struct target *x, uint64_t t_ns)
 	members_decide(t, &x->config, t_ns);
 }
 
-/* How a process has ended that nobody has waited for yet: the last field of its stat (proc(5)). */
-static int zombie_status(pid_t pid, int *ret)
-{
-	char text[1024];
-	const char *last;
-	uint64_t status;
-
-	if (dp_procfile_read_pid("/proc", pid, "stat", text, sizeof(text)) < 0)
-		return -ESRCH;
-	text[strcspn(text, "\n")] = '\0';
-	last = strrchr(text, ' ');
-	if (!last || !dp_number(last + 1, 10, INT32_MAX, &status))
-		return -EBADMSG;
-	*ret = (int)status;
-	return 0;
-}
-
 /*
  * It ended before the kernel was told of it, which then told nothing of its end. Without this the
  * process would be watched for ever.
@@ -210,13 +195,14 @@ static void check_alive(struct dp_targets *t, struct target *x)
 {
 	struct dp_task_stat stat;
 	struct dp_record r;
-	int err = dp_task_stat("/proc", x->pid, 0, &stat), status;
+	bool same = !dp_task_stat("/proc", x->pid, 0, &stat) && stat.start_time == x->start_time;
+	int status;
 
-	if (!err && stat.start_time == x->start_time && !dp_task_state_is_dead(stat.state))
+	if (same && !dp_task_state_is_dead(stat.state))
 		return;
 	/* How, nobody knows any more: it is forgotten as one that runs another program. */
 	dp_record_init(&r, DP_REC_PROC_EXEC, dp_now(), (uint32_t)x->pid, (uint32_t)x->pid);
-	if (!err && stat.start_time == x->start_time && zombie_status(x->pid, &status) == 0) {
+	if (ending_status(x->ending, same ? x->pid : 0, &status) == 0) {
 		dp_record_init(&r, DP_REC_PROC_EXIT, dp_now(), (uint32_t)x->pid, (uint32_t)x->pid);
 		memset(&r.u.exit, 0, sizeof(r.u.exit));
 		r.u.exit.status = status;

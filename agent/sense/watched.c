@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "sense/procfs.h"
@@ -105,6 +106,8 @@ void target_forget(struct dp_targets *t, struct target *x)
 	dp_py_close(x->py);
 	t->ended_cpu_ns += dp_reader_cpu_ns(x->reader);
 	dp_reader_free(x->reader);
+	if (x->ending >= 0)
+		close(x->ending);
 	memset(x, 0, sizeof(*x));
 	if (--t->alive == 0)
 		t->emptied_ns = dp_now();

@@ -54,6 +54,7 @@ struct target {
 	} late;           /* a request whose answer its reader has not given yet */
 	uint8_t sampling; /* seen by looks alone: no kernel side */
 	uint8_t named;    /* asked for by --pid */
+	int ending;       /* ending_open(); -1: the kernel programs tell of its end */
 	/* What it is to its node, and by what: see roles.h. */
 	pid_t above;  /* nearest ancestor with the same node configuration; 0 none */
 	pid_t parent; /* as it began; 0 not known */
