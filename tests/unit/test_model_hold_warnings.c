@@ -187,36 +187,6 @@ static void test_barrier_is_no_fault_of_who_waits(void **state)
 	}
 }
 
-/* While a loop goes on, too, standing for a moment late in the hold is no native call. */
-static void test_standing_late_is_not_native_yet(void **state)
-{
-	struct table *t = table_new();
-	uint16_t samples = 0, eval = 0;
-
-	(void)state;
-	node(t, 0, PID, "recv");
-	for (double ms = 110; ms <= 2200; ms += 10) {
-		struct dp_record r = look(ms, PID, MAIN, 100);
-		bool moves = ms < 2050;
-
-		if (ms == 130)
-			armed(t, 130, 1, 0);
-		if (ms > 130)
-			r.u.look.edge_armed_ns = AT(130);
-		eval = moves ? samples / 2 : eval;
-		r.u.look.frame = 0x1000;
-		r.u.look.ip = 0x2000 + (moves ? (uint64_t)ms / 10 % 4 : 0);
-		r.u.look.run_samples = samples++;
-		r.u.look.run_eval = eval;
-		feed(t, &r);
-		tick(t, ms + 0.1);
-	}
-	/* At 2 s of the hold it has stood for 80 ms. */
-	assert_int_equal(count_said(t, DP_FIND_WARNING), 2);
-	assert_int_equal(said(t, DP_FIND_WARNING, 1)->f.u.warning.cause, DP_CAUSE_BUSY_PYTHON);
-	table_free(t);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,7 +195,6 @@ int main(void)
 		cmocka_unit_test(test_advice_on_dropping_the_node),
 		cmocka_unit_test(test_warning_of_another_place),
 		cmocka_unit_test(test_barrier_is_no_fault_of_who_waits),
-		cmocka_unit_test(test_standing_late_is_not_native_yet),
 	};
 
 	return cmocka_run_group_tests_name("model: warnings of a hold", tests, NULL, NULL);
