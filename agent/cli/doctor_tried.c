@@ -145,6 +145,9 @@ static void note_program(void *ctx, const char *program, int err, const char *sa
 		 program, *said ? said : strerror(-err));
 }
 
+static const char report_refusal[] =
+	"use another kernel, and report this line with the output of: uname -a";
+
 void check_load(struct doctor *d, struct result *r)
 {
 	struct dp_bpf_options options = {.ring_bytes = (size_t)sysconf(_SC_PAGESIZE)};
@@ -154,6 +157,12 @@ void check_load(struct doctor *d, struct result *r)
 	size_t len;
 	int err = dp_bpf_open(&options, &d->bpf, why, sizeof(why));
 
+	if (!err && *dp_bpf_refused(d->bpf)) {
+		snprintf(value, sizeof(value), "those at system calls; %s",
+			 dp_bpf_refused(d->bpf));
+		say(r, LIMITED, FEATURE, value, report_refusal);
+		return;
+	}
 	if (!err) {
 		say(r, OK, FEATURE, "the kernel accepts all of them", "");
 		return;
@@ -172,8 +181,7 @@ void check_load(struct doctor *d, struct result *r)
 	elf = dp_bpf_object(&len);
 	if (err == -ENOTSUP && dp_bpf_try(elf, len, note_program, &walk) > 0) {
 		snprintf(value, sizeof(value), "refused: %s", walk.text);
-		say(r, MISSING, FEATURE, value,
-		    "use another kernel, and report this line with the output of: uname -a");
+		say(r, MISSING, FEATURE, value, report_refusal);
 		return;
 	}
 	say(r, MISSING, FEATURE, why, newer_kernel());

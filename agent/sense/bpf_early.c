@@ -39,7 +39,10 @@ int early_load(struct dp_bpf *b)
 
 void early_close(struct dp_bpf *b)
 {
-	for (int i = 0; i < BPF_EARLY; i++)
+	for (int i = 0; i < BPF_EARLY; i++) {
 		bpf_link__destroy(b->early_links[i]);
+		b->early_links[i] = NULL;
+	}
 	dora_probe_bpf__destroy(b->early);
+	b->early = NULL;
 }

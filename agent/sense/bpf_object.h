@@ -51,7 +51,8 @@ struct dp_bpf {
 	bool is_attached;                      /* all of them */
 	/* Sources (1 << enum dp_source) that come from tracepoints, and from system calls; SOCKET may be in both. */
 	uint32_t traced, called;
-	bool forced; /* the way was: nothing else is tried */
+	bool forced;       /* the way was: nothing else is tried */
+	char refused[512]; /* why not by tracepoints, "" if the kernel took them or was not asked */
 	unsigned int watched;
 	struct bpf_link **samples; /* per possible CPU, NULL where offline */
 	int *sample_fds;

@@ -251,6 +251,19 @@ static int load(struct dp_bpf *b, const struct dp_bpf_options *o, char *why, siz
 	return 0;
 }
 
+/* As before load(). */
+static void unload(struct dp_bpf *b)
+{
+	early_close(b);
+	dora_probe_bpf__destroy(b->skel);
+	b->skel = NULL;
+}
+
+const char *dp_bpf_refused(const struct dp_bpf *b)
+{
+	return b->refused;
+}
+
 int dp_bpf_open(const struct dp_bpf_options *o, struct dp_bpf **ret, char *why, size_t why_len)
 {
 	struct dp_bpf *b;
@@ -276,8 +289,8 @@ int dp_bpf_open(const struct dp_bpf_options *o, struct dp_bpf **ret, char *why, 
 		err = load(b, o, why, why_len);
 	/* Of two ways the other one is left; what it says if it is refused too is what is told. */
 	if (err == -ENOTSUP && b->traced && !b->forced) {
-		dora_probe_bpf__destroy(b->skel);
-		b->skel = NULL;
+		snprintf(b->refused, sizeof(b->refused), "%s", why);
+		unload(b);
 		b->traced = 0;
 		b->called = BPF_TWO_WAYS;
 		err = load(b, o, why, why_len);
@@ -296,9 +309,8 @@ void dp_bpf_close(struct dp_bpf *b)
 	edges_close(b);
 	bpf_detach(b);
 	ring_buffer__free(b->ring);
-	early_close(b);
 	dora_probe_bpf__destroy(b->calls);
-	dora_probe_bpf__destroy(b->skel);
+	unload(b);
 	if (b->stats_fd >= 0)
 		close(b->stats_fd);
 	pthread_mutex_destroy(&b->lock);

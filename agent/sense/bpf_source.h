@@ -53,6 +53,11 @@ void dp_bpf_rest(struct dp_bpf *b);
 void dp_bpf_close(struct dp_bpf *b);
 /* Those that are on while something is watched; bit per enum dp_source. */
 uint32_t dp_bpf_sources(const struct dp_bpf *b);
+/*
+ * The sentence about the program of the tracepoints that the kernel refused, for which system calls are
+ * looked at instead; "" where it refused none. Lives as long as `b`.
+ */
+const char *dp_bpf_refused(const struct dp_bpf *b);
 /* Those of them that go by the system calls of the whole machine. */
 uint32_t dp_bpf_called(const struct dp_bpf *b);
 
