@@ -45,13 +45,14 @@ DEFAULT_SIGNALS = ("env", "--default-signal=INT,QUIT,TERM")
 
 
 def start_time(pid):
-    """Field 22 of /proc/PID/stat: with the pid, the identity of a process. None when it is gone."""
+    """Field 22 of /proc/PID/stat: with the pid, the identity of a process. None when it is gone, with all of its
+    threads: the first one is a zombie while others still run (field 20 is their number)."""
     try:
         with open(f"/proc/{pid}/stat") as f:
             fields = f.read().rsplit(")", 1)[1].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if fields[0] in "ZX" else int(fields[19])
+    return None if fields[0] in "ZX" and int(fields[17]) <= 1 else int(fields[19])
 
 
 def wait_until(check, timeout, what, step=0.01):

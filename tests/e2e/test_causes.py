@@ -126,8 +126,10 @@ def cause_receiver_gone(t):
             if o["state"] == "abandoned"]
     if do == "crash":
         t.expect(len(left) >= 5, f"{len(left)} tokens abandoned, want about 15")
+    # At a raise the interpreter ends in order, which takes a second: the node goes, then the arrays, then the process.
+    causes = ("receiver_gone",) if do == "crash" else ("receiver_gone", "node_dropped_first")
     for o in left:
-        t.expect(o["cause"] == "receiver_gone", f"abandoned token: cause {o['cause']!r}")
+        t.expect(o["cause"] in causes, f"abandoned token: cause {o['cause']!r}")
     t.check(checks.check_exit(lines, recv, tokens_abandoned=len(left)))
     drop = [p for p in flow.said("send", "phase") if p["name"] == "drop"][0]
     if drop["t1"] - drop["t0"] > S:
