@@ -133,7 +133,7 @@ static void settle(const struct timeline_of *p, unsigned int gil, struct hold *h
 	uint64_t start = hold_start(h), end = hold_until(h);
 	uint64_t length = end > start ? end - start : 0;
 
-	if (end > h->native.since_ns)
+	if (h->native.since_ns && end > h->native.since_ns)
 		native_stretch_end(&h->native, end, h->seen_ns);
 	/* The last stack may show its tail only: a result that is thrown away, the next line. */
 	if (h->most.known)

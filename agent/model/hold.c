@@ -164,7 +164,7 @@ void hold_asleep(struct hold *h, const struct dp_rec_stack *s, uint64_t t_ns)
 		return;
 	hold_prove(h, t_ns, s->asleep_since_ns, h->last_ns);
 	if (h->last_ns - s->asleep_since_ns >= NATIVE_SLEEP_NS)
-		native_slept(&h->native);
+		native_asleep(&h->native, h->last_ns - s->asleep_since_ns);
 }
 
 void hold_late_stack(struct hold *h, const struct dp_rec_stack *s)

@@ -26,30 +26,39 @@ static void stretch_begin(struct native *n, const struct dp_rec_look *k, uint64_
 }
 
 /*
- * A loop that calls one function most of the time is at one position in three samples now and then.
- * A call is that of the hold only if it took at least half of it.
+ * A loop that calls one function most of the time is at one position in three samples now and then, and
+ * bytecode sleeps too, where a page has to come from the disk. A call is that of the hold only if it, or
+ * its sleeps, took at least half of it.
  */
 static bool is_most(const struct native *n, uint64_t t_ns, uint64_t seen_ns)
 {
-	uint64_t stretch = t_ns - n->since_ns;
+	uint64_t stretch = n->since_ns ? t_ns - n->since_ns : 0;
+	uint64_t slept = n->slept_ns + n->asleep_ns, all = t_ns - seen_ns;
 
-	return (stretch > n->longest_ns ? stretch : n->longest_ns) * 2 >= t_ns - seen_ns;
+	return stretch * 2 >= all || n->longest_ns * 2 >= all || slept * 2 >= all;
 }
 
 void native_stretch_end(struct native *n, uint64_t t_ns, uint64_t seen_ns)
 {
-	if (n->verdict != 1 || !n->by_position)
+	if (n->verdict != 1)
 		return;
 	if (!is_most(n, t_ns, seen_ns))
 		n->verdict = 0;
-	if (t_ns - n->since_ns > n->longest_ns)
+	if (n->since_ns && t_ns - n->since_ns > n->longest_ns)
 		n->longest_ns = t_ns - n->since_ns;
 }
 
-void native_slept(struct native *n)
+void native_asleep(struct native *n, uint64_t ns)
 {
 	n->verdict = 1;
-	n->by_position = false;
+	n->asleep_ns = ns;
+}
+
+void native_slept(struct native *n, uint64_t ns)
+{
+	n->verdict = 1;
+	n->slept_ns += ns;
+	n->asleep_ns = 0;
 }
 
 /* Bytecode has run: that refutes a native call, unless one was proven, which is over then. */
@@ -61,7 +70,7 @@ static void moved(struct native *n, uint64_t t_ns, uint64_t seen_ns)
 		native_stretch_end(n, t_ns, seen_ns);
 }
 
-/* A request that is ignored, and a sleep, prove a native call whatever the position is. */
+/* A request that is ignored, and a sleep, prove a native call whatever the position is, for as long as they last. */
 static void look_at_request(struct native *n, const struct dp_rec_look *k, uint64_t t_ns, bool idle)
 {
 	uint64_t off = look_off_since(k);
@@ -71,9 +80,9 @@ static void look_at_request(struct native *n, const struct dp_rec_look *k, uint6
 	else if (n->request_since_ns == 0)
 		n->request_since_ns = t_ns;
 	else if (t_ns - n->request_since_ns >= REQUEST_IGNORED_NS)
-		native_slept(n);
+		n->verdict = 1;
 	if (off && !idle && k->before_ns > off + NATIVE_SLEEP_NS)
-		native_slept(n);
+		native_asleep(n, k->before_ns - off);
 }
 
 void native_look(struct native *n, const struct dp_rec_look *k, uint64_t t_ns, uint64_t seen_ns)
@@ -104,8 +113,6 @@ void native_look(struct native *n, const struct dp_rec_look *k, uint64_t t_ns, u
 		   (n->verdict == 1 || is_most(n, t_ns, seen_ns)) &&
 		   ((sampled && k->run_samples - n->samples >= POSITION_SAMPLES) ||
 		    n->looks >= POSITION_LOOKS)) {
-		if (n->verdict != 1)
-			n->by_position = true;
 		n->verdict = 1;
 	}
 }

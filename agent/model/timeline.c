@@ -273,7 +273,7 @@ static void note_off_cpu(const struct timeline_of *p, struct hold *h, const stru
 	hold_prove(h, p->env->now, s->from_ns, s->to_ns);
 	h->off_ns += s->off_ns;
 	if (!s->preempted && s->to_ns - s->from_ns >= NATIVE_SLEEP_NS)
-		native_slept(&h->native);
+		native_slept(&h->native, s->to_ns - s->from_ns);
 }
 
 /*

@@ -71,11 +71,54 @@ static void test_standing_late_is_not_native_yet(void **state)
 	table_free(t);
 }
 
+/*
+ * A thread that holds the GIL sleeps for `sleep_ms` out of every 100 and then runs bytecode: a page that
+ * comes from the disk now and then is no native call, calls that sleep most of the time are.
+ */
+static int8_t verdict_with_sleeps(double sleep_ms, double until_ms)
+{
+	struct table *t = table_new();
+	int8_t native;
+
+	node(t, 0, PID, "recv");
+	for (double ms = 110; ms <= 2000; ms += 10) {
+		double in_period = (double)((int)ms % 100);
+		bool slept = ms >= 200 && ms < until_ms && in_period < sleep_ms;
+		struct dp_record r = look(ms, PID, MAIN, 100);
+
+		if (ms == 130)
+			armed(t, 130, 1, 0);
+		if (ms > 130)
+			r.u.look.edge_armed_ns = AT(130);
+		r.u.look.frame = 0x1000;
+		r.u.look.ip = slept ? 0x2000 : 0x2008 + ((uint64_t)ms / 10) % 4;
+		feed(t, &r);
+		tick(t, ms + 0.1);
+		if (ms >= 200 && ms < until_ms && in_period == sleep_ms)
+			span(t, DP_REC_GIL_OFFCPU, ms + 0.2, MAIN, 0, ms - sleep_ms, ms, 0);
+	}
+	free_look(t, 2010);
+	t->ticked_ms = 2010;
+	ticks_until(t, 2100);
+	native = only_hold(t)->native;
+	table_free(t);
+	return native;
+}
+
+static void test_sleeps_count_by_their_share(void **state)
+{
+	(void)state;
+	assert_int_equal(verdict_with_sleeps(20, 300), 0);
+	assert_int_equal(verdict_with_sleeps(20, 2000), 0);
+	assert_int_equal(verdict_with_sleeps(80, 2000), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_standing_for_a_moment_is_not_native),
 		cmocka_unit_test(test_standing_late_is_not_native_yet),
+		cmocka_unit_test(test_sleeps_count_by_their_share),
 	};
 
 	return cmocka_run_group_tests_name("model: native or bytecode", tests, NULL, NULL);
