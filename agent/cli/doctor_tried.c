@@ -158,8 +158,7 @@ void check_load(struct doctor *d, struct result *r)
 	int err = dp_bpf_open(&options, &d->bpf, why, sizeof(why));
 
 	if (!err && *dp_bpf_refused(d->bpf)) {
-		snprintf(value, sizeof(value), "those at system calls; %s",
-			 dp_bpf_refused(d->bpf));
+		snprintf(value, sizeof(value), "those at system calls; %s", dp_bpf_refused(d->bpf));
 		say(r, LIMITED, FEATURE, value, report_refusal);
 		return;
 	}
