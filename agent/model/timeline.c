@@ -277,23 +277,38 @@ static void note_off_cpu(const struct timeline_of *p, struct hold *h, const stru
 }
 
 /*
- * Where nobody saw a thread come back, its time off the CPU is told when it lets go of the GIL: a look
- * that found the GIL free may have closed the hold already.
+ * Time off the CPU may be told after a look that found the GIL free and closed the hold: where nobody saw the
+ * thread come back it is told when it lets go of the GIL, and the look may be a moment older. It began within that
+ * hold, and ends with it.
  */
 static struct hold *closed_before(struct gil *g, const struct dp_record *r)
 {
 	const struct dp_gil_span *s = &r->u.gil_span;
 
-	if (g->cur.tid == r->h.tid)
+	if (g->cur.tid == r->h.tid && s->from_ns >= g->cur.lo_ns)
 		return NULL;
 	for (uint32_t i = g->closing_count; i-- > 0;) {
 		struct hold *h = &g->closing[i];
 
 		if (h->tid == r->h.tid && h->lo_ns <= s->from_ns && h->seen_ns <= s->to_ns &&
-		    h->hi_ns >= s->to_ns)
+		    h->hi_ns > s->from_ns)
 			return h;
 	}
 	return NULL;
+}
+
+static void note_off_cpu_closed(const struct timeline_of *p, struct hold *h,
+				const struct dp_gil_span *told)
+{
+	struct dp_gil_span s = *told;
+
+	if (s.to_ns > h->hi_ns) {
+		uint64_t past = s.to_ns - h->hi_ns;
+
+		s.off_ns -= s.off_ns < past ? s.off_ns : past;
+		s.to_ns = h->hi_ns;
+	}
+	note_off_cpu(p, h, &s);
 }
 
 static void off_cpu(const struct timeline_of *p, const struct dp_record *r)
@@ -303,7 +318,7 @@ static void off_cpu(const struct timeline_of *p, const struct dp_record *r)
 	struct hold *h = &g->cur, *closed = closed_before(g, r);
 
 	if (closed) {
-		note_off_cpu(p, closed, s);
+		note_off_cpu_closed(p, closed, s);
 		return;
 	}
 	if (h->tid && h->tid != r->h.tid)

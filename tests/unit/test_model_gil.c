@@ -209,6 +209,39 @@ static void test_coming_back_is_told_late(void **state)
 	table_free(t);
 }
 
+/*
+ * A look that is read before the release and told after it, or the other way round: what the thread did off
+ * the CPU ends later than the hold that the look has closed, and is no second hold in the same time.
+ */
+static void test_off_cpu_past_the_look_that_found_it_free(void **state)
+{
+	for (int other = 0; other < 2; other++) {
+		struct table *t = table_new();
+		const struct dp_hold_finding *h;
+		struct dp_record r;
+
+		(void)state;
+		node(t, 0, PID, "recv");
+		looks(t, 110, 290, MAIN, 100, 0, 100.05);
+		r = look(299.9, PID, 0, 0);
+		feed(t, &r);
+		if (other) {
+			r = look(299.95, PID, WORK, 0);
+			feed(t, &r);
+		}
+		span(t, DP_REC_GIL_OFFCPU, 300, MAIN, 100, 100.05, 300, 0);
+		span(t, DP_REC_GIL_RUN, 300.2, MAIN, 100, 100.05, 300.1, 300.2);
+		t->ticked_ms = 300;
+		ticks_until(t, 400);
+		h = only_hold(t);
+		assert_int_equal(h->tid, MAIN);
+		assert_int_equal(h->start_ns, AT(100.05));
+		assert_true(h->end_ns >= AT(290) && h->end_ns <= AT(300.1));
+		assert_int_equal(h->native, 1);
+		table_free(t);
+	}
+}
+
 /* A waiter asleep throughout: a release would have woken it. */
 static void test_waiter_proves_the_hold(void **state)
 {
@@ -426,6 +459,7 @@ int main(void)
 		cmocka_unit_test(test_sleep_with_the_gil_proves_itself),
 		cmocka_unit_test(test_coming_back_unseen),
 		cmocka_unit_test(test_coming_back_is_told_late),
+		cmocka_unit_test(test_off_cpu_past_the_look_that_found_it_free),
 		cmocka_unit_test(test_waiter_proves_the_hold),
 		cmocka_unit_test(test_loss_takes_the_waiters_proof_away),
 		cmocka_unit_test(test_competition_is_no_hold),
