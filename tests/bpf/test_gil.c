@@ -71,10 +71,12 @@ static void unseen_return_is_told(struct fixture *f)
 	const struct dp_capture *h = NULL;
 	const struct dp_gil_span *span;
 	uint64_t v[8], since, told, most, cpu;
+	char spin[32];
 
 	f->s->used = 0;
 	/* Longer than the mark takes, shorter than the child may be silent: an emulated processor is slower. */
-	child_tell(&f->c, getenv("DP_TEST_SLOW") ? "spin 6000000" : "spin 60000000");
+	snprintf(spin, sizeof(spin), "spin %llu", 60000000 * MS / on_this_machine(MS));
+	child_tell(&f->c, spin);
 	since = forget_the_return(f, &cpu);
 	told = now_ns();
 	child_numbers(&f->c, v);
