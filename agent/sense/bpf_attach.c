@@ -186,7 +186,7 @@ static int attach_all(struct dp_bpf *b, const char **ret_what)
 {
 	int err = fill_families(b);
 
-	b->skel->bss->traced_futex = (b->traced & BIT(FUTEX)) != 0;
+	bpf_variables(b)->traced_futex = (b->traced & BIT(FUTEX)) != 0;
 	*ret_what = "the table of system calls";
 	for (size_t i = 0; !err && i < DP_COUNT_OF(attached); i++) {
 		struct bpf_program *p = loaded_at(b, attached[i].program);

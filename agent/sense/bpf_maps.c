@@ -12,7 +12,8 @@
 
 static uint16_t *hint_of(struct dp_bpf *b, pid_t pid)
 {
-	return &b->skel->bss->watch_hints[(uint32_t)pid % DP_COUNT_OF(b->skel->bss->watch_hints)];
+	return &bpf_variables(b)
+			->watch_hints[(uint32_t)pid % DP_COUNT_OF(bpf_variables(b)->watch_hints)];
 }
 
 /*

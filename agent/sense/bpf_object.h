@@ -75,6 +75,15 @@ struct dp_bpf {
 	size_t kept_len;
 };
 
+/*
+ * The programs' variables, of all objects: those of the object that has made the maps. libbpf 1.5 (met in Debian 13)
+ * does not map the variables of an object whose maps are another's, its `bss` is memory that no program reads.
+ */
+static inline struct dora_probe_bpf__bss *bpf_variables(const struct dp_bpf *b)
+{
+	return b->early->bss;
+}
+
 /* The sources that have two ways. */
 #define BPF_TWO_WAYS (1u << DP_SOURCE_FUTEX | 1u << DP_SOURCE_SOCKET | 1u << DP_SOURCE_REGION)
 
