@@ -142,7 +142,8 @@ endif
 
 ## bpf-test   load and attach the real programs, by both ways of the sources (root)
 bpf-test: $(BPFTEST_BIN)
-	$(Q)for t in $^; do $$t && DORA_PROBE_SOURCES=syscalls $$t || exit 1; done
+	$(Q)for t in $^; do $$t || rc=1; DORA_PROBE_SOURCES=syscalls $$t || rc=1; done; \
+		DP_TEST_SHM_IN_FOLDER=1 $(B)/bpftest/test_process || rc=1; exit $${rc:-0}
 
 clean:
 	$(Q)rm -rf $(B)

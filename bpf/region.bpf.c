@@ -74,19 +74,26 @@ static __always_inline void on_unlink(__u64 id, const char *path, long ret)
 }
 
 /*
- * munmap, before it is done: afterwards another thread may already have got the same address. That
- * of a whole existing mapping cannot fail.
+ * munmap and close, before they are done: afterwards another thread may already have got the same address or
+ * descriptor. munmap of a whole existing mapping cannot fail. What is closed unmapped is no region's any more; with
+ * sockets told by calls, too, dp_socket_enter does the same.
  */
-static __always_inline void region_call(const struct pt_regs *regs)
+static __always_inline void region_call(const struct pt_regs *regs, long nr)
 {
-	region_unmapped(bpf_get_current_pid_tgid(), arg(regs, 0));
+	struct dp_sock_key key = {.pid = bpf_get_current_pid_tgid() >> 32,
+				  .fd = (__s32)arg(regs, 0)};
+
+	if (nr == NR_CLOSE)
+		bpf_map_delete_elem(&region_fds, &key);
+	else
+		region_unmapped(bpf_get_current_pid_tgid(), arg(regs, 0));
 }
 
 SEC("tp_btf/sys_enter")
 int BPF_PROG(dp_region_enter, struct pt_regs *regs, long nr)
 {
 	keep_cpu();
-	region_call(regs);
+	region_call(regs, nr);
 	give_cpu();
 	return 0;
 }

@@ -23,8 +23,12 @@ int BPF_PROG(dp_sys_enter, struct pt_regs *regs, long nr)
 	case NR_WRITEV:
 	case NR_SENDTO:
 	case NR_SENDMSG:
-	case NR_CLOSE:
 		bpf_tail_call(ctx, &enter_families, DP_FAMILY_SOCKET);
+		break;
+	case NR_CLOSE:
+		/* Of both: where sockets are told by tracepoints, there is no program at the first. */
+		bpf_tail_call(ctx, &enter_families, DP_FAMILY_SOCKET);
+		bpf_tail_call(ctx, &enter_families, DP_FAMILY_REGION);
 		break;
 	case NR_MUNMAP:
 		bpf_tail_call(ctx, &enter_families, DP_FAMILY_REGION);

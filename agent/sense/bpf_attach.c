@@ -220,7 +220,11 @@ static int replace_blind(struct dp_bpf *b, const char **ret_what)
 	bpf_detach(b);
 	b->traced &= ~blind;
 	err = bpf_load_calls(b, blind);
-	return err ? err : attach_all(b, ret_what);
+	if (!err)
+		err = attach_all(b, ret_what);
+	if (!err && blind & BIT(REGION) && !bpf_sees_regions(b))
+		err = -ENODATA;
+	return err;
 }
 
 int dp_bpf_attach(struct dp_bpf *b, char *why, size_t why_len)
@@ -233,9 +237,17 @@ int dp_bpf_attach(struct dp_bpf *b, char *why, size_t why_len)
 	err = attach_all(b, &what);
 	if (!err)
 		err = replace_blind(b, &what);
+	bpf_forget_trial(b);
 	if (!err)
 		return 0;
 	bpf_detach(b);
+	if (err == -ENODATA) {
+		snprintf(
+			why, why_len,
+			"the kernel has taken the programs, and they see nothing of what this process does; "
+			"report it with the output of: dora-probe doctor; uname -a");
+		return -ENOTSUP;
+	}
 	snprintf(why, why_len, "%s cannot be attached (%s); see: dora-probe -v", what,
 		 strerror(-err));
 	if (err == -EACCES)

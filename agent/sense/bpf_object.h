@@ -97,6 +97,10 @@ int bpf_choose_programs(struct dora_probe_bpf *skel, uint32_t traced, uint32_t c
  * attached, nothing is watched. For a moment the process is a target of its own.
  */
 uint32_t bpf_blind_sources(struct dp_bpf *b);
+/* The same question about regions by system calls. What cannot be tried is taken as seen. */
+bool bpf_sees_regions(struct dp_bpf *b);
+/* Nothing of this process is of the run: what its trials have captured, and the numbers that it had. Once. */
+void bpf_forget_trial(struct dp_bpf *b);
 /* Loads what `called` asks for and is not loaded yet. 0 or -errno. */
 int bpf_load_calls(struct dp_bpf *b, uint32_t called);
 /* Attaches what is not attached yet. 0 or -errno, then as while nothing is watched. */

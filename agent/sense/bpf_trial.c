@@ -176,19 +176,39 @@ static void keep(void *ctx, const struct dp_capture *h, size_t len)
 	k->len += room;
 }
 
-/* Nothing of this process is of the run: captures, and the numbers that they had. */
-static void forget_trial(struct dp_bpf *b)
+void bpf_forget_trial(struct dp_bpf *b)
 {
 	struct keeping k = {.b = b};
 	uint32_t zero = 0;
 
 	memset(b->cpu_state, 0, (size_t)b->cpus * sizeof(*b->cpu_state));
+	memset(b->sample_base, 0, (size_t)b->cpus * sizeof(*b->sample_base));
 	while (dp_bpf_drain(b, keep, &k) > 0)
 		;
 	(void)bpf_map_update_elem(bpf_map__fd(b->skel->maps.cpu_state), &zero, b->cpu_state,
 				  BPF_ANY);
 	b->kept = k.all;
 	b->kept_len = k.len;
+}
+
+/* The process is watched no more, and all stays attached. */
+static void leave(struct dp_bpf *b)
+{
+	b->watched++;
+	dp_bpf_unwatch(b, getpid());
+	b->watched--;
+}
+
+bool bpf_sees_regions(struct dp_bpf *b)
+{
+	struct dp_target t = {.has_native_tid = 1};
+	bool seen;
+
+	if (dp_bpf_watch(b, getpid(), &t))
+		return true;
+	seen = sees_regions(b);
+	leave(b);
+	return seen;
 }
 
 uint32_t bpf_blind_sources(struct dp_bpf *b)
@@ -218,9 +238,6 @@ uint32_t bpf_blind_sources(struct dp_bpf *b)
 		blind |= 1u << DP_SOURCE_REGION;
 	if (b->traced & 1u << DP_SOURCE_FUTEX && !sees_waits(b, &g))
 		blind |= 1u << DP_SOURCE_FUTEX;
-	b->watched++; /* so that all stays attached */
-	dp_bpf_unwatch(b, getpid());
-	b->watched--;
-	forget_trial(b);
+	leave(b);
 	return blind;
 }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Regions, signals, and the lives of processes, as a watched child of this test makes them. */
+#include <sys/mount.h>
+#include <sys/stat.h>
+
 #include "process_target.h"
 
 /* ---- the target: does what a word on its control socket says, answers with a number ------ */
@@ -353,6 +356,23 @@ static void test_configuration_of_the_newborn(void **state)
 	session_stop((void **)&s);
 }
 
+/*
+ * /dev/shm as a container may have it, a folder within another file system: the tracepoints do not know regions
+ * there, and regions alone go by system calls.
+ */
+static void move_shm_into_a_folder(void)
+{
+	char mount_point[] = "/tmp/dora-probe-shm-XXXXXX", folder[64];
+
+	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    !mkdtemp(mount_point) || mount("shm", mount_point, "tmpfs", 0, NULL))
+		exit(9);
+	snprintf(folder, sizeof(folder), "%s/shm", mount_point);
+	if (mkdir(folder, 0700) || mount(folder, "/dev/shm", NULL, MS_BIND, NULL) ||
+	    umount2(mount_point, MNT_DETACH) || rmdir(mount_point))
+		exit(9);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -364,8 +384,9 @@ int main(void)
 		cmocka_unit_test(test_threads_and_children),
 		cmocka_unit_test(test_exec_of_everybody),
 		cmocka_unit_test(test_configuration_of_the_newborn),
-
 	};
 
+	if (getenv("DP_TEST_SHM_IN_FOLDER"))
+		move_shm_into_a_folder();
 	return cmocka_run_group_tests(tests, session_start, session_stop);
 }
