@@ -415,13 +415,17 @@ static inline int pythons(struct python *ret, int max)
 {
 	static const char *const versions[] = {"3.8.18", "3.9.18", "3.10.13",
 					       "3.11.7", "3.12.1", "3.13.0"};
+	static const char *const systems[] = {"3.9", "3.10", "3.11", "3.12", "3.13", "3.14"};
 	const char *home = getenv("PYENV_ROOT");
 	int n = 0;
 
-	strcpy(ret[n].path, "/usr/bin/python3.11");
-	ret[n].version = "3.11";
-	if (!access(ret[n].path, X_OK))
-		n++;
+	/* The system's own, whichever release it has. */
+	for (size_t i = 0; i < DP_COUNT_OF(systems) && n < max; i++) {
+		snprintf(ret[n].path, sizeof(ret[n].path), "/usr/bin/python%s", systems[i]);
+		ret[n].version = systems[i];
+		if (!access(ret[n].path, X_OK))
+			n++;
+	}
 	for (size_t i = 0; i < DP_COUNT_OF(versions) && n < max; i++) {
 		if (home)
 			snprintf(ret[n].path, sizeof(ret[n].path), "%s/versions/%s/bin/python3",
