@@ -77,6 +77,10 @@ struct target {
 	unsigned int conn_count;
 	/* sampler */
 	uint32_t last_tid[DP_MAX_GILS];
+	bool free[DP_MAX_GILS]; /* nobody had it in the last look */
+	/* As dp_bpf_has_run() says it, for the looks and for what is read once a second; and when it ran last. */
+	uint32_t ran, ran_rescan;
+	uint64_t ran_ns, looked_ns, rescanned_ns;
 	/* Where the holder has been in each look since, and how often it was looked at closely there. */
 	struct {
 		uint64_t ip, frame, since_ns;
@@ -118,12 +122,22 @@ struct command {
 
 #define COMMANDS_MAX 16
 
+/* A reader that has begun before its process is taken up; ahead.c. */
+struct ahead {
+	pid_t pid;
+	uint64_t start_time, since_ns;
+	struct dp_reader *reader; /* NULL: it has been taken */
+	struct dp_py *py;
+};
+
 struct dp_targets {
 	struct dp_wanted wanted;
 	struct dp_bpf *bpf;
 	struct dp_wire *wire;
 	struct dp_targets_sink sink;
 	struct target at[DP_MAX_TARGETS];
+	struct ahead ahead[DP_MAX_TARGETS];
+	unsigned int ahead_count;
 	unsigned int alive;
 	unsigned int unreadable; /* processes of other users that may not be read */
 	struct command commands[COMMANDS_MAX];
@@ -196,7 +210,17 @@ void target_share(struct dp_targets *t, struct target *x, uint64_t now);
 /* Looks at the file system of its shared memory; tells it while there is little left. */
 void target_memory(struct dp_targets *t, struct target *x);
 
+/* ---- ahead.c: readers that begin early ------------------------------------------------------------ */
+
+/* The process' own reader is one that has begun, if there is one. Is there? */
+bool ahead_take(struct dp_targets *t, struct target *x);
+/* Ends those that nobody has taken. */
+void ahead_free(struct dp_targets *t);
+
 /* ---- discovery.c: who is wanted ---------------------------------------------------------------- */
+
+/* Does the user's selection want this process? `c` NULL: it is no node. */
+bool target_is_selected(const struct dp_targets *t, pid_t pid, const struct dp_node_config *c);
 
 /* Can processes that nobody named be wanted, now or later? */
 int wanted_others(const struct dp_wanted *w);
