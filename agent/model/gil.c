@@ -25,7 +25,7 @@ uint64_t timeline_oldest_age(const struct timeline *t)
 {
 	uint64_t oldest = 0;
 
-	for (int i = 0; i < DP_MAX_GILS; i++)
+	for (uint32_t i = 0; i < t->gil_count; i++)
 		if (t->gils[i].cur.tid && hold_age(&t->gils[i].cur) > oldest)
 			oldest = hold_age(&t->gils[i].cur);
 	return oldest;

@@ -37,6 +37,7 @@ struct gil {
 /* The GIL timeline of a process. The rings at the end are large: timeline_clear() empties them. */
 struct timeline {
 	struct gil gils[DP_MAX_GILS];
+	uint32_t gil_count; /* those from the front of which a record has told: the others are as they were cleared */
 	/* totals */
 	uint64_t holds, max_hold_ns, held_ns;
 	uint64_t max_own_hold_ns; /* without holds inside dora, which its clean-up contains */

@@ -22,9 +22,9 @@
  * (docs/facts/linux-late.md): it is looked at for a while after it ran, and now and then all the same.
  */
 #define QUIET_NS      (30 * MS)
-#define QUIET_LOOK_NS (30 * MS)
+#define QUIET_LOOK_NS (200 * MS)
 /* The same for what is read once a second. */
-#define QUIET_RESCAN_NS (10000 * MS)
+#define QUIET_RESCAN_NS (30000 * MS)
 
 /* Can looks find something else than the last ones did? */
 static bool may_differ(struct dp_targets *t, struct target *x, uint64_t now)
@@ -194,9 +194,9 @@ static void rescan(struct dp_targets *t, struct target *x, uint64_t now)
 
 	memcpy(&was, &x->facts, sizeof(was));
 	x->next_rescan_ns = now + RESCAN_NS;
-	target_memory(t, x);
 	if (is_unchanged(t, x, now))
 		return;
+	target_memory(t, x);
 	if (x->is_dora && !x->proven)
 		members_decide(t, &x->config, now);
 	if (x->again_ns && now >= x->again_ns) {

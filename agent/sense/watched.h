@@ -27,6 +27,15 @@ struct share_mark {
 	uint32_t looks, looks_held;
 };
 
+/* The stack of a thread that slept, and what dp_bpf_has_run() went by before it was read. */
+struct slept {
+	uint32_t tid, ran;
+	uint64_t read_ns;
+	struct dp_rec_stack s;
+};
+
+#define SLEPT_KEPT 3
+
 struct target {
 	pid_t pid; /* 0: slot free */
 	uint64_t start_time;
@@ -72,6 +81,15 @@ struct target {
 		uint32_t tid;
 		uint64_t since_ns;
 	} asleep;               /* the last thread that was asked for with dp_asleep_since() */
+	struct slept slept[SLEPT_KEPT];
+	unsigned int next_slept;
+	/* The threads with Python frames, as last read of it. */
+	struct {
+		uint32_t ran;
+		uint64_t read_ns; /* 0 never */
+		int count;
+		pid_t tids[DP_THREADS_LOOKED_AT];
+	} threads;
 	uint32_t marked_daemon; /* the kernel tells of signals to this one */
 	uint64_t conns[CONNS_MAX];
 	unsigned int conn_count;
@@ -79,7 +97,7 @@ struct target {
 	uint32_t last_tid[DP_MAX_GILS];
 	bool free[DP_MAX_GILS]; /* nobody had it in the last look */
 	/* As dp_bpf_has_run() says it, for the looks and for what is read once a second; and when it ran last. */
-	uint32_t ran, ran_rescan;
+	uint32_t ran, ran_rescan, ran_share;
 	uint64_t ran_ns, looked_ns, rescanned_ns;
 	/* Where the holder has been in each look since, and how often it was looked at closely there. */
 	struct {
