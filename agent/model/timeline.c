@@ -378,23 +378,9 @@ static void run(const struct timeline_of *p, const struct dp_record *r)
 	}
 }
 
-static uint8_t gil_of(const struct dp_record *r)
-{
-	switch ((enum dp_record_type)r->h.type) {
-	case DP_REC_GIL_LOOK:
-		return r->u.look.gil;
-	case DP_REC_GIL_WAIT_BEGIN:
-	case DP_REC_GIL_WAIT_END:
-		return r->u.wait.gil;
-	default:
-		return r->u.gil_span.gil;
-	}
-}
-
 void timeline_record(const struct timeline_of *p, const struct dp_record *r)
 {
-	if (gil_of(r) >= p->t->gil_count)
-		p->t->gil_count = gil_of(r) + 1u;
+	timeline_meet(p->t, r);
 	switch ((enum dp_record_type)r->h.type) {
 	case DP_REC_GIL_LOOK:
 		look(p, r);

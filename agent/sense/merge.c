@@ -41,9 +41,9 @@ struct dp_merge {
 	struct key *heap; /* those that are behind the queue's end */
 	uint32_t heap_count;
 	unsigned char *arena;
-	uint32_t chunk;        /* the one that is being filled; NO_CHUNK none */
-	uint32_t filled;       /* bytes of it */
-	uint32_t live[CHUNKS]; /* records in each */
+	uint32_t chunk;                      /* the one that is being filled; NO_CHUNK none */
+	uint32_t filled;                     /* bytes of it */
+	uint32_t live[CHUNKS];               /* records in each */
 	uint32_t empty[CHUNKS], empty_count; /* those that were in use and are not */
 	uint32_t fresh;                      /* chunks from here on were never used */
 	uint64_t arrival;

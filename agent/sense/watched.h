@@ -80,7 +80,7 @@ struct target {
 	struct {
 		uint32_t tid;
 		uint64_t since_ns;
-	} asleep;               /* the last thread that was asked for with dp_asleep_since() */
+	} asleep; /* the last thread that was asked for with dp_asleep_since() */
 	struct slept slept[SLEPT_KEPT];
 	unsigned int next_slept;
 	/* The threads with Python frames, as last read of it. */
