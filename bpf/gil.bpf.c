@@ -77,10 +77,14 @@ static __always_inline void switched_out(struct task_struct *prev, bool preempte
 SEC("tp_btf/sched_switch")
 int BPF_PROG(dp_sched_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
-	if (maybe_watched(prev->tgid))
+	if (maybe_watched(prev->tgid)) {
+		note_ran(prev->tgid);
 		switched_out(prev, preempt);
-	if (maybe_watched(next->tgid))
+	}
+	if (maybe_watched(next->tgid)) {
+		note_ran(next->tgid);
 		switched_in(next);
+	}
 	return 0;
 }
 
@@ -109,7 +113,10 @@ int dp_sample(struct pt_regs *ctx)
 	if (c)
 		__sync_fetch_and_add(&c->samples, 1);
 	t = target_of(id >> 32);
-	if (!t || !t->gil_count)
+	if (!t)
+		return 0;
+	note_ran(id >> 32);
+	if (!t->gil_count)
 		return 0;
 	task = (void *)bpf_get_current_task();
 	/* Its memory may be gone, see switched_out. */

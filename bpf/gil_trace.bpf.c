@@ -73,10 +73,13 @@ int BPF_PROG(dp_sched_switch_futex, bool preempt, struct task_struct *prev,
 	struct dp_thread_state *ts;
 	__u32 tid = next->pid;
 
-	if (maybe_watched(prev->tgid))
+	if (maybe_watched(prev->tgid)) {
+		note_ran(prev->tgid);
 		switched_out(prev, preempt);
+	}
 	if (!maybe_watched(next->tgid))
 		return 0;
+	note_ran(next->tgid);
 	ts = bpf_map_lookup_elem(&thread_state, &tid);
 	if (ts && ts->wait_ns && !ts->run_first_ns)
 		ts->woken_ns = bpf_ktime_get_ns();

@@ -183,9 +183,20 @@ __u32 traced_futex __weak = 0;
  */
 __u16 watch_hints[DP_WATCH_HINTS] __weak = {};
 
+/*
+ * Rises whenever a thread of a watched process leaves or gets a CPU, or is found on one by the clock:
+ * where it stands still nothing of the process has changed. By the same number as the hints.
+ */
+__u32 watch_ran[DP_WATCH_HINTS] __weak = {};
+
 static __always_inline bool maybe_watched(__u32 tgid)
 {
 	return watch_hints[tgid % DP_WATCH_HINTS];
+}
+
+static __always_inline void note_ran(__u32 tgid)
+{
+	__sync_fetch_and_add(&watch_ran[tgid % DP_WATCH_HINTS], 1);
 }
 
 static __always_inline struct dp_target *target_of(__u32 tgid)

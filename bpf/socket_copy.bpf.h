@@ -284,6 +284,61 @@ static __always_inline void copy_begin(struct dp_copy_state *fresh, __u64 buffer
 	}
 }
 
+/* One piece, or the way to the next buffer; `is_end`: no round is left after it. Is it the end? */
+static __always_inline bool copy_piece(struct dp_copy_state *c, __u64 id, bool is_end)
+{
+	__u16 flags = 0;
+
+	if (!c->len && next_buffer(c))
+		return 0;
+	next_piece(c);
+	/* The last piece: all is there, or the limit or an unreadable vector cuts here. */
+	if (!c->left || !c->piece.copied || is_end ||
+	    c->piece.offset + c->piece.copied >= DP_SOCK_COPY_MAX) {
+		c->piece.last = c->closes;
+		c->ended = 1;
+		/* No loss yet: the decoder knows whether it wanted what lies there. */
+		if (c->left)
+			flags = DP_F_CUT;
+	}
+	if (emit_piece(c, id, flags) || c->ended)
+		return 1;
+	c->piece.offset += c->piece.copied;
+	return 0;
+}
+
+#ifdef HAS_LOOP_HELPER
+struct copying {
+	struct dp_copy_state *c;
+	__u64 id;
+};
+
+static long copy_round(__u32 i, void *ctx)
+{
+	const struct copying *w = ctx;
+
+	return copy_piece(w->c, w->id, i == PIECES_MAX - 1);
+}
+
+/*
+ * By the kernel's loop (bpf_loop, 5.17, commit e6f2dd0f8067), whose body the verifier walks a few times instead of once a
+ * round: 60,500 instructions of each of the two programs became 3,500 on 6.18.
+ */
+static __always_inline void copy_pieces(struct dp_copy_state *c, __u64 id)
+{
+	struct copying w = {c, id};
+
+	bpf_loop(PIECES_MAX, copy_round, &w, 0);
+}
+#else
+static __always_inline void copy_pieces(struct dp_copy_state *c, __u64 id)
+{
+	for (int i = 0; i < PIECES_MAX; i++)
+		if (copy_piece(c, id, i == PIECES_MAX - 1))
+			break;
+}
+#endif
+
 /* Copies the `ret` bytes that a call on a marked socket has moved out of its buffers. */
 static __always_inline void on_data(struct dp_sock_state *s, __u64 id, __s32 fd, __u64 buffer,
 				    __u64 vecs, bool is_vec, __u8 direction, long ret)
@@ -311,25 +366,7 @@ static __always_inline void on_data(struct dp_sock_state *s, __u64 id, __s32 fd,
 	c = bpf_map_lookup_elem(&copies, &tid);
 	if (!c)
 		return;
-	for (int i = 0; i < PIECES_MAX; i++) {
-		__u16 flags = 0;
-
-		if (!c->len && next_buffer(c))
-			continue;
-		next_piece(c);
-		/* The last piece: all is there, or the limit or an unreadable vector cuts here. */
-		if (!c->left || !c->piece.copied || i == PIECES_MAX - 1 ||
-		    c->piece.offset + c->piece.copied >= DP_SOCK_COPY_MAX) {
-			c->piece.last = c->closes;
-			c->ended = 1;
-			/* No loss yet: the decoder knows whether it wanted what lies there. */
-			if (c->left)
-				flags = DP_F_CUT;
-		}
-		if (emit_piece(c, id, flags) || c->ended)
-			break;
-		c->piece.offset += c->piece.copied;
-	}
+	copy_pieces(c, id);
 	if (c->tail)
 		emit_tail(c, id);
 	bpf_map_delete_elem(&copies, &tid);

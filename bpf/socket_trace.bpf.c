@@ -8,6 +8,8 @@
  * it is in a system call, whose saved registers say where the buffer is. What has moved by a way without
  * such a call (io_uring, sendmmsg, splice) is told with its length and without its bytes.
  */
+/* Kernels that have these tracepoints have it. */
+#define HAS_LOOP_HELPER
 #include "socket_copy.bpf.h"
 #include "trace.bpf.h"
 

@@ -89,11 +89,31 @@ size_t dp_utf8_cut(const char *s, size_t len)
 	return len;
 }
 
+/* How many bytes from the start of `s` are letters, digits and signs of ASCII, eight at a time; the rest is not known. */
+static size_t plain(const char *s, size_t len)
+{
+	const uint64_t ones = 0x0101010101010101ULL;
+	size_t n = 0;
+
+	for (; n + 8 <= len; n += 8) {
+		uint64_t w;
+
+		memcpy(&w, s + n, 8);
+		/* A byte above 0x7f, one below 0x20, one that is 0x7f: each sets a highest bit somewhere. */
+		if ((w | (w - ones * 0x20) | (w + ones)) & ones * 0x80)
+			break;
+	}
+	return n;
+}
+
 void dp_utf8_copy(char *dst, size_t cap, const void *src, size_t len)
 {
 	const char *s = src;
-	size_t at = 0;
+	size_t at = plain(s, len < cap ? len : cap - 1);
 
+	memcpy(dst, s, at);
+	s += at;
+	len -= at;
 	while (len > 0) {
 		uint32_t c;
 		size_t n = dp_utf8_decode(s, len, &c);

@@ -14,6 +14,25 @@ void timeline_clear(struct timeline *t, uint64_t t_ns)
 		t->gils[i].trust_ns = t_ns;
 }
 
+static uint8_t gil_of(const struct dp_record *r)
+{
+	switch ((enum dp_record_type)r->h.type) {
+	case DP_REC_GIL_LOOK:
+		return r->u.look.gil;
+	case DP_REC_GIL_WAIT_BEGIN:
+	case DP_REC_GIL_WAIT_END:
+		return r->u.wait.gil;
+	default:
+		return r->u.gil_span.gil;
+	}
+}
+
+void timeline_meet(struct timeline *t, const struct dp_record *r)
+{
+	if (gil_of(r) >= t->gil_count)
+		t->gil_count = gil_of(r) + 1u;
+}
+
 const struct hold *timeline_current(const struct timeline *t)
 {
 	const struct hold *h = &t->gils[0].cur;
@@ -25,7 +44,7 @@ uint64_t timeline_oldest_age(const struct timeline *t)
 {
 	uint64_t oldest = 0;
 
-	for (int i = 0; i < DP_MAX_GILS; i++)
+	for (uint32_t i = 0; i < t->gil_count; i++)
 		if (t->gils[i].cur.tid && hold_age(&t->gils[i].cur) > oldest)
 			oldest = hold_age(&t->gils[i].cur);
 	return oldest;

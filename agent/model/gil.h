@@ -37,6 +37,8 @@ struct gil {
 /* The GIL timeline of a process. The rings at the end are large: timeline_clear() empties them. */
 struct timeline {
 	struct gil gils[DP_MAX_GILS];
+	uint32_t
+		gil_count; /* those from the front of which a record has told: the others are as they were cleared */
 	/* totals */
 	uint64_t holds, max_hold_ns, held_ns;
 	uint64_t max_own_hold_ns; /* without holds inside dora, which its clean-up contains */
@@ -58,6 +60,8 @@ struct timeline_of {
 };
 
 void timeline_clear(struct timeline *t, uint64_t t_ns);
+/* A record about one of its GILs. */
+void timeline_meet(struct timeline *t, const struct dp_record *r);
 /* The hold that goes on at the main GIL, of an age that counts; NULL none. */
 const struct hold *timeline_current(const struct timeline *t);
 /* Age of the oldest hold or candidate of any GIL of the process, ns; 0 none. */

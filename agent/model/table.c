@@ -7,13 +7,25 @@
 /* A process that has left keeps its slot for this long: answers about it may be on their way. */
 #define KEEP_GONE_NS (1 * SEC)
 
+static bool is_there(const struct node *n, uint32_t pid)
+{
+	return n->id.pid == pid && !n->id.gone;
+}
+
+/* Of those that are there each has a pid of its own, so the one that was found last is the one if it still fits. */
 struct node *table_find(struct table *t, uint32_t pid)
 {
+	uint16_t *hint = &t->hints[pid % TABLE_HINTS];
+
 	if (pid == 0)
 		return NULL;
+	if (*hint < t->count && is_there(&t->nodes[*hint], pid))
+		return &t->nodes[*hint];
 	for (uint32_t i = 0; i < t->count; i++)
-		if (t->nodes[i].id.pid == pid && !t->nodes[i].id.gone)
+		if (is_there(&t->nodes[i], pid)) {
+			*hint = (uint16_t)i;
 			return &t->nodes[i];
+		}
 	return NULL;
 }
 

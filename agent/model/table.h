@@ -10,9 +10,12 @@
 
 #define NODES_MAX 512 /* of a run that are remembered; the oldest gone leave */
 
+#define TABLE_HINTS 1024
+
 struct table {
 	struct node nodes[NODES_MAX];
 	uint32_t count;
+	uint16_t hints[TABLE_HINTS]; /* by pid: the slot in which such a one was found last */
 };
 
 /* The watched process with this pid; NULL none. */

@@ -395,6 +395,7 @@ static void run(const struct timeline_of *p, const struct dp_record *r)
 
 void timeline_record(const struct timeline_of *p, const struct dp_record *r)
 {
+	timeline_meet(p->t, r);
 	switch ((enum dp_record_type)r->h.type) {
 	case DP_REC_GIL_LOOK:
 		look(p, r);
@@ -422,7 +423,7 @@ void timeline_record(const struct timeline_of *p, const struct dp_record *r)
 
 void timeline_stack(struct timeline *t, const struct dp_record *r)
 {
-	for (int i = 0; i < DP_MAX_GILS; i++) {
+	for (uint32_t i = 0; i < t->gil_count; i++) {
 		struct gil *g = &t->gils[i];
 
 		if (g->cur.tid == r->h.tid) {
@@ -468,7 +469,7 @@ static uint64_t stack_interval(const struct hold *h, bool stopping)
 
 void timeline_tick(const struct timeline_of *p, bool stopping)
 {
-	for (unsigned int i = 0; i < DP_MAX_GILS; i++) {
+	for (unsigned int i = 0; i < p->t->gil_count; i++) {
 		struct hold *h = &p->t->gils[i].cur;
 
 		gil_settle(p, i);
@@ -496,7 +497,7 @@ void timeline_loss(struct timeline *t, uint64_t t_ns)
 
 void timeline_thread_exit(const struct timeline_of *p, uint32_t tid, uint64_t t_ns)
 {
-	for (unsigned int i = 0; i < DP_MAX_GILS; i++) {
+	for (unsigned int i = 0; i < p->t->gil_count; i++) {
 		forget_waiter(&p->t->gils[i], tid);
 		if (p->t->gils[i].cur.tid == tid)
 			gil_release(p, i, t_ns);
@@ -505,6 +506,6 @@ void timeline_thread_exit(const struct timeline_of *p, uint32_t tid, uint64_t t_
 
 void timeline_end(const struct timeline_of *p, uint64_t t_ns, bool probe_ends)
 {
-	for (unsigned int i = 0; i < DP_MAX_GILS; i++)
+	for (unsigned int i = 0; i < p->t->gil_count; i++)
 		gil_settle_all(p, i, t_ns, probe_ends);
 }

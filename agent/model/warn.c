@@ -204,7 +204,7 @@ static struct hold *longest_hold(struct node *n)
 	struct hold *longest = NULL;
 	uint64_t value = 0;
 
-	for (int i = 0; i < DP_MAX_GILS; i++) {
+	for (uint32_t i = 0; i < n->timeline.gil_count; i++) {
 		struct hold *h = &n->timeline.gils[i].cur;
 		uint64_t held = h->tid ? hold_until(h) - hold_start(h) : 0;
 

@@ -268,6 +268,13 @@ static size_t ring_bytes(struct live *w)
 	return SMALL_RING;
 }
 
+static void begin_targets(void *ctx)
+{
+	struct live *w = ctx;
+
+	dp_targets_begin(w->targets);
+}
+
 /* The kernel side, the recording, the targets, the endpoint. */
 static int open_parts(struct live *w, struct dp_live_result *ret, char *why, size_t why_len)
 {
@@ -276,19 +283,23 @@ static int open_parts(struct live *w, struct dp_live_result *ret, char *why, siz
 		.sample_hz = DP_SAMPLE_HZ,
 		.ring_bytes = ring_bytes(w),
 		.trace_all_exec = 1, /* nodes that start later, and `dora stop` */
+		.begun = begin_targets,
+		.begun_ctx = w,
 		.verbose = w->o->show.verbose > 0,
 	};
-	int err = open_kernel_side(w, &bpf_options, why, why_len);
+	int err;
 
-	if (err)
-		return err;
-	if (w->o->record && dp_session_record(&w->session, w->o->record, why, why_len) < 0)
-		return -EIO;
-	w->targets = dp_targets_new(&w->o->wanted, w->bpf, w->wire, &target_sink);
+	w->targets = dp_targets_new(&w->o->wanted, NULL, w->wire, &target_sink);
 	if (!w->targets) {
 		snprintf(why, why_len, "not enough memory");
 		return -ENOMEM;
 	}
+	err = open_kernel_side(w, &bpf_options, why, why_len);
+	if (err)
+		return err;
+	dp_targets_see(w->targets, w->bpf);
+	if (w->o->record && dp_session_record(&w->session, w->o->record, why, why_len) < 0)
+		return -EIO;
 	dp_targets_share_every(w->targets, w->o->share_interval_ns);
 	w->losses.targets = w->acting.targets = w->targets;
 	w->captures = (struct dp_captures){.wire = w->wire,

@@ -91,6 +91,51 @@ static void learn_dora(struct dp_targets *t, struct target *x, const struct dp_r
 	target_tell_kernel(t, x);
 }
 
+/*
+ * What was read of a process is as it was while no thread of it has run. A switch may reach no tracepoint
+ * (docs/facts/linux-late.md): not for ever.
+ */
+#define STILL_NS (30000 * MS)
+
+/* Has it run since *ran was taken, at since_ns? Or may it have? */
+static bool may_have_run(struct dp_targets *t, const struct target *x, uint32_t *ran,
+			 uint64_t since_ns)
+{
+	return dp_bpf_has_run(t->bpf, x->pid, ran) || x->untold || !since_ns ||
+	       dp_now() - since_ns >= STILL_NS;
+}
+
+/* The place of a thread's stack, or of the one that is given up for it. */
+static struct slept *slept_of(struct target *x, pid_t tid)
+{
+	for (int i = 0; i < SLEPT_KEPT; i++)
+		if (x->slept[i].tid == (uint32_t)tid)
+			return &x->slept[i];
+	return &x->slept[x->next_slept++ % SLEPT_KEPT];
+}
+
+/* Its stack is the one that was read of it before, if it slept then and may not have run. */
+static int read_stack(struct dp_targets *t, struct target *x, pid_t tid, uint64_t asked_ns,
+		      struct dp_rec_stack *ret)
+{
+	struct slept *k = slept_of(x, tid);
+	uint64_t now = dp_now();
+	uint32_t ran = k->ran;
+	int err;
+
+	if (!may_have_run(t, x, &ran, k->read_ns) && k->tid == (uint32_t)tid) {
+		*ret = k->s;
+		return 0;
+	}
+	k->tid = 0;
+	err = dp_reader_stack(x->reader, x->py != NULL, tid, ret);
+	/* An answer that came late was read before the mark was looked at. */
+	if (err || now - asked_ns > MS || ret->state != 'S')
+		return err;
+	*k = (struct slept){.tid = (uint32_t)tid, .ran = ran, .read_ns = now, .s = *ret};
+	return 0;
+}
+
 /* Asked for at `asked_ns`. 0 or the error that the record has. */
 static int read_thread(struct dp_targets *t, struct target *x, pid_t tid, uint64_t asked_ns,
 		       struct dp_record *r)
@@ -100,7 +145,7 @@ static int read_thread(struct dp_targets *t, struct target *x, pid_t tid, uint64
 
 	dp_record_init(r, DP_REC_STACK, 0, (uint32_t)x->pid, (uint32_t)tid);
 	memset(&r->u.stack, 0, sizeof(r->u.stack));
-	err = dp_reader_stack(x->reader, x->py != NULL, tid, &r->u.stack);
+	err = read_stack(t, x, tid, asked_ns, &r->u.stack);
 	if (r->u.stack.state == 'S')
 		r->u.stack.asleep_since_ns = asleep_since(t, x, tid);
 	/* After the stack: a take between the two only makes the stretch without one shorter. */
@@ -182,19 +227,33 @@ static void find_consumer(struct dp_targets *t, struct target *x)
 	}
 }
 
+/* Brings the list of its Python threads up to date; false: it is not there. */
+static bool know_threads(struct dp_targets *t, struct target *x)
+{
+	uint64_t now = dp_now();
+
+	if (!x->py)
+		return false;
+	if (!may_have_run(t, x, &x->threads.ran, x->threads.read_ns))
+		return true;
+	x->threads.count = dp_reader_threads(x->reader, x->threads.tids);
+	x->threads.read_ns = x->threads.count < 0 ? 0 : now;
+	return x->threads.count >= 0;
+}
+
 /* Tells where the other Python threads are. */
 static void read_threads(struct dp_targets *t, struct target *x)
 {
-	pid_t tids[DP_THREADS_LOOKED_AT];
-	int n = x->py ? dp_reader_threads(x->reader, tids) : 0;
+	int n = know_threads(t, x) ? x->threads.count : 0;
 
 	for (int i = 0; i < n; i++) {
+		pid_t tid = x->threads.tids[i];
 		struct dp_record r;
 
 		/* What the reader says comes from a target: only a positive number is a thread. */
-		if (tids[i] <= 0 || tids[i] == x->pid)
+		if (tid <= 0 || tid == x->pid)
 			continue;
-		read_thread(t, x, tids[i], dp_now(), &r);
+		read_thread(t, x, tid, dp_now(), &r);
 		if (r.u.stack.frame_count)
 			target_emit(t, &r);
 	}

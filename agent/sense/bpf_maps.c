@@ -79,6 +79,20 @@ int dp_bpf_share(struct dp_bpf *b, pid_t pid, struct dp_share_state *ret)
 	return err;
 }
 
+bool dp_bpf_has_run(const struct dp_bpf *b, pid_t pid, uint32_t *mark)
+{
+	uint32_t was = *mark;
+
+	if (!b)
+		return true;
+	/* Mapped memory of the kernel's: no system call. */
+	*mark = __atomic_load_n(
+		&bpf_variables(b)
+			 ->watch_ran[(uint32_t)pid % DP_COUNT_OF(bpf_variables(b)->watch_ran)],
+		__ATOMIC_RELAXED);
+	return *mark != was;
+}
+
 int dp_bpf_mark_daemon(struct dp_bpf *b, pid_t pid)
 {
 	uint32_t key = (uint32_t)pid;
@@ -220,6 +234,11 @@ int dp_bpf_mark_socket(struct dp_bpf *b, pid_t pid, int fd, uint64_t conn)
 
 	if (err)
 		return err;
+	/* Ids rise: one that is marked for the first time has no other descriptor. */
+	if (conn > b->conn_marked) {
+		b->conn_marked = conn;
+		return 0;
+	}
 	n = marks_of(b, pid, conn);
 	if (n > 1)
 		err = bpf_map_update_elem(bpf_map__fd(b->skel->maps.conn_fds), &conn, &n, BPF_ANY);

@@ -51,6 +51,7 @@ struct dp_bpf {
 	bool is_attached;                      /* all of them */
 	/* Sources (1 << enum dp_source) that come from tracepoints, and from system calls; SOCKET may be in both. */
 	uint32_t traced, called;
+	bool begun;        /* dp_bpf_options.begun has been called */
 	bool forced;       /* the way was: nothing else is tried */
 	char refused[512]; /* why not by tracepoints, "" if the kernel took them or was not asked */
 	unsigned int watched;
@@ -65,6 +66,7 @@ struct dp_bpf {
 	pthread_mutex_t lock;           /* of the slots in `armed` */
 	struct armed *armed;            /* DP_MAX_TARGETS of them */
 	uint64_t conns;
+	uint64_t conn_marked; /* the highest id that a descriptor has been marked with */
 	uint32_t sources;
 	int stats_fd;
 	void (*fn)(void *ctx, const struct dp_capture *h, size_t len);

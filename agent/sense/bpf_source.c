@@ -213,12 +213,16 @@ static int open_object(const struct dp_bpf_options *o, struct dora_probe_bpf **r
 }
 
 /* Births and deaths first, which are told from then on; then the rest, with the same maps. */
-static int load_both(struct dp_bpf *b)
+static int load_both(struct dp_bpf *b, const struct dp_bpf_options *o)
 {
 	int err = early_load(b);
 
 	if (!err)
 		err = early_attach(b);
+	if (!err && o->begun && !b->begun) {
+		b->begun = true;
+		o->begun(o->begun_ctx);
+	}
 	if (!err)
 		err = share_maps(b->early, b->skel);
 	if (!err)
@@ -237,7 +241,7 @@ static int load(struct dp_bpf *b, const struct dp_bpf_options *o, char *why, siz
 	if (err)
 		return err;
 	dp_refusal_listen(&refusal, o->verbose > 0);
-	err = load_both(b);
+	err = load_both(b, o);
 	dp_refusal_listen(NULL, o->verbose > 0);
 	if (err)
 		return say_refused(&refusal, err, why, why_len);

@@ -5,6 +5,7 @@
 #ifndef DORA_PROBE_BPF_SOURCE_H
 #define DORA_PROBE_BPF_SOURCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -34,7 +35,13 @@ struct dp_bpf_options {
 	unsigned int sample_hz; /* cpu-clock; 0: 49 */
 	uint64_t run_min_ns;    /* 0: DP_RUN_MIN_NS */
 	int trace_all_exec;     /* EXEC captures of every process, for --all/--node/--dataflow */
-	int verbose;            /* above 0: libbpf's warnings on standard error */
+	/*
+	 * Called, if not NULL, while nothing but births and deaths is told yet: the kernel checks the other programs for a
+	 * while after it. Not called where the kernel refuses BPF.
+	 */
+	void (*begun)(void *ctx);
+	void *begun_ctx;
+	int verbose; /* above 0: libbpf's warnings on standard error */
 };
 
 /*
@@ -75,6 +82,11 @@ int dp_bpf_mark_socket(struct dp_bpf *b, pid_t pid, int fd, uint64_t conn);
 /* A mapping found in /proc/PID/maps at attach: its munmap is to be seen. */
 int dp_bpf_mark_region(struct dp_bpf *b, pid_t pid, uint64_t addr, const char *name);
 
+/*
+ * Has a thread of the process left a CPU, got one, or been found on one by the clock since *mark was what it is? Brings
+ * the mark up to date. True where that is not known: without a kernel side.
+ */
+bool dp_bpf_has_run(const struct dp_bpf *b, pid_t pid, uint32_t *mark);
 /* 0; -ENOENT nothing known. */
 int dp_bpf_thread(struct dp_bpf *b, pid_t tid, struct dp_thread_state *ret);
 /* What the kernel has added up of a watched process. 0, or -errno where there is nothing. */

@@ -37,25 +37,24 @@ int wanted_others(const struct dp_wanted *w)
 	return w->all || w->nodes.count || w->dataflows.count;
 }
 
-/* Does the user's selection want this process? */
-static int is_selected(const struct dp_targets *t, pid_t pid, const struct dp_node_config *c)
+bool target_is_selected(const struct dp_targets *t, pid_t pid, const struct dp_node_config *c)
 {
 	const struct dp_wanted *w = &t->wanted;
 
 	if (is_named(w, pid))
-		return 1;
+		return true;
 	if (!c)
-		return 0;
+		return false;
 	if (w->all)
-		return 1;
+		return true;
 	for (unsigned int i = 0; i < w->nodes.count; i++)
 		if (strcmp(w->nodes.name[i], c->node) == 0)
-			return 1;
+			return true;
 	for (unsigned int i = 0; i < w->dataflows.count; i++)
 		if (strcmp(w->dataflows.name[i], c->dataflow) == 0 ||
 		    (c->dataflow_name[0] && strcmp(w->dataflows.name[i], c->dataflow_name) == 0))
-			return 1;
-	return 0;
+			return true;
+	return false;
 }
 
 /* Says why a process that was named cannot be watched; -ENOENT and others have no sentence here. */
@@ -79,9 +78,9 @@ static int refused(struct dp_targets *t, pid_t pid, int err)
 	return err;
 }
 
-/* A slot for the process, with what its configuration says (NULL: it is no node). NULL: no room. */
+/* A slot for the process, with what its configuration, read from read_ns on, says (NULL: it is no node). NULL: no room. */
 static struct target *add(struct dp_targets *t, pid_t pid, const struct dp_node_config *config,
-			  uint64_t start_time)
+			  uint64_t start_time, uint64_t read_ns)
 {
 	struct target *x = NULL;
 
@@ -93,12 +92,16 @@ static struct target *add(struct dp_targets *t, pid_t pid, const struct dp_node_
 		return NULL;
 	}
 	memset(x, 0, sizeof(*x));
-	x->reader = dp_reader_new(pid, &t->patience);
-	if (!x->reader)
-		return NULL;
 	x->pid = pid;
-	x->ending = t->sampling ? ending_open(pid) : -1;
 	x->start_time = start_time;
+	x->read_ns = read_ns;
+	if (!ahead_take(t, x))
+		x->reader = dp_reader_new(pid, &t->patience);
+	if (!x->reader) {
+		x->pid = 0;
+		return NULL;
+	}
+	x->ending = t->sampling ? ending_open(pid) : -1;
 	x->named = (uint8_t)is_named(&t->wanted, pid);
 	x->sampling = t->sampling;
 	x->since_ns = dp_now();
@@ -158,16 +161,15 @@ static int select_one(struct dp_targets *t, pid_t pid, const struct dp_birth *bi
 	err = read_config(t, pid, birth, &config);
 	if (err == -EPERM)
 		t->unreadable++;
-	if (!is_selected(t, pid, err ? NULL : &config))
+	if (!target_is_selected(t, pid, err ? NULL : &config))
 		return 1;
 	if (err && err != -ENOENT && err != -EBADMSG)
 		return refused(t, pid, err);
 	if (!has_started(pid, birth, &start_time))
 		return refused(t, pid, -ESRCH);
-	*ret = add(t, pid, err ? NULL : &config, start_time);
+	*ret = add(t, pid, err ? NULL : &config, start_time, read_ns);
 	if (!*ret)
 		return -ENOSPC;
-	(*ret)->read_ns = read_ns;
 	if (birth) {
 		(*ret)->parent = birth->parent;
 		(*ret)->looks_python = strncmp(birth->exe, "python", 6) == 0;
@@ -231,11 +233,10 @@ bool target_join(struct dp_targets *t, const struct dp_birth *birth,
 {
 	struct target *x = NULL;
 
-	if (is_selected(t, birth->pid, config))
-		x = add(t, birth->pid, config, birth->start_time);
+	if (target_is_selected(t, birth->pid, config))
+		x = add(t, birth->pid, config, birth->start_time, dp_now());
 	if (!x)
 		return false;
-	x->read_ns = dp_now();
 	x->parent = birth->parent;
 	x->looks_python = 1;
 	x->connected = 1;
@@ -256,7 +257,7 @@ void dp_targets_fork(struct dp_targets *t, pid_t parent, pid_t pid, uint64_t t_n
 	if (!from || !from->is_dora || from->connected || pid == parent || target_find(t, pid) ||
 	    dp_task_stat("/proc", pid, 0, &stat) < 0)
 		return;
-	x = add(t, pid, &from->config, stat.start_time);
+	x = add(t, pid, &from->config, stat.start_time, 0);
 	if (!x)
 		return;
 	begin(t, x, t_ns);
@@ -320,7 +321,7 @@ static void begin_reading(struct dp_targets *t)
 
 	t->patience.left_ns = 0;
 	for (int i = 0; i < DP_MAX_TARGETS; i++)
-		if (t->at[i].pid && !member_is_aside(&t->at[i]))
+		if (t->at[i].pid && !t->at[i].py && !member_is_aside(&t->at[i]))
 			dp_reader_open(t->at[i].reader, &t->at[i].py, why, sizeof(why));
 	t->patience.left_ns = SCAN_PATIENCE_NS;
 }
@@ -371,6 +372,7 @@ int dp_targets_scan(struct dp_targets *t)
 	if (wanted_others(&t->wanted))
 		dp_proc_each("/proc", scan_one, t);
 	err = take_running(t, t_ns);
+	ahead_free(t);
 	if (!first)
 		first = err;
 	if (t->alive)

@@ -15,6 +15,7 @@
 #include "base/procfile.h"
 #include "base/task.h"
 #include "base/units.h"
+#include "sense/peers.h"
 #include "sense/sockdiag.h"
 
 /* A process with more descriptors or mappings than this is read up to here. */
@@ -175,8 +176,12 @@ int dp_proc_daemon_sockets(const char *proc, pid_t pid, const struct dp_node_con
 	struct dp_sockets clients = {.count = 0};
 	struct fd_search s = {
 		.proc = proc, .pid = pid, .sockets = &clients, .ret = ret_fds, .max = max};
-	int r;
+	int r = strcmp(proc, "/proc") ? -ENOSYS
+				      : dp_peers(pid, config, ret_fds, max, ret_incomplete);
 
+	/* The tables of sockets, of the kernel's or of /proc, take some ms of CPU time each on a large machine. */
+	if (r >= 0)
+		return r;
 	daemon_clients(proc, pid, config, &clients);
 	*ret_incomplete = clients.incomplete;
 	if (clients.count == 0)
@@ -319,7 +324,8 @@ pid_t dp_proc_daemon(const char *proc, pid_t pid, const struct dp_node_config *c
 	struct daemon_search s = {.proc = proc, .peers = &peers};
 	struct dp_task_stat st;
 
-	read_tables(proc, pid, config, true, &peers);
+	if (strcmp(proc, "/proc") || dp_sockdiag_listener(pid, config, &peers) < 0)
+		read_tables(proc, pid, config, true, &peers);
 	if (peers.count == 0)
 		return 0;
 	/* Nearly always its parent, or the parent's parent (uv run). */

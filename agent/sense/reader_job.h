@@ -21,7 +21,13 @@ enum job_kind {
 	JOB_THREADS,
 };
 
-#define SITE_PATH_MAX 256
+#define SITE_PATH_MAX         256
+#define DP_READER_VERSION_MAX 24
+
+struct job_site {
+	char path[SITE_PATH_MAX];
+	uint64_t offset;
+};
 
 struct job {
 	/* the question */
@@ -35,6 +41,11 @@ struct job {
 		struct {
 			char why[DP_REASON_MAX];
 			char copy[DP_PY_COPY_MAX]; /* valid with result 0 */
+			/* With result 0 what is asked for next, so that it need not be: results as of FILL, SITE, VERSION. */
+			int32_t filled, sited, has_version;
+			struct dp_target target;
+			struct job_site site;
+			char version[DP_READER_VERSION_MAX];
 		} open;
 		struct {
 			struct dp_target target;
@@ -46,11 +57,8 @@ struct job {
 		} look;
 		struct dp_rec_stack stack;
 		struct dp_rec_waits waits;
-		struct {
-			char path[SITE_PATH_MAX];
-			uint64_t offset;
-		} site;
-		char version[24];
+		struct job_site site;
+		char version[DP_READER_VERSION_MAX];
 		struct dp_node_config config;
 		struct dp_rec_command command;
 		struct {

@@ -13,6 +13,18 @@ static void take_text(char *ret, size_t len, const char *text, size_t text_len)
 	dp_utf8_copy(ret, len, text, strnlen(text, text_len));
 }
 
+static void keep_first(struct dp_reader *r, const struct job *j)
+{
+	r->first = (struct first_answers){.fill = j->u.open.filled >= 0,
+					  .site = j->u.open.sited == 0,
+					  .version = j->u.open.has_version == 0,
+					  .filled = j->u.open.filled,
+					  .target = j->u.open.target,
+					  .at = j->u.open.site};
+	take_text(r->first.dora, sizeof(r->first.dora), j->u.open.version,
+		  sizeof(j->u.open.version));
+}
+
 int dp_reader_open(struct dp_reader *r, struct dp_py **py, char *why, size_t why_len)
 {
 	struct job j = {.kind = JOB_OPEN};
@@ -20,7 +32,11 @@ int dp_reader_open(struct dp_reader *r, struct dp_py **py, char *why, size_t why
 
 	why[0] = '\0';
 	if (err == 0)
-		return dp_py_take_copy(r->target, j.u.open.copy, py);
+		err = dp_py_take_copy(r->target, j.u.open.copy, py);
+	if (err == 0) {
+		keep_first(r, &j);
+		return 0;
+	}
 	if (err == -EBUSY)
 		snprintf(why, why_len, "%s", r->sentence);
 	else if (err == -EINPROGRESS)
@@ -33,16 +49,10 @@ int dp_reader_open(struct dp_reader *r, struct dp_py **py, char *why, size_t why
 	return err;
 }
 
-int dp_reader_fill(struct dp_reader *r, struct dp_py *py, struct dp_target *target)
+/* `n` GILs, as the reader has found them. */
+static int take_target(const struct dp_target *t, int n, struct dp_target *target)
 {
-	struct job j = {.kind = JOB_FILL};
-	const struct dp_target *t = &j.u.fill.target;
-	int n = reader_ask(r, &j);
-
-	if (n < 0)
-		return n;
-	if (n > DP_MAX_GILS || t->gil_count != (uint32_t)n ||
-	    dp_py_take_copy(r->target, j.u.fill.copy, &py) < 0)
+	if (n > DP_MAX_GILS || t->gil_count != (uint32_t)n)
 		return -EBADMSG;
 	memcpy(target->gils, t->gils, sizeof(target->gils));
 	target->gil_count = t->gil_count;
@@ -53,6 +63,23 @@ int dp_reader_fill(struct dp_reader *r, struct dp_py *py, struct dp_target *targ
 	target->other_pid_ns = t->other_pid_ns;
 	memcpy(target->eval, t->eval, sizeof(target->eval));
 	return n;
+}
+
+int dp_reader_fill(struct dp_reader *r, struct dp_py *py, struct dp_target *target)
+{
+	struct job j = {.kind = JOB_FILL};
+	int n;
+
+	if (r->first.fill) {
+		r->first.fill = false;
+		return take_target(&r->first.target, r->first.filled, target);
+	}
+	n = reader_ask(r, &j);
+	if (n < 0)
+		return n;
+	if (dp_py_take_copy(r->target, j.u.fill.copy, &py) < 0)
+		return -EBADMSG;
+	return take_target(&j.u.fill.target, n, target);
 }
 
 /* A body is taken as one of a recording would be: not at all when a value cannot be. */
@@ -145,22 +172,32 @@ int dp_reader_signal_pending(struct dp_reader *r)
 	return reader_ask(r, &j);
 }
 
+/* The kernel opens it: it must lead to a file of the target and of nobody else. */
+static int take_site(const struct dp_reader *r, struct job_site *s, char *path, size_t len,
+		     uint64_t *ret_offset)
+{
+	char own[32];
+
+	s->path[sizeof(s->path) - 1] = '\0';
+	snprintf(own, sizeof(own), "/proc/%d/", (int)r->target);
+	if (strncmp(s->path, own, strlen(own)) != 0 || strstr(s->path, "/../"))
+		return -EBADMSG;
+	snprintf(path, len, "%s", s->path);
+	*ret_offset = s->offset;
+	return 0;
+}
+
 int dp_reader_site(struct dp_reader *r, char *path, size_t len, uint64_t *ret_offset)
 {
 	struct job j = {.kind = JOB_SITE};
-	int err = reader_ask(r, &j);
-	char own[32];
+	int err;
 
-	if (err)
-		return err;
-	/* The kernel opens it: it must lead to a file of the target and of nobody else. */
-	j.u.site.path[sizeof(j.u.site.path) - 1] = '\0';
-	snprintf(own, sizeof(own), "/proc/%d/", (int)r->target);
-	if (strncmp(j.u.site.path, own, strlen(own)) != 0 || strstr(j.u.site.path, "/../"))
-		return -EBADMSG;
-	snprintf(path, len, "%s", j.u.site.path);
-	*ret_offset = j.u.site.offset;
-	return 0;
+	if (r->first.site) {
+		r->first.site = false;
+		return take_site(r, &r->first.at, path, len, ret_offset);
+	}
+	err = reader_ask(r, &j);
+	return err ? err : take_site(r, &j.u.site, path, len, ret_offset);
 }
 
 int dp_reader_version_of(struct dp_reader *r, pid_t pid, char *ret, size_t len)
@@ -175,6 +212,11 @@ int dp_reader_version_of(struct dp_reader *r, pid_t pid, char *ret, size_t len)
 
 int dp_reader_version(struct dp_reader *r, char *ret, size_t len)
 {
+	/* A module that is loaded stays; one that was not may be by now. */
+	if (r->first.version) {
+		take_text(ret, len, r->first.dora, sizeof(r->first.dora));
+		return 0;
+	}
 	return dp_reader_version_of(r, 0, ret, len);
 }
 

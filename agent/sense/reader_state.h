@@ -7,6 +7,15 @@
 #include "sense/reader.h"
 #include "sense/reader_job.h"
 
+/* What came with the answer to OPEN; FILL and SITE are there once. */
+struct first_answers {
+	bool fill, site, version; /* is it there? */
+	int filled;
+	struct dp_target target;
+	struct job_site at;
+	char dora[DP_READER_VERSION_MAX];
+};
+
 struct dp_reader {
 	pid_t target; /* 0: any */
 	struct dp_patience *patience;
@@ -21,6 +30,7 @@ struct dp_reader {
 	struct cpu_budget budget;
 	uint64_t idle_until_ns;
 	uint64_t ended_cpu_ns; /* of processes that have ended */
+	struct first_answers first;
 	unsigned int strikes;
 	bool news; /* given up on, and not told yet */
 	char sentence[DP_REASON_MAX];

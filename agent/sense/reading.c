@@ -39,6 +39,25 @@ static int open_py(struct dp_py **py, pid_t pid, char *why, size_t why_len)
 	return *py ? 0 : dp_py_open(pid, py, why, why_len);
 }
 
+/* With what is always asked next: of several targets all readers are at work then, and nobody waits for one after the other. */
+static int open_and_more(struct dp_py **py, struct job *j)
+{
+	int err;
+
+	j->u.open.why[0] = '\0';
+	err = open_py(py, j->pid, j->u.open.why, sizeof(j->u.open.why));
+	if (err)
+		return err;
+	memset(&j->u.open.target, 0, sizeof(j->u.open.target));
+	j->u.open.filled = dp_py_fill_target(*py, &j->u.open.target);
+	j->u.open.sited = dp_py_cond_signal_site(
+		*py, j->u.open.site.path, sizeof(j->u.open.site.path), &j->u.open.site.offset);
+	j->u.open.has_version =
+		dp_dora_version_read("/proc", j->pid, j->u.open.version, sizeof(j->u.open.version));
+	dp_py_give_copy(*py, j->u.open.copy);
+	return 0;
+}
+
 static int stack(struct dp_py **py, struct job *j)
 {
 	char why[DP_REASON_MAX];
@@ -84,15 +103,9 @@ static int answer_python(struct dp_py **py, struct job *j)
 
 static int answer(struct dp_py **py, struct job *j)
 {
-	int err;
-
 	switch (j->kind) {
 	case JOB_OPEN:
-		j->u.open.why[0] = '\0';
-		err = open_py(py, j->pid, j->u.open.why, sizeof(j->u.open.why));
-		if (!err)
-			dp_py_give_copy(*py, j->u.open.copy);
-		return err;
+		return open_and_more(py, j);
 	case JOB_STACK:
 		return stack(py, j);
 	case JOB_VERSION:

@@ -30,6 +30,15 @@ static void read_main(pid_t pid, uint64_t *ret_cpu_ns, uint64_t *ret_wait_ns)
 
 static void mark(struct dp_targets *t, struct target *x, struct share_mark *ret)
 {
+	bool has_run = x->untold || dp_bpf_has_run(t->bpf, x->pid, &x->ran_share);
+
+	/* All of it stands still with the process. */
+	if (!has_run && x->share.at_ns) {
+		*ret = x->share;
+		ret->looks = ret->looks_held = 0;
+		ret->at_ns = dp_now();
+		return;
+	}
 	*ret = (struct share_mark){.cpu_ns = dp_cpu_ns(x->pid)};
 	if (dp_bpf_share(t->bpf, x->pid, &ret->kernel))
 		ret->kernel = (struct dp_share_state){0};

@@ -105,6 +105,7 @@ static int netlink_of(pid_t pid)
 
 struct dump {
 	const struct dp_node_config *config;
+	bool listening; /* the listener is wanted, not its clients */
 	struct dp_sockets found;
 	unsigned int looked;
 	uint64_t until_ns;
@@ -225,7 +226,7 @@ static int ask_unix(int fd, struct dump *d)
 	return ask(fd, &q, sizeof(q), d);
 }
 
-/* Is the peer the listener? Its port was the kernel's to compare. */
+/* Is the peer, or the socket itself, the listener? Its port was the kernel's to compare. */
 static void one_inet(struct dump *d, const struct nlmsghdr *h)
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}; /* ::ffff:a.b.c.d */
@@ -233,9 +234,10 @@ static void one_inet(struct dump *d, const struct nlmsghdr *h)
 	const struct dp_node_config *c = d->config;
 	const uint8_t *addr;
 
-	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) || ntohs(m->id.idiag_dport) != c->port)
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) ||
+	    ntohs(d->listening ? m->id.idiag_sport : m->id.idiag_dport) != c->port)
 		return;
-	addr = (const uint8_t *)m->id.idiag_dst;
+	addr = (const uint8_t *)(d->listening ? m->id.idiag_src : m->id.idiag_dst);
 	if (m->idiag_family == AF_INET6 && c->family == AF_INET) {
 		if (memcmp(addr, mapped, sizeof(mapped)) != 0)
 			return;
@@ -249,7 +251,7 @@ static void one_inet(struct dump *d, const struct nlmsghdr *h)
 
 static int ask_inet(int fd, uint8_t family, struct dump *d)
 {
-	/* Of any address, with this remote port; what is not goes to the end of the code + 4. */
+	/* Of any address, with this port; what is not goes to the end of the code + 4. */
 	struct {
 		struct nlmsghdr h;
 		struct inet_diag_req_v2 r;
@@ -259,10 +261,11 @@ static int ask_inet(int fd, uint8_t family, struct dump *d)
 	} q = {
 		.r = {.sdiag_family = family,
 		      .sdiag_protocol = IPPROTO_TCP,
-		      .idiag_states = ~(1u << TCP_LISTEN | 1u << TCP_TIME_WAIT)},
+		      .idiag_states = d->listening ? 1u << TCP_LISTEN
+						   : ~(1u << TCP_LISTEN | 1u << TCP_TIME_WAIT)},
 		.a = {.rta_len = RTA_LENGTH(sizeof(q.op) + sizeof(q.cond)),
 		      .rta_type = INET_DIAG_REQ_BYTECODE},
-		.op = {.code = INET_DIAG_BC_D_COND,
+		.op = {.code = d->listening ? INET_DIAG_BC_S_COND : INET_DIAG_BC_D_COND,
 		       .yes = sizeof(q.op) + sizeof(q.cond),
 		       .no = sizeof(q.op) + sizeof(q.cond) + 4},
 		.cond = {.family = AF_UNSPEC, .port = d->config->port},
@@ -272,30 +275,50 @@ static int ask_inet(int fd, uint8_t family, struct dump *d)
 	return ask(fd, &q, sizeof(q), d);
 }
 
-int dp_sockdiag_clients(pid_t pid, const struct dp_node_config *config, struct dp_sockets *ret)
+static int ask_tcp(int fd, struct dump *d)
 {
-	struct dump d = {.config = config, .until_ns = dp_now() + LOOK_NS};
-	int fd, err = 0;
+	int err = 0;
 
-	fd = netlink_of(pid);
+	if (d->config->family == AF_INET)
+		err = ask_inet(fd, AF_INET, d);
+	if (err)
+		return err;
+	/* An IPv4 address may be talked to by an IPv6 socket, where the kernel has those. */
+	err = ask_inet(fd, AF_INET6, d);
+	return err == -ENOTSUP && d->config->family == AF_INET ? 0 : err;
+}
+
+static int search(pid_t pid, struct dump *d, struct dp_sockets *ret)
+{
+	int fd = netlink_of(pid), err = 0;
+
 	if (fd < 0)
 		return fd;
-	if (config->family == AF_UNIX) {
-		err = ask_unix(fd, &d);
-	} else if (config->family) {
-		if (config->family == AF_INET)
-			err = ask_inet(fd, AF_INET, &d);
-		/* An IPv4 address may be talked to by an IPv6 socket, where the kernel has those. */
-		if (!err) {
-			err = ask_inet(fd, AF_INET6, &d);
-			if (err == -ENOTSUP && config->family == AF_INET)
-				err = 0;
-		}
-	}
+	d->until_ns = dp_now() + LOOK_NS;
+	if (d->config->family == AF_UNIX)
+		err = ask_unix(fd, d);
+	else if (d->config->family)
+		err = ask_tcp(fd, d);
 	close(fd);
 	if (!err)
-		*ret = d.found;
+		*ret = d->found;
 	return err;
+}
+
+int dp_sockdiag_clients(pid_t pid, const struct dp_node_config *config, struct dp_sockets *ret)
+{
+	struct dump d = {.config = config};
+
+	return search(pid, &d, ret);
+}
+
+int dp_sockdiag_listener(pid_t pid, const struct dp_node_config *config, struct dp_sockets *ret)
+{
+	struct dump d = {.config = config, .listening = true};
+
+	if (config->family != AF_INET && config->family != AF_INET6)
+		return -ENOTSUP;
+	return search(pid, &d, ret);
 }
 
 int dp_sockdiag_answer(const void *bytes, size_t len, const struct dp_node_config *config,

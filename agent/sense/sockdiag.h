@@ -34,6 +34,9 @@ bool dp_sockets_has(const struct dp_sockets *s, uint64_t inode);
  */
 int dp_sockdiag_clients(pid_t pid, const struct dp_node_config *config, struct dp_sockets *ret);
 
+/* The same of the listener itself, TCP alone: its inode, in a moment, whatever is connected. */
+int dp_sockdiag_listener(pid_t pid, const struct dp_node_config *config, struct dp_sockets *ret);
+
 /*
  * What one answer of the kernel adds to them: `bytes` are whole netlink messages, aligned as such. 1: another answer follows;
  * 0: that was the end; -errno, and *ret is untouched.

@@ -47,9 +47,16 @@ void dp_targets_free(struct dp_targets *t)
 		dp_py_close(t->at[i].py);
 	for (int i = 0; i < DP_MAX_TARGETS; i++)
 		dp_reader_free(t->at[i].reader);
+	ahead_free(t);
 	dp_reader_free(t->clerk);
 	dp_births_free(&t->births);
 	free(t);
+}
+
+void dp_targets_see(struct dp_targets *t, struct dp_bpf *b)
+{
+	t->bpf = b;
+	t->sampling = !b && t->wire;
 }
 
 void dp_targets_share_every(struct dp_targets *t, uint64_t ns)

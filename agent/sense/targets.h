@@ -29,6 +29,12 @@ struct dp_targets_sink {
 struct dp_targets *dp_targets_new(const struct dp_wanted *wanted, struct dp_bpf *b,
 				  struct dp_wire *w, const struct dp_targets_sink *sink);
 void dp_targets_free(struct dp_targets *t);
+/*
+ * The two steps of a start with a kernel side that takes its time: what is wanted and runs is begun to be read; then
+ * `b`, which is there by then (NULL: none), is that of the object.
+ */
+void dp_targets_begin(struct dp_targets *t);
+void dp_targets_see(struct dp_targets *t, struct dp_bpf *b);
 /* How often a line about each node's shares is wanted; 0, and at first: never. */
 void dp_targets_share_every(struct dp_targets *t, uint64_t ns);
 

@@ -27,6 +27,15 @@ struct share_mark {
 	uint32_t looks, looks_held;
 };
 
+/* The stack of a thread that slept, and what dp_bpf_has_run() went by before it was read. */
+struct slept {
+	uint32_t tid, ran;
+	uint64_t read_ns;
+	struct dp_rec_stack s;
+};
+
+#define SLEPT_KEPT 3
+
 struct target {
 	pid_t pid; /* 0: slot free */
 	uint64_t start_time;
@@ -71,12 +80,25 @@ struct target {
 	struct {
 		uint32_t tid;
 		uint64_t since_ns;
-	} asleep;               /* the last thread that was asked for with dp_asleep_since() */
+	} asleep; /* the last thread that was asked for with dp_asleep_since() */
+	struct slept slept[SLEPT_KEPT];
+	unsigned int next_slept;
+	/* The threads with Python frames, as last read of it. */
+	struct {
+		uint32_t ran;
+		uint64_t read_ns; /* 0 never */
+		int count;
+		pid_t tids[DP_THREADS_LOOKED_AT];
+	} threads;
 	uint32_t marked_daemon; /* the kernel tells of signals to this one */
 	uint64_t conns[CONNS_MAX];
 	unsigned int conn_count;
 	/* sampler */
 	uint32_t last_tid[DP_MAX_GILS];
+	bool free[DP_MAX_GILS]; /* nobody had it in the last look */
+	/* As dp_bpf_has_run() says it, for the looks and for what is read once a second; and when it ran last. */
+	uint32_t ran, ran_rescan, ran_share;
+	uint64_t ran_ns, looked_ns, rescanned_ns;
 	/* Where the holder has been in each look since, and how often it was looked at closely there. */
 	struct {
 		uint64_t ip, frame, since_ns;
@@ -118,12 +140,22 @@ struct command {
 
 #define COMMANDS_MAX 16
 
+/* A reader that has begun before its process is taken up; ahead.c. */
+struct ahead {
+	pid_t pid;
+	uint64_t start_time, since_ns;
+	struct dp_reader *reader; /* NULL: it has been taken */
+	struct dp_py *py;
+};
+
 struct dp_targets {
 	struct dp_wanted wanted;
 	struct dp_bpf *bpf;
 	struct dp_wire *wire;
 	struct dp_targets_sink sink;
 	struct target at[DP_MAX_TARGETS];
+	struct ahead ahead[DP_MAX_TARGETS];
+	unsigned int ahead_count;
 	unsigned int alive;
 	unsigned int unreadable; /* processes of other users that may not be read */
 	struct command commands[COMMANDS_MAX];
@@ -196,7 +228,17 @@ void target_share(struct dp_targets *t, struct target *x, uint64_t now);
 /* Looks at the file system of its shared memory; tells it while there is little left. */
 void target_memory(struct dp_targets *t, struct target *x);
 
+/* ---- ahead.c: readers that begin early ------------------------------------------------------------ */
+
+/* The process' own reader is one that has begun, if there is one. Is there? */
+bool ahead_take(struct dp_targets *t, struct target *x);
+/* Ends those that nobody has taken. */
+void ahead_free(struct dp_targets *t);
+
 /* ---- discovery.c: who is wanted ---------------------------------------------------------------- */
+
+/* Does the user's selection want this process? `c` NULL: it is no node. */
+bool target_is_selected(const struct dp_targets *t, pid_t pid, const struct dp_node_config *c);
 
 /* Can processes that nobody named be wanted, now or later? */
 int wanted_others(const struct dp_wanted *w);

@@ -7,6 +7,7 @@ import random
 import shutil
 import statistics
 import tempfile
+import time
 
 import checks
 from flow import Flow
@@ -25,8 +26,10 @@ def bench(f):
 
 
 class Bench:
-    def __init__(self, version, seed, full, name):
+    def __init__(self, version, seed, full, name, given=None):
         self.version, self.full = version, full
+        self.given = given or {}  # of the command line: rounds, window, tools, sizes
+        self.tools, self.sizes = self.given.get("tools"), self.given.get("sizes")
         self.rng = random.Random(f"{seed}/{name}")
         self.name = name
         self.results = []
@@ -47,7 +50,14 @@ class Bench:
         if method:
             print(f"           {method}", flush=True)
         self.results.append(dict(bench=self.name, what=what, value=value, unit=unit,
-                                 target=target, met=met, method=method, **more))
+                                 target=target, met=met, method=method,
+                                 when=time.strftime("%Y-%m-%d"), **more))
+
+    def rounds(self, full, short):
+        return self.given.get("rounds") or (full if self.full else short)
+
+    def window(self, full, short):
+        return self.given.get("window") or (full if self.full else short)
 
     def dir(self):
         d = tempfile.mkdtemp(prefix="dora-probe-bench-")

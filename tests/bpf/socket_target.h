@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 
+#include "base/glibc.h"
 #include "bpf_test.h"
 
 #define BIG (300 * 1024)
@@ -175,9 +176,10 @@ static inline void target_start(struct target *t, int family)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control), 0);
 	t->pid = fork();
 	if (!t->pid) {
-		close(control[0]);
-		close(t->listener);
-		target_main(control[1], (void *)&t->addr, t->addr_len);
+		/* A node has not the test's descriptors of programs and maps: its sockets have low ones. */
+		dup2(control[1], 3);
+		dp_close_from(4);
+		target_main(3, (void *)&t->addr, t->addr_len);
 	}
 	close(control[1]);
 	t->control = control[0];

@@ -200,9 +200,50 @@ static void test_a_connection_and_a_region_without_room_are_losses(void **state)
 	close(fd);
 }
 
+#define ANSWERS                                                                                    \
+	"import sys, time\nprint('ready', flush=True)\nfor line in sys.stdin:\n"                   \
+	"  end = time.monotonic() + float(line)\n  while time.monotonic() < end: pass\n"           \
+	"  print('done', flush=True)"
+
+/* What the sampler goes by to leave out a look: it stands still for who sleeps, and rises for who runs, or has run. */
+static void test_whether_it_has_run(void **state)
+{
+	struct session *s = *state;
+	struct dp_target nothing = {0};
+	uint32_t mark = 0;
+	unsigned int runs = 0;
+	struct child c;
+	char line[16];
+
+	python(&c, ANSWERS);
+	assert_int_equal(dp_bpf_watch(s->bpf, c.pid, &nothing), 0);
+	/* It may be on its way into the read yet. */
+	usleep(200000);
+	dp_bpf_has_run(s->bpf, c.pid, &mark);
+	usleep(200000);
+	assert_false(dp_bpf_has_run(s->bpf, c.pid, &mark));
+	child_tell(&c, "0");
+	child_line(&c, line, sizeof(line));
+	assert_true(dp_bpf_has_run(s->bpf, c.pid, &mark));
+	/* For half a second on a CPU, which it need not leave once: the clock finds it there all the same. */
+	child_tell(&c, "0.5");
+	usleep(50000);
+	for (int i = 0; i < 8; i++) {
+		usleep(50000);
+		runs += dp_bpf_has_run(s->bpf, c.pid, &mark);
+	}
+	assert_in_range(runs, 6, 8);
+	/* Without a kernel side nobody knows. */
+	assert_true(dp_bpf_has_run(NULL, c.pid, &mark));
+	child_line(&c, line, sizeof(line));
+	dp_bpf_unwatch(s->bpf, c.pid);
+	child_end(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_whether_it_has_run),
 		cmocka_unit_test(test_a_process_without_room_is_a_loss_and_tried_again),
 		cmocka_unit_test(test_a_connection_and_a_region_without_room_are_losses),
 	};
