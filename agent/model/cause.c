@@ -153,6 +153,8 @@ int8_t cause_of_delivery(const struct delivery *d, uint64_t pending_threshold_ns
 
 	if (d->doubtful)
 		return cause_in_doubt(d, over);
+	if (activity_was_stopped(&d->receiver->activity, d->delivered_ns, over))
+		return DP_CAUSE_STOPPED;
 	/* What was pending for long here has its cause here, whatever the owner did afterwards. */
 	if (pending < pending_threshold_ns && uncollected > pending &&
 	    uncollected >= UNCOLLECTED_NS)
@@ -179,6 +181,8 @@ int8_t cause_of_stall(const struct node *n, uint64_t from, uint64_t to)
 
 	if (to <= from)
 		return DP_CAUSE_UNKNOWN;
+	if (activity_was_stopped(&n->activity, from, to))
+		return DP_CAUSE_STOPPED;
 	blame_window(&n->timeline, node_consumer(n), from, to, &share);
 	c = cause_of_share(&share, to - from);
 	/*

@@ -92,6 +92,8 @@ static uint64_t since_by(const struct env *e, const struct node *n, enum dp_evid
 		return fresh ? a->no_gil_since_ns : 0;
 	case DP_EVIDENCE_NEXT_NOT_CALLED:
 		return fresh ? not_polled_since(e, a) : 0;
+	case DP_EVIDENCE_STOPPED:
+		return fresh && !a->resumed_ns ? a->stopped_ns : 0;
 	case DP_EVIDENCE_COUNT:
 		break;
 	}
@@ -202,7 +204,7 @@ uint64_t polling_suspects(const struct node *n, uint64_t now)
 
 	if (a->state == CONSUMER_RUNNING && a->running_looks >= 2)
 		since = a->running_ns;
-	else if (a->polled_ns && a->away_looks >= 2)
+	else if (a->away_looks >= 2)
 		since = a->away_ns;
 	else if (n->polling.learning)
 		since = n->polling.learn_ns;
@@ -233,6 +235,8 @@ int8_t polling_cause(const struct node *n, uint64_t now)
 {
 	const struct hold *h = &n->timeline.gils[0].cur;
 
+	if (polling_is_by(n, DP_EVIDENCE_STOPPED, now))
+		return DP_CAUSE_STOPPED;
 	if (polling_is_by(n, DP_EVIDENCE_GIL_HELD, now) && h->tid)
 		return hold_cause(h, node_consumer(n));
 	if (polling_is_by(n, DP_EVIDENCE_GIL_WAIT, now))

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 
 static uint64_t edge_key(pid_t pid, unsigned int gil)
@@ -74,30 +75,62 @@ static struct armed *free_slot(struct dp_bpf *b)
 	return NULL;
 }
 
+/* All that is attached, or some of it: NULL is no link. */
+static void destroy_links(struct armed *a)
+{
+	bpf_link__destroy(a->link);
+	a->link = NULL;
+	for (size_t i = 0; i < DP_COUNT_OF(a->call_links); i++) {
+		bpf_link__destroy(a->call_links[i]);
+		a->call_links[i] = NULL;
+	}
+}
+
 static void *edge_detach(void *arg)
 {
 	struct armed *a = arg;
 
-	bpf_link__destroy(a->link);
+	destroy_links(a);
 	pthread_mutex_lock(&a->b->lock);
-	a->link = NULL;
 	a->step = EDGE_DONE;
 	pthread_mutex_unlock(&a->b->lock);
 	return NULL;
 }
 
-static void *edge_attach(void *arg)
+static struct bpf_link *attach_at(const struct armed *a, const char *path, uint64_t offset)
 {
 	LIBBPF_OPTS(bpf_uprobe_opts, opts);
+
+	return bpf_program__attach_uprobe_opts(a->b->skel->progs.dp_edge, a->pid, path, offset,
+					       &opts);
+}
+
+/* Dora's calls as well, for which nobody waits; what is attached of them counts only if all are. */
+static void attach_calls(struct armed *a)
+{
+	struct bpf_link *links[DP_DORA_CALLS_MAX] = {NULL};
+	bool all = a->calls.count != 0;
+
+	for (uint32_t i = 0; all && i < a->calls.count; i++) {
+		links[i] = attach_at(a, a->calls.path, a->calls.offset[i]);
+		all = links[i] != NULL;
+	}
+	pthread_mutex_lock(&a->b->lock);
+	memcpy(a->call_links, links, sizeof(links));
+	a->calls_ns = all ? dp_now() : 0;
+	pthread_mutex_unlock(&a->b->lock);
+}
+
+static void *edge_attach(void *arg)
+{
 	struct armed *a = arg;
 	struct dp_bpf *b = a->b;
-	struct bpf_link *link = bpf_program__attach_uprobe_opts(b->skel->progs.dp_edge, a->pid,
-								a->path, a->offset, &opts);
-	int err = link ? 0 : -errno;
+	int err;
 	bool unwanted;
 
+	a->link = attach_at(a, a->path, a->offset);
+	err = a->link ? 0 : -errno;
 	pthread_mutex_lock(&b->lock);
-	a->link = link;
 	a->err = err;
 	unwanted = a->step == EDGE_DETACHING;
 	if (!unwanted)
@@ -110,10 +143,13 @@ static void *edge_attach(void *arg)
 		bpf_map_update_elem(bpf_map__fd(b->skel->maps.edges), &key, &e, BPF_EXIST);
 	}
 	pthread_mutex_unlock(&b->lock);
+	if (!unwanted && !err)
+		attach_calls(a);
 	return unwanted ? edge_detach(a) : NULL;
 }
 
-int dp_bpf_arm(struct dp_bpf *b, pid_t pid, const char *path, uint64_t offset)
+int dp_bpf_arm(struct dp_bpf *b, pid_t pid, const char *path, uint64_t offset,
+	       const struct dp_dora_calls *calls)
 {
 	int edges, err;
 	struct dp_edge_state unarmed = {0};
@@ -151,6 +187,8 @@ int dp_bpf_arm(struct dp_bpf *b, pid_t pid, const char *path, uint64_t offset)
 	a->gil_count = t.gil_count;
 	a->offset = offset;
 	strcpy(a->path, path);
+	if (calls)
+		a->calls = *calls;
 	err = -pthread_create(&a->thread, NULL, edge_attach, a);
 	if (!err) {
 		a->step = EDGE_ATTACHING;
@@ -176,6 +214,20 @@ int dp_bpf_armed(struct dp_bpf *b, pid_t pid)
 	return ret;
 }
 
+uint64_t dp_bpf_dora_calls_ns(struct dp_bpf *b, pid_t pid)
+{
+	const struct armed *a;
+	uint64_t ret;
+
+	if (!b)
+		return 0;
+	pthread_mutex_lock(&b->lock);
+	a = armed_slot(b, pid);
+	ret = a && a->step == EDGE_ARMED ? a->calls_ns : 0;
+	pthread_mutex_unlock(&b->lock);
+	return ret;
+}
+
 void dp_bpf_disarm(struct dp_bpf *b, pid_t pid)
 {
 	struct armed *a;
@@ -197,7 +249,7 @@ void dp_bpf_disarm(struct dp_bpf *b, pid_t pid)
 		a->step = EDGE_DETACHING;
 		a->threaded = !pthread_create(&a->thread, NULL, edge_detach, a);
 		if (!a->threaded) {
-			bpf_link__destroy(a->link);
+			destroy_links(a);
 			memset(a, 0, sizeof(*a));
 		}
 	}

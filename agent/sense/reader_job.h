@@ -19,6 +19,7 @@ enum job_kind {
 	JOB_CONFIG,
 	JOB_COMMAND,
 	JOB_THREADS,
+	JOB_DORA_CALLS,
 };
 
 #define SITE_PATH_MAX 256
@@ -50,6 +51,7 @@ struct job {
 			char path[SITE_PATH_MAX];
 			uint64_t offset;
 		} site;
+		struct dp_dora_calls dora_calls;
 		char version[24];
 		struct dp_node_config config;
 		struct dp_rec_command command;

@@ -145,21 +145,41 @@ int dp_reader_signal_pending(struct dp_reader *r)
 	return reader_ask(r, &j);
 }
 
+/* The kernel opens it: it must lead to a file of the target and of nobody else. Ends the text. */
+static bool is_targets(const struct dp_reader *r, char *path, size_t len)
+{
+	char own[32];
+
+	path[len - 1] = '\0';
+	snprintf(own, sizeof(own), "/proc/%d/", (int)r->target);
+	return strncmp(path, own, strlen(own)) == 0 && !strstr(path, "/../");
+}
+
 int dp_reader_site(struct dp_reader *r, char *path, size_t len, uint64_t *ret_offset)
 {
 	struct job j = {.kind = JOB_SITE};
 	int err = reader_ask(r, &j);
-	char own[32];
 
 	if (err)
 		return err;
-	/* The kernel opens it: it must lead to a file of the target and of nobody else. */
-	j.u.site.path[sizeof(j.u.site.path) - 1] = '\0';
-	snprintf(own, sizeof(own), "/proc/%d/", (int)r->target);
-	if (strncmp(j.u.site.path, own, strlen(own)) != 0 || strstr(j.u.site.path, "/../"))
+	if (!is_targets(r, j.u.site.path, sizeof(j.u.site.path)))
 		return -EBADMSG;
 	snprintf(path, len, "%s", j.u.site.path);
 	*ret_offset = j.u.site.offset;
+	return 0;
+}
+
+int dp_reader_dora_calls(struct dp_reader *r, struct dp_dora_calls *ret)
+{
+	struct job j = {.kind = JOB_DORA_CALLS};
+	struct dp_dora_calls *c = &j.u.dora_calls;
+	int err = reader_ask(r, &j);
+
+	if (err)
+		return err;
+	if (!is_targets(r, c->path, sizeof(c->path)) || c->count > DP_DORA_CALLS_MAX)
+		return -EBADMSG;
+	*ret = *c;
 	return 0;
 }
 

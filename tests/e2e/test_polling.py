@@ -134,6 +134,25 @@ def polls_on(t):
     t.expect(not got, f"said not to poll: {got[:1]}")
 
 
+@scenario(dora=("0.4.1", "0.5.0", "1.1.0"))
+def polls_without_waiting(t):
+    """try_recv() and drain() keep the GIL: nodes that look in by them do come back, which nothing else shows."""
+    apis = ("try_recv", "drain")
+    flow = t.flow(sender(size=SMALL), *(receiver(api, script="trouble.py", api=api, thread="main", trouble="nothing")
+                                        for api in apis))
+    probe = t.probe("--polling-threshold", "500ms", "--shutdown", "nudge", "--nudge-after", "300ms")
+    flow.go()
+    time.sleep(6)
+    flow.stop()
+    flow.wait_gone(15)
+    probe.end(None, 10)
+    got = [o for o in probe.events("warning") if o["kind"] == "not_polling"]
+    t.expect(not got, f"said not to poll: {got[:1]}")
+    t.expect(not checks.lines_of(probe.events(), "action", result="sent"), "signalled")
+    for api in apis:
+        t.expect(flow.said(api, "bye"), f"{api} did not end by itself")
+
+
 @scenario(dora=("0.5.0", "1.1.0"))
 def late_asleep(t):
     """The probe comes when the node has been asleep for seconds, and knows since when."""

@@ -355,11 +355,17 @@ static void test_next_not_called(void **state)
 	static const struct {
 		double polled, armed; /* 0 never, not */
 		bool again, said;     /* it is back in between; it is told of */
-	} rows[] = {{450, 400, false, true},
-		    {450, 900, false, true},
-		    {450, 400, true, false},
-		    {0, 400, false, false},
-		    {450, 0, false, false}};
+		double calls;         /* each call is seen since; 0 not */
+		double since;         /* it is told to be away since then */
+	} rows[] = {{450, 400, false, true, 0, 450},
+		    {450, 900, false, true, 0, 900},
+		    {450, 400, true, false, 0, 0},
+		    {0, 400, false, false, 0, 0},
+		    {450, 0, false, false, 0, 0},
+		    /* A call that is seen needs no earlier one. */
+		    {0, 400, false, true, 1000, 1000},
+		    {1200, 400, false, true, 1000, 1200},
+		    {0, 400, true, false, 1000, 0}};
 
 	(void)state;
 	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
@@ -373,14 +379,13 @@ static void test_next_not_called(void **state)
 			r.u.stack.edge_armed_ns =
 				rows[i].armed > 0 && u->ms > rows[i].armed ? AT(rows[i].armed) : 0;
 			r.u.stack.took_gil_ns = AT(u->ms - 7);
-			r.u.stack.polled_ns = polled > 0 ? AT(polled) : 0;
+			r.u.stack.polled_ns = polled > 0 && u->ms > polled ? AT(polled) : 0;
+			r.u.stack.calls_seen_ns =
+				rows[i].calls > 0 && u->ms > rows[i].calls ? AT(rows[i].calls) : 0;
 			feed(u->t, &r);
 		}
 		if (rows[i].said)
-			expect(u, 0,
-			       (rows[i].armed > rows[i].polled ? rows[i].armed : rows[i].polled) +
-				       D_MS,
-			       DP_SEVERITY_NOTICE, DP_CAUSE_BLOCKED,
+			expect(u, 0, rows[i].since + D_MS, DP_SEVERITY_NOTICE, DP_CAUSE_BLOCKED,
 			       1u << DP_EVIDENCE_NEXT_NOT_CALLED | 1u << DP_EVIDENCE_ASLEEP |
 				       1u << DP_EVIDENCE_NO_GIL_TAKEN);
 		else
