@@ -71,7 +71,7 @@ static enum consumer_state state_asleep(const struct activity *a, const struct c
 
 static void note_stopped(struct activity *a, uint64_t t_ns, bool stopped)
 {
-	bool was = a->stopped_ns && !a->resumed_ns;
+	bool was = activity_is_stopped(a);
 
 	if (stopped && !was) {
 		a->stopped_ns = t_ns;

@@ -82,6 +82,12 @@ static inline bool activity_in_next(const struct activity *a, uint64_t now, uint
 void activity_ask(struct activity *a, const struct env *e, const struct identity *id);
 /* What was it doing most in [from, to]? */
 enum consumer_state activity_most(const struct activity *a, uint64_t from, uint64_t to);
+/* Was its process stopped (SIGSTOP, a debugger) at the last look? */
+static inline bool activity_is_stopped(const struct activity *a)
+{
+	return a->stopped_ns && !a->resumed_ns;
+}
+
 /* Was its process stopped for most of [from, to]? */
 bool activity_was_stopped(const struct activity *a, uint64_t from, uint64_t to);
 /* The cause that this is of a token that is not freed, enum dp_cause. */

@@ -148,7 +148,7 @@ static void fill_view(const struct env *e, const struct table *t, const struct n
 	v->signals_ignored = n->id.facts.signals_ignored;
 	v->masks_known = n->id.facts.start_time != 0;
 	v->exited = n->id.exited || n->id.gone;
-	v->stopped = n->activity.stopped_ns && !n->activity.resumed_ns;
+	v->stopped = activity_is_stopped(&n->activity);
 	fill_stop(n, v);
 	fill_tokens(e, t, n, v);
 	fill_subject(n, v);

@@ -93,7 +93,7 @@ static uint64_t since_by(const struct env *e, const struct node *n, enum dp_evid
 	case DP_EVIDENCE_NEXT_NOT_CALLED:
 		return fresh ? not_polled_since(e, a) : 0;
 	case DP_EVIDENCE_STOPPED:
-		return fresh && !a->resumed_ns ? a->stopped_ns : 0;
+		return fresh && activity_is_stopped(a) ? a->stopped_ns : 0;
 	case DP_EVIDENCE_COUNT:
 		break;
 	}

@@ -54,7 +54,7 @@ static unsigned int find_code(pid_t pid, uint64_t type, uint64_t ret[DP_DORA_CAL
 			ret[n++] = m.code;
 		methods += sizeof(m);
 	}
-	return 0;
+	return n == DP_DORA_CALLS_MAX ? n : 0;
 }
 
 /* Their offsets in the file, which is one for all of them. */

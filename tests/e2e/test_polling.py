@@ -141,6 +141,7 @@ def polls_without_waiting(t):
     flow = t.flow(sender(size=SMALL), *(receiver(api, script="trouble.py", api=api, thread="main", trouble="nothing")
                                         for api in apis))
     probe = t.probe("--polling-threshold", "500ms", "--shutdown", "nudge", "--nudge-after", "300ms")
+    time.sleep(3)  # they are seen in next() before
     flow.go()
     time.sleep(6)
     flow.stop()

@@ -184,19 +184,27 @@ def by_asyncio(node, turn):
     asyncio.run(main())
 
 
+def until_go(node, turn):
+    """Waits in next(), as other nodes do."""
+    while went() is None:
+        if not handled(node.next(timeout=0.2), turn, node):
+            return False
+    return True
+
+
 def by_try_recv(node, turn):
-    """Looks in at its own pace, and never waits but for the first event."""
-    event = node.next()
-    while event is None or handled(event, turn, node):
+    """Looks in at its own pace, and never waits for an event."""
+    go_on = until_go(node, turn)
+    while go_on:
+        go_on = handled(node.try_recv(), turn, node)
         time.sleep(0.02)
-        event = node.try_recv()
 
 
 def by_drain(node, turn):
-    events = [node.next()]
-    while all(handled(event, turn, node) for event in events):
+    go_on = until_go(node, turn)
+    while go_on:
+        go_on = all(handled(event, turn, node) for event in node.drain() or [None])
         time.sleep(0.03)
-        events = node.drain()
 
 
 BY = {"try_recv": by_try_recv, "drain": by_drain, "next": by_next, "timeout": by_timeout, "iter": by_iter, "asyncio": by_asyncio}
