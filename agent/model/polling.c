@@ -163,6 +163,9 @@ static void find_consumer(const struct env *e, struct node *n)
 		return;
 	p->finds++;
 	p->found_ns = e->now;
+	/* Main waits for the end of a thread, and there is but one: who takes events, if anybody does, is that one. */
+	if (!n->stop.seen && n->activity.in_join && n->activity.away_looks >= 2)
+		n->id.consumer_tid = progress_only_thread(&n->progress, e->now);
 	say_request(e, &n->id, &q);
 }
 

@@ -160,6 +160,22 @@ static void note_before(struct progress *p, const struct dp_rec_stack *s)
 		p->calls[p->next_call++ % PROGRESS_CALLS] = call;
 }
 
+uint32_t progress_only_thread(const struct progress *p, uint64_t now)
+{
+	uint32_t tid = 0;
+
+	for (uint32_t i = 0; i < PROGRESS_THREADS; i++) {
+		const struct progress_thread *t = &p->threads[i];
+
+		if (!t->tid || now - t->seen_ns > PROGRESS_THREADS_EVERY_NS + 500 * MS)
+			continue;
+		if (tid)
+			return 0;
+		tid = t->tid;
+	}
+	return tid;
+}
+
 static void note_place(struct place *p, const struct dp_rec_stack *s)
 {
 	memcpy(p->function, s->frames[0].function, sizeof(p->function));

@@ -87,6 +87,8 @@ uint64_t progress_expected_end(const struct progress *p);
  * them; 0: not all are, there is none, or it is not known where they were.
  */
 uint32_t progress_threads_go_on(const struct progress *p, uint64_t now);
+/* The only Python thread beside main, by the last rounds of looks before Stop; 0: there are more, or none. */
+uint32_t progress_only_thread(const struct progress *p, uint64_t now);
 /*
  * Asks for the consumer's stack while there is no Stop; afterwards, when others ask for that one,
  * for main's where it is another thread or has closed its outputs.

@@ -213,6 +213,32 @@ static void test_another_thread(void **state)
 	finish(u);
 }
 
+/* Main waits for a thread that nobody has seen in next(): if it is the only one, it is the consumer. */
+static void test_the_only_other_thread(void **state)
+{
+	(void)state;
+	for (uint32_t others = 1; others <= 2; others++) {
+		struct run *u = begin();
+
+		for (until(u, 200); u->ms < 8000; until(u, u->ms + 200)) {
+			struct dp_record r = stack_of(u, PID, "join", "/usr/lib/threading.py", 'S');
+
+			r.u.stack.asleep_since_ns = AT(100);
+			feed(u->t, &r);
+			for (uint32_t i = 0; i < others; i++) {
+				r = stack_of(u, OTHER + i, "handler", "/node.py", 'S');
+				r.u.stack.asleep_since_ns = AT(150);
+				feed(u->t, &r);
+			}
+		}
+		if (others == 1)
+			assert_string_equal(told(u, 0)->function, "handler");
+		else
+			assert_null(told(u, 0));
+		finish(u);
+	}
+}
+
 /* Its channel is full: its event thread was handed something and asks for no more. */
 static void test_untaken(void **state)
 {
@@ -428,6 +454,7 @@ int main(void)
 		cmocka_unit_test(test_late),
 		cmocka_unit_test(test_no_absence),
 		cmocka_unit_test(test_another_thread),
+		cmocka_unit_test(test_the_only_other_thread),
 		cmocka_unit_test(test_untaken),
 		cmocka_unit_test(test_untaken_or_not),
 		cmocka_unit_test(test_gil_wait),
