@@ -159,6 +159,17 @@ void activity_stack(struct activity *a, const struct hold *current, uint32_t con
 	note_place(&a->place, s);
 }
 
+void activity_begin(struct activity *a)
+{
+	struct activity fresh = {.asked_ns = a->asked_ns,
+				 .finalizing = a->finalizing,
+				 .polled_ns = a->polled_ns,
+				 .stopped_ns = a->stopped_ns,
+				 .resumed_ns = a->resumed_ns};
+
+	*a = fresh;
+}
+
 void activity_ask(struct activity *a, const struct env *e, const struct identity *id)
 {
 	struct dp_request q = {.type = DP_REQ_READ_STACK, .tid = identity_consumer(id)};

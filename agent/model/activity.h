@@ -71,6 +71,8 @@ struct computing {
  */
 void activity_stack(struct activity *a, const struct hold *current, uint32_t consumer,
 		    bool node_dropped, const struct computing *beside, const struct dp_record *r);
+/* The thread that it is of is another one from now on: what was seen until then was main. */
+void activity_begin(struct activity *a);
 /* Was it in next(), or in an event loop that waits, at the last look? Not older than `fresh_ns`. */
 static inline bool activity_in_next(const struct activity *a, uint64_t now, uint64_t fresh_ns)
 {

@@ -152,6 +152,14 @@ static void learn(const struct env *e, struct node *n)
 		p->learning = false;
 }
 
+static void take_for_consumer(struct node *n, uint32_t tid)
+{
+	if (!tid)
+		return;
+	n->id.consumer_tid = tid;
+	activity_begin(&n->activity);
+}
+
 /* Main is elsewhere, and was never seen in next(): is another thread there? */
 static void find_consumer(const struct env *e, struct node *n)
 {
@@ -165,7 +173,7 @@ static void find_consumer(const struct env *e, struct node *n)
 	p->found_ns = e->now;
 	/* Main waits for the end of a thread, and there is but one: who takes events, if anybody does, is that one. */
 	if (!n->stop.seen && n->activity.in_join && n->activity.away_looks >= 2)
-		n->id.consumer_tid = progress_only_thread(&n->progress, e->now);
+		take_for_consumer(n, progress_only_thread(&n->progress, e->now));
 	say_request(e, &n->id, &q);
 }
 
@@ -197,7 +205,7 @@ void polling_found(struct node *n, const struct dp_record *r)
 	/* Threads of dora's own are in its code as well, and have no Python frame. */
 	if (n->polling.finds && !n->id.consumer_tid && !n->activity.seen_in_next &&
 	    r->h.tid != n->id.pid && s->frame_count && place_library_is_dora(s->library))
-		n->id.consumer_tid = r->h.tid;
+		take_for_consumer(n, r->h.tid);
 }
 
 uint64_t polling_suspects(const struct node *n, uint64_t now)

@@ -105,6 +105,22 @@ static struct bpf_link *attach_at(const struct armed *a, const char *path, uint6
 					       &opts);
 }
 
+/*
+ * Processes whose calls are seen at the same time: the kernel needs some 100 ms for each uprobe that goes, one after
+ * the other, and the end of the probe waits for that.
+ */
+#define CALLS_SEEN_MAX 8
+
+/* With the lock held. */
+static bool has_room_for_calls(const struct dp_bpf *b)
+{
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < DP_MAX_TARGETS; i++)
+		n += b->armed[i].step != EDGE_FREE && b->armed[i].calls.count;
+	return n < CALLS_SEEN_MAX;
+}
+
 /* Dora's calls as well, for which nobody waits; what is attached of them counts only if all are. */
 static void attach_calls(struct armed *a)
 {
@@ -187,7 +203,7 @@ int dp_bpf_arm(struct dp_bpf *b, pid_t pid, const char *path, uint64_t offset,
 	a->gil_count = t.gil_count;
 	a->offset = offset;
 	strcpy(a->path, path);
-	if (calls)
+	if (calls && has_room_for_calls(b))
 		a->calls = *calls;
 	err = -pthread_create(&a->thread, NULL, edge_attach, a);
 	if (!err) {
