@@ -76,9 +76,10 @@ static void fill_edge(struct dp_targets *t, const struct target *x, pid_t tid,
 		return;
 	s->took_gil_ns = th.edge_take_ns;
 	s->calls_seen_ns = dp_bpf_dora_calls_ns(t->bpf, x->pid);
-	/* Whichever thread calls: the one that was taken for the consumer may not be it. */
-	s->polled_ns = e.polled_ns;
-	/* What takes events with the GIL came with 0.4: where its calls are not seen, nothing is known of them. */
+	/*
+	 * What takes events with the GIL came with 0.4: as long as not all of its calls are seen, nothing is known of them.
+	 * Whichever thread calls: the one that was taken for the consumer may not be it.
+	 */
 	if (s->calls_seen_ns || (dp_version_at_least(x->facts.dora, 0, 0, 1) &&
 				 !dp_version_at_least(x->facts.dora, 0, 4, 0)))
 		s->polled_ns = th.polled_ns > e.polled_ns ? th.polled_ns : e.polled_ns;

@@ -121,28 +121,42 @@ static bool has_room_for_calls(const struct dp_bpf *b)
 	return n < CALLS_SEEN_MAX;
 }
 
-/* Dora's calls as well, for which nobody waits; what is attached of them counts only if all are. */
-static void attach_calls(struct armed *a)
+static bool is_unwanted(struct armed *a)
 {
-	struct bpf_link *links[DP_DORA_CALLS_MAX] = {NULL};
-	bool all = a->calls.count != 0;
+	bool ret;
 
-	for (uint32_t i = 0; all && i < a->calls.count; i++) {
-		links[i] = attach_at(a, a->calls.path, a->calls.offset[i]);
-		all = links[i] != NULL;
+	pthread_mutex_lock(&a->b->lock);
+	ret = a->step == EDGE_DETACHING;
+	pthread_mutex_unlock(&a->b->lock);
+	return ret;
+}
+
+/*
+ * Dora's calls as well, for which nobody waits; what is attached of them counts only if all are. Is the whole still
+ * wanted afterwards?
+ */
+static bool attach_calls(struct armed *a)
+{
+	bool all = true, wanted;
+
+	for (uint32_t i = 0; all && i < a->calls.count && !is_unwanted(a); i++) {
+		a->call_links[i] = attach_at(a, a->calls.path, a->calls.offset[i]);
+		all = a->call_links[i] != NULL;
 	}
 	pthread_mutex_lock(&a->b->lock);
-	memcpy(a->call_links, links, sizeof(links));
-	a->calls_ns = all ? dp_now() : 0;
+	wanted = a->step != EDGE_DETACHING;
+	a->calls_ns = all && wanted ? dp_now() : 0;
+	a->attaching_calls = false;
 	pthread_mutex_unlock(&a->b->lock);
+	return wanted;
 }
 
 static void *edge_attach(void *arg)
 {
 	struct armed *a = arg;
 	struct dp_bpf *b = a->b;
-	int err;
 	bool unwanted;
+	int err;
 
 	a->link = attach_at(a, a->path, a->offset);
 	err = a->link ? 0 : -errno;
@@ -151,6 +165,7 @@ static void *edge_attach(void *arg)
 	unwanted = a->step == EDGE_DETACHING;
 	if (!unwanted)
 		a->step = err ? EDGE_FAILED : EDGE_ARMED;
+	a->attaching_calls = a->step == EDGE_ARMED && a->calls.count;
 	/* The program ignores a GIL without time, so nothing counts from before this one. */
 	for (unsigned int i = 0; !unwanted && !err && i < a->gil_count; i++) {
 		struct dp_edge_state e = {.armed_ns = dp_now()};
@@ -159,8 +174,8 @@ static void *edge_attach(void *arg)
 		bpf_map_update_elem(bpf_map__fd(b->skel->maps.edges), &key, &e, BPF_EXIST);
 	}
 	pthread_mutex_unlock(&b->lock);
-	if (!unwanted && !err)
-		attach_calls(a);
+	if (!unwanted && !err && a->calls.count)
+		unwanted = !attach_calls(a);
 	return unwanted ? edge_detach(a) : NULL;
 }
 
@@ -257,7 +272,7 @@ void dp_bpf_disarm(struct dp_bpf *b, pid_t pid)
 
 		bpf_map_delete_elem(bpf_map__fd(b->skel->maps.edges), &key);
 	}
-	if (a && a->step == EDGE_ATTACHING) {
+	if (a && (a->step == EDGE_ATTACHING || a->attaching_calls)) {
 		/* Its thread sees this when it is through, and detaches. */
 		a->step = EDGE_DETACHING;
 	} else if (a) {

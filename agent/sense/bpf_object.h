@@ -37,8 +37,9 @@ struct armed {
 	struct bpf_link *link;
 	struct dp_dora_calls calls; /* … too, as far as they are known */
 	struct bpf_link *call_links[DP_DORA_CALLS_MAX];
-	uint64_t calls_ns; /* all of them are there since; 0 not */
-	pthread_t thread;  /* to be joined in all steps but EDGE_FREE, if `threaded` */
+	uint64_t calls_ns;    /* all of them are there since; 0 not */
+	bool attaching_calls; /* its thread is about to: who disarms it must not wait for that */
+	pthread_t thread;     /* to be joined in all steps but EDGE_FREE, if `threaded` */
 	bool threaded;
 	char path[PATH_MAX];
 };
