@@ -61,6 +61,30 @@ static __always_inline bool is_in_dora(const struct dp_target *t, __u64 sp)
 	return in;
 }
 
+/*
+ * The program stands at the entries of dora's methods that take events, too: next() lets go of the GIL, the others do
+ * not (dora_calls.c).
+ */
+static __always_inline bool on_dora_call(struct dp_target *t, struct pt_regs *ctx, __u64 id)
+{
+	__u64 from = t->dora.from, ip = interrupted_at(ctx), now = bpf_ktime_get_ns();
+	__u64 key = (id >> 32) * DP_MAX_GILS;
+	struct dp_thread_state *ts;
+	struct dp_edge_state *e;
+	struct who w;
+
+	if (!from || ip - from >= t->dora.to - from)
+		return 0;
+	who_is(&w, t, (void *)bpf_get_current_task(), id >> 32, (__u32)id);
+	ts = thread_of(t, &w);
+	if (ts)
+		ts->polled_ns = ts->called_ns = now;
+	e = bpf_map_lookup_elem(&edges, &key);
+	if (e)
+		e->polled_ns = now;
+	return 1;
+}
+
 SEC("uprobe")
 int dp_edge(struct pt_regs *ctx)
 {
@@ -75,6 +99,8 @@ int dp_edge(struct pt_regs *ctx)
 	__u8 gil = 0;
 
 	if (!t)
+		return 0;
+	if (on_dora_call(t, ctx, id))
 		return 0;
 #pragma unroll
 	for (int i = 0; i < DP_MAX_GILS; i++) {
@@ -102,8 +128,13 @@ int dp_edge(struct pt_regs *ctx)
 		return 0;
 	if (ts->off_since_ns)
 		came_back(ts, w.tid, now);
+	/* Its first take after such a call is where next() returns; for one that keeps the GIL a little later. */
 	if (is_in_dora(t, stack_pointer(ctx)))
 		ts->polled_ns = now;
+	if (hit == 1 && ts->called_ns) {
+		ts->polled_ns = e->polled_ns = now;
+		ts->called_ns = 0;
+	}
 	if (hit == 1)
 		on_take(e, ts, gil, w.tid, now);
 	else

@@ -47,7 +47,7 @@ NONE_ALLOWED = thresholds((None, OK), (0.5, DANGER))
 # What a query shows has its colour wherever it is shown; all others go by their order.
 MEANING = {"returned": OK, "abandoned": DANGER, "lost": "#999999", "clean": OK, "error": "#E69F00",
            "signal": "#CC79A7", "grace_kill": DANGER, "health_kill": "#D55E00",
-           "startup_kill": "#D55E00", "finish_kill": "#D55E00", "orphan": "#999999"}
+           "startup_kill": "#D55E00", "finish_kill": "#D55E00", "orphan": "#999999", "unknown": "#999999"}
 
 
 def q(expr, legend="", ref="A", instant=False, fmt=None):
@@ -277,8 +277,9 @@ def exits():
     def one(reason, ref):
         x = m("node_exits_total", f'reason="{reason}"')
         return q(f"sum(clamp_min({x} - {x} offset $__interval, 0))", reason, ref)
-    return [one(r, ref) for ref, r in zip("ABCDEFGH", (
-        "clean", "error", "signal", "grace_kill", "health_kill", "startup_kill", "finish_kill", "orphan"))]
+    return [one(r, ref) for ref, r in zip("ABCDEFGHI", (
+        "clean", "error", "signal", "grace_kill", "health_kill", "startup_kill", "finish_kill", "orphan",
+        "unknown"))]
 
 
 def risk():

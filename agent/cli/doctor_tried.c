@@ -243,7 +243,7 @@ static int try_uprobe(struct dp_bpf *b)
 		return err ? err : -ENOENT;
 	err = dp_bpf_watch(b, getpid(), &nothing);
 	if (!err)
-		err = dp_bpf_arm(b, getpid(), site.path, site.offset);
+		err = dp_bpf_arm(b, getpid(), site.path, site.offset, NULL);
 	start = dp_now();
 	while (!err && state == 0) {
 		state = dp_bpf_armed(b, getpid());

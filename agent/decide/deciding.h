@@ -71,6 +71,7 @@ enum subject_kind {
 	SUBJECT_HOLD,       /* one hold of the GIL, since before Stop */
 	SUBJECT_SLEEP,      /* one sleep of the consumer without the GIL, since before Stop */
 	SUBJECT_LOOP,       /* the node goes on at the places where it was before Stop */
+	SUBJECT_AWAY,       /* it has not come back to dora since before Stop, wherever it is */
 	SUBJECT_FINALISING, /* main has ended, another thread keeps the process */
 	SUBJECT_UNCLEAR,    /* none of it can be seen, and little time is left */
 };

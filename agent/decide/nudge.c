@@ -340,6 +340,12 @@ void policy_nudge(struct deciding *d)
 				    "the deadline has passed: the daemon ends the node now");
 		return;
 	}
+	if (v->stopped) {
+		policy_refuse_nudge(
+			d, DP_REFUSE_STOPPED, v->progress.main_tid,
+			"the process is stopped (SIGSTOP, Ctrl-Z, a debugger): before SIGCONT no signal but SIGKILL reaches it");
+		return;
+	}
 	if (!signal_taken(d) || !policy_find_subject(d, &s) || !can_help(d, &s))
 		return;
 	if (!d->st->attempts && ends_in_time(d, &s, due)) {

@@ -112,7 +112,8 @@ static bool terminate(struct deciding *d)
 	const struct dp_policy_view *v = d->v;
 	uint64_t limit = DP_POLICY_TERMINATE_NS, due = dp_policy_due(d->cfg, v), wanted;
 
-	if (d->cfg->mode != DP_SHUTDOWN_TERMINATE || d->st->terminated || !v->deadline_ns)
+	if (d->cfg->mode != DP_SHUTDOWN_TERMINATE || d->st->terminated || !v->deadline_ns ||
+	    v->stopped)
 		return false;
 	/* With a grace of a second or two "slack below 1 s" would be true of any node at Stop. */
 	if (limit > grace(v) / 5)

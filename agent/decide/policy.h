@@ -101,13 +101,17 @@ struct dp_policy_progress {
 	uint64_t same_ns;  /* since Stop: last found at a place of before that it could leave */
 	uint64_t kept_ns;  /* since Stop: the same, or kept there: it waited for the GIL */
 	uint64_t other_ns; /* since Stop: last found elsewhere */
-	uint64_t idle_ns;  /* since Stop: last found in asyncio's wait, which shows no task */
+	uint64_t
+		call_ns; /* … in a call from the line of the event loop from which it had called before */
+	uint64_t idle_ns;       /* since Stop: last found in asyncio's wait, which shows no task */
 	uint64_t finalising_ns; /* main has ended, other threads keep the process; since */
 	uint64_t
 		joining_ns; /* since Stop: main last found waiting for a thread that it did not before */
 	uint32_t
 		worker_tid; /* all other threads go on as before Stop, this one with them; 0 not known */
-	uint64_t took_ns;       /* since Stop: took its last message */
+	uint64_t took_ns; /* since Stop: took its last message */
+	uint64_t away_ns; /* has called nothing of dora's that takes events since; 0 not known … */
+	uint64_t looked_ns;     /* … as of then */
 	uint64_t busy_since_ns; /* away from next() since */
 	uint64_t busy_until_ns; /* as long as the longest time before; 0 unknown */
 	uint64_t delivered_ns;  /* the nudge signal, last */
@@ -117,6 +121,7 @@ struct dp_policy_progress {
 	bool came_late;         /* the probe was not there at Stop */
 	bool asyncio;           /* its last stack stood below asyncio */
 	struct dp_place place;  /* of same_ns */
+	struct dp_place away_place;
 };
 
 struct dp_policy_view {
@@ -140,6 +145,7 @@ struct dp_policy_view {
 	bool masks_known;
 	bool outputs_done;
 	bool exited;
+	bool stopped;           /* the process, by SIGSTOP or a debugger, at the last look */
 	bool lost;              /* the probe lost records since Stop */
 	bool dataflow_stopping; /* another node's tokens have already stopped the dataflow */
 	struct dp_policy_hold hold;
@@ -177,6 +183,7 @@ enum dp_refusal {
 	DP_REFUSE_NOT_POLLING,
 	DP_REFUSE_NOT_POLLING_BEFORE,
 	DP_REFUSE_TRIES_SPENT,
+	DP_REFUSE_STOPPED,   /* the process, by SIGSTOP or a debugger */
 	DP_REFUSE_SWALLOWED, /* the same, and the handler ran each time */
 	DP_REFUSE_CANNOT_SEND,
 	DP_REFUSE_RECORDS_LOST,

@@ -42,6 +42,11 @@ void policy_say_subject(struct deciding *d, const struct subject *s)
 		dp_say_place(&d->say, s->place);
 		dp_say(&d->say, ", as before Stop");
 		break;
+	case SUBJECT_AWAY:
+		dp_say(&d->say,
+		       "the node has not come back to next() since before Stop; it is in ");
+		dp_say_place(&d->say, s->place);
+		break;
 	case SUBJECT_FINALISING:
 		dp_say(&d->say,
 		       d->v->progress.finalising_ns
@@ -112,7 +117,7 @@ static void fill_main(const struct deciding *d, struct subject *s, enum subject_
 {
 	s->kind = kind;
 	s->tid = d->v->progress.main_tid;
-	if (kind != SUBJECT_LOOP) {
+	if (kind != SUBJECT_LOOP && kind != SUBJECT_AWAY) {
 		/* It may be cleaning up: as long as it took before. */
 		s->since_ns = d->v->stop_ns;
 		s->expected_end_ns = policy_later(d->v->stop_ns, policy_need(d->v));
@@ -120,7 +125,7 @@ static void fill_main(const struct deciding *d, struct subject *s, enum subject_
 	}
 	s->since_ns = d->v->progress.busy_since_ns;
 	s->expected_end_ns = d->v->progress.busy_until_ns;
-	s->place = &d->v->progress.place;
+	s->place = kind == SUBJECT_LOOP ? &d->v->progress.place : &d->v->progress.away_place;
 }
 
 /* The moment from which on a node is nudged that may be about to end by itself. */
@@ -190,6 +195,19 @@ static bool find_old(struct deciding *d, struct subject *s)
 }
 
 /*
+ * Nothing of the process has asked dora for an event since before Stop, so it cannot have taken it. Not under asyncio,
+ * where what was asked for before may come later, nor after a signal, whose handler may have begun a clean-up.
+ */
+static bool is_away(const struct deciding *d)
+{
+	const struct dp_policy_progress *p = &d->v->progress;
+
+	return is_fresh(d, p->looked_ns, DP_POLICY_FRESH_NS) && p->away_ns &&
+	       p->away_ns <= d->v->stop_ns && !p->asyncio && !d->st->attempts &&
+	       d->v->stop_reason == DP_STOP_STOP;
+}
+
+/*
  * Threads that main waits for may end by themselves. Those that go on as before Stop get most of the
  * time; those that began something else, or that nobody has seen before, all that there is.
  */
@@ -247,7 +265,8 @@ static void refuse_new(struct deciding *d)
 
 /*
  * Does nothing say whether it has taken Stop? What began after Stop is held for the clean-up, unless the
- * probe came later still and has not seen the node before.
+ * probe came later still and has not seen the node before, or the event loop still calls from where it did:
+ * then it may be the next step of the same handler, or a handler of Stop.
  */
 static bool is_unclear(const struct deciding *d)
 {
@@ -256,6 +275,8 @@ static bool is_unclear(const struct deciding *d)
 	if (!p->main_tid)
 		return false;
 	if (p->came_late && !p->known_before)
+		return true;
+	if (is_fresh(d, p->call_ns, DP_POLICY_LEFT_NS) && p->call_ns >= p->other_ns)
 		return true;
 	if (d->v->hold.id)
 		return false;
@@ -281,6 +302,10 @@ bool policy_find_subject(struct deciding *d, struct subject *s)
 	}
 	if (is_fresh(d, p->same_ns, DP_POLICY_FRESH_NS) && p->same_ns >= p->other_ns) {
 		fill_main(d, s, SUBJECT_LOOP);
+		return true;
+	}
+	if (is_away(d)) {
+		fill_main(d, s, SUBJECT_AWAY);
 		return true;
 	}
 	/* Nobody has looked since the last nudge. */

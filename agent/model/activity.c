@@ -3,6 +3,7 @@
 #include "model/activity.h"
 
 #include "base/array.h"
+#include "model/spans.h"
 
 #include <string.h>
 #include <sys/syscall.h>
@@ -23,6 +24,8 @@ static void add(struct activity *a, uint64_t t_ns, enum consumer_state s)
 static enum consumer_state state_of(const struct activity *a, const struct dp_rec_stack *s,
 				    const struct hold *own)
 {
+	if (place_is_stopped(s))
+		return CONSUMER_STOPPED;
 	if (own)
 		return own->native.verdict == 1 ? CONSUMER_NATIVE : CONSUMER_PYTHON;
 	if (s->has_gil_wait)
@@ -66,12 +69,41 @@ static enum consumer_state state_asleep(const struct activity *a, const struct c
 	return beside->without_gil ? CONSUMER_POOL : CONSUMER_BLOCKED;
 }
 
+static void note_stopped(struct activity *a, uint64_t t_ns, bool stopped)
+{
+	bool was = activity_is_stopped(a);
+
+	if (stopped && !was) {
+		a->stopped_ns = t_ns;
+		a->resumed_ns = 0;
+	} else if (!stopped && was) {
+		a->resumed_ns = t_ns;
+	}
+}
+
+/*
+ * By the calls themselves, or by the GIL that they let go of: that counts only where it has been seen at all, since a
+ * build may hide who makes them.
+ */
+static void note_polled(struct activity *a, const struct dp_rec_stack *s, enum consumer_state state)
+{
+	uint64_t from = s->calls_seen_ns ? s->calls_seen_ns : s->edge_armed_ns;
+
+	a->polled_ns = s->polled_ns ? s->polled_ns : a->polled_ns;
+	a->calls_seen = s->calls_seen_ns != 0;
+	a->not_polled_ns = 0;
+	if (s->edge_armed_ns && (a->polled_ns || a->calls_seen) && state != CONSUMER_NEXT &&
+	    state != CONSUMER_POLLING)
+		a->not_polled_ns = s->polled_ns > from ? s->polled_ns : from;
+}
+
 static void note_state(struct activity *a, const struct dp_record *r, enum consumer_state state)
 {
 	const struct dp_rec_stack *s = &r->u.stack;
 	bool outside =
 		state == CONSUMER_RUNNING || state == CONSUMER_BLOCKED || state == CONSUMER_POOL;
 
+	note_stopped(a, r->h.t_ns, state == CONSUMER_STOPPED);
 	if (state != CONSUMER_RUNNING) {
 		a->running_looks = 0;
 	} else if (!a->running_looks++) {
@@ -81,12 +113,7 @@ static void note_state(struct activity *a, const struct dp_record *r, enum consu
 	if (outside && s->edge_armed_ns)
 		a->no_gil_since_ns =
 			s->took_gil_ns > s->edge_armed_ns ? s->took_gil_ns : s->edge_armed_ns;
-	/* Only where such calls have been seen at all: a build may hide who makes them. */
-	a->polled_ns = s->polled_ns ? s->polled_ns : a->polled_ns;
-	a->not_polled_ns = 0;
-	if (s->edge_armed_ns && a->polled_ns && state != CONSUMER_NEXT && state != CONSUMER_POLLING)
-		a->not_polled_ns =
-			s->polled_ns > s->edge_armed_ns ? s->polled_ns : s->edge_armed_ns;
+	note_polled(a, s, state);
 	a->looked_ns = r->h.t_ns;
 	a->state = (uint8_t)state;
 	a->in_next = state == CONSUMER_NEXT || state == CONSUMER_POLLING ||
@@ -132,6 +159,17 @@ void activity_stack(struct activity *a, const struct hold *current, uint32_t con
 	note_place(&a->place, s);
 }
 
+void activity_begin(struct activity *a)
+{
+	struct activity fresh = {.asked_ns = a->asked_ns,
+				 .finalizing = a->finalizing,
+				 .polled_ns = a->polled_ns,
+				 .stopped_ns = a->stopped_ns,
+				 .resumed_ns = a->resumed_ns};
+
+	*a = fresh;
+}
+
 void activity_ask(struct activity *a, const struct env *e, const struct identity *id)
 {
 	struct dp_request q = {.type = DP_REQ_READ_STACK, .tid = identity_consumer(id)};
@@ -157,6 +195,13 @@ enum consumer_state activity_most(const struct activity *a, uint64_t from, uint6
 	return best;
 }
 
+bool activity_was_stopped(const struct activity *a, uint64_t from, uint64_t to)
+{
+	return a->stopped_ns && to > from &&
+	       overlap(from, to, a->stopped_ns, a->resumed_ns ? a->resumed_ns : to) * 2 >=
+		       to - from;
+}
+
 int8_t activity_cause(enum consumer_state s)
 {
 	switch (s) {
@@ -172,6 +217,8 @@ int8_t activity_cause(enum consumer_state s)
 	case CONSUMER_RUNNING:
 	case CONSUMER_POOL:
 		return DP_CAUSE_RUNNING_WITHOUT_GIL;
+	case CONSUMER_STOPPED:
+		return DP_CAUSE_STOPPED;
 	default:
 		return DP_CAUSE_UNKNOWN;
 	}
@@ -180,5 +227,5 @@ int8_t activity_cause(enum consumer_state s)
 bool activity_is_cause(int8_t cause)
 {
 	return cause == DP_CAUSE_BLOCKED || cause == DP_CAUSE_BUSY_PYTHON ||
-	       cause == DP_CAUSE_RUNNING_WITHOUT_GIL;
+	       cause == DP_CAUSE_RUNNING_WITHOUT_GIL || cause == DP_CAUSE_STOPPED;
 }

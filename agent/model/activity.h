@@ -21,6 +21,7 @@ enum consumer_state {
 	CONSUMER_RUNNING,  /* on the CPU without the GIL */
 	CONSUMER_POLLING,  /* the same, at the very instruction at which it was in next() before */
 	CONSUMER_POOL,     /* asleep in a native call, whose process computes without the GIL */
+	CONSUMER_STOPPED,  /* its process is stopped: SIGSTOP, a debugger */
 	CONSUMER_STATES
 };
 
@@ -34,6 +35,8 @@ struct activity {
 	bool finalizing; /* the node object went, and main has no frame any more: Python is ending
 			  */
 	struct place place;
+	uint64_t stopped_ns;      /* its process was found stopped, by all looks from then … */
+	uint64_t resumed_ns;      /* … until then; 0 it still is */
 	uint64_t looked_ns;       /* last look at it; 0 none */
 	uint8_t state;            /* enum consumer_state at that one */
 	bool in_next;             /* at that one: in dora's code, or asyncio waits for what comes */
@@ -47,6 +50,7 @@ struct activity {
 	uint64_t no_gil_since_ns; /* outside of dora, and took no GIL since; 0 not known */
 	uint64_t polled_ns;     /* dora's code in it let go of the GIL, or took it; 0 never seen */
 	uint64_t not_polled_ns; /* outside of dora, and no such since; 0 not known */
+	bool calls_seen;        /* … by each call of dora's that takes events */
 	/* asleep outside next() with the GIL free: what a signal to this thread may end */
 	uint64_t asleep_ns;     /* since; 0 not */
 	uint64_t asleep_end_ns; /* of that sleep; 0 unknown */
@@ -67,6 +71,8 @@ struct computing {
  */
 void activity_stack(struct activity *a, const struct hold *current, uint32_t consumer,
 		    bool node_dropped, const struct computing *beside, const struct dp_record *r);
+/* The thread that it is of is another one from now on: what was seen until then was main. */
+void activity_begin(struct activity *a);
 /* Was it in next(), or in an event loop that waits, at the last look? Not older than `fresh_ns`. */
 static inline bool activity_in_next(const struct activity *a, uint64_t now, uint64_t fresh_ns)
 {
@@ -78,6 +84,14 @@ static inline bool activity_in_next(const struct activity *a, uint64_t now, uint
 void activity_ask(struct activity *a, const struct env *e, const struct identity *id);
 /* What was it doing most in [from, to]? */
 enum consumer_state activity_most(const struct activity *a, uint64_t from, uint64_t to);
+/* Was its process stopped (SIGSTOP, a debugger) at the last look? */
+static inline bool activity_is_stopped(const struct activity *a)
+{
+	return a->stopped_ns && !a->resumed_ns;
+}
+
+/* Was its process stopped for most of [from, to]? */
+bool activity_was_stopped(const struct activity *a, uint64_t from, uint64_t to);
 /* The cause that this is of a token that is not freed, enum dp_cause. */
 int8_t activity_cause(enum consumer_state s);
 /* Is this a cause whose place is where the consumer is? */

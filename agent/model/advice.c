@@ -27,6 +27,8 @@ static const char *const at_place[DP_CAUSE_COUNT] = {
 static const char *const anywhere[DP_CAUSE_COUNT] = {
 	[DP_CAUSE_NOT_CONNECTED] =
 		"connect first (Node()), then load what takes long; or give it a longer startup_timeout",
+	[DP_CAUSE_STOPPED] =
+		"the process is stopped, by SIGSTOP, Ctrl-Z or a debugger: kill -CONT it, or let the debugger go on",
 	[DP_CAUSE_REFERENCE_KEPT] =
 		"the node keeps the array: copy what is needed and drop the event's value",
 	[DP_CAUSE_NOT_REPORTED] =

@@ -97,6 +97,23 @@ static int8_t cause_in_next(const struct delivery *d, uint64_t over, uint64_t he
 	return held < ACTIVITY_AFTER_NS ? DP_CAUSE_UNKNOWN : DP_CAUSE_REFERENCE_KEPT;
 }
 
+/*
+ * What it was seen doing most. That main waits for a thread says nothing of what that one does; it may be the one
+ * that runs. Where none does, it sleeps, whichever it is.
+ */
+static int8_t cause_of_activity(const struct node *n, enum consumer_state most)
+{
+	const struct hold *h = &n->timeline.gils[0].cur;
+	int8_t c = DP_CAUSE_UNKNOWN;
+
+	if (!node_consumer_known(n))
+		return n->shares.idle ? DP_CAUSE_BLOCKED : DP_CAUSE_UNKNOWN;
+	/* One call that it waits for is no contention. */
+	if (most == CONSUMER_GIL_WAIT && h->tid && h->tid != node_consumer(n))
+		c = hold_cause(h, node_consumer(n));
+	return c != DP_CAUSE_UNKNOWN ? c : activity_cause(most);
+}
+
 /* What kept the array from being freed in the `held` ns from its delivery on; `over`: its report, or now. */
 static int8_t cause_of_held(const struct delivery *d, uint64_t over, uint64_t held)
 {
@@ -125,7 +142,7 @@ static int8_t cause_of_held(const struct delivery *d, uint64_t over, uint64_t he
 		return c;
 	if (!n->id.facts.gil_observable && n->id.facts.is_python)
 		return DP_CAUSE_UNKNOWN;
-	return activity_cause(most);
+	return cause_of_activity(n, most);
 }
 
 /*
@@ -153,6 +170,8 @@ int8_t cause_of_delivery(const struct delivery *d, uint64_t pending_threshold_ns
 
 	if (d->doubtful)
 		return cause_in_doubt(d, over);
+	if (activity_was_stopped(&d->receiver->activity, d->delivered_ns, over))
+		return DP_CAUSE_STOPPED;
 	/* What was pending for long here has its cause here, whatever the owner did afterwards. */
 	if (pending < pending_threshold_ns && uncollected > pending &&
 	    uncollected >= UNCOLLECTED_NS)
@@ -177,15 +196,17 @@ int8_t cause_of_stall(const struct node *n, uint64_t from, uint64_t to)
 	struct blame_share share;
 	int8_t c;
 
+	/* Of what was before the probe came nobody knows whose the GIL was. */
+	if (from < n->id.first_ns)
+		from = n->id.first_ns;
 	if (to <= from)
 		return DP_CAUSE_UNKNOWN;
+	if (activity_was_stopped(&n->activity, from, to))
+		return DP_CAUSE_STOPPED;
 	blame_window(&n->timeline, node_consumer(n), from, to, &share);
 	c = cause_of_share(&share, to - from);
-	/*
-	 * That main waits for a thread says nothing of what that one does; it may be the one that runs.
-	 * Where none does, it sleeps, whichever it is.
-	 */
-	if ((c < 0 || c == DP_CAUSE_GIL_CONTENTION) && !node_consumer_known(n))
-		return c < 0 && n->shares.idle ? DP_CAUSE_BLOCKED : DP_CAUSE_UNKNOWN;
-	return c >= 0 ? c : activity_cause(activity_most(&n->activity, from, to));
+	/* It may be the consumer itself that runs. */
+	if (c == DP_CAUSE_GIL_CONTENTION && !node_consumer_known(n))
+		return DP_CAUSE_UNKNOWN;
+	return c >= 0 ? c : cause_of_activity(n, activity_most(&n->activity, from, to));
 }

@@ -17,7 +17,8 @@
 struct death {
 	const struct env *env;
 	const struct node *n;
-	uint32_t by; /* 0: it ended by itself */
+	uint32_t by;  /* 0: it ended by itself */
+	bool unknown; /* nobody saw how */
 	int code;
 	uint64_t t_ns;
 };
@@ -124,6 +125,8 @@ static uint8_t reason_of(const struct death *d)
 {
 	uint8_t watchdog = watchdog_of(d);
 
+	if (d->unknown)
+		return DP_EXIT_UNKNOWN;
 	if (is_orphan(d))
 		return DP_EXIT_ORPHAN;
 	if (is_grace_kill(d))
@@ -146,7 +149,7 @@ static bool by_another(const struct death *d, uint8_t reason)
 {
 	if (reason == DP_EXIT_SIGNAL)
 		return d->by == SIGKILL || d->by == SIGTERM;
-	return reason != DP_EXIT_CLEAN && reason != DP_EXIT_ERROR;
+	return reason != DP_EXIT_CLEAN && reason != DP_EXIT_ERROR && reason != DP_EXIT_UNKNOWN;
 }
 
 /*
@@ -209,13 +212,14 @@ static void measure(const struct stop *s, bool grace_kill, uint32_t by, uint64_t
 uint8_t exit_record(const struct env *e, struct node *n, uint64_t abandoned,
 		    const struct dp_record *r)
 {
-	int status = r->u.exit.status, code = (status >> 8) & 0xff;
+	bool unknown = r->u.exit.is_unknown;
+	int status = unknown ? 0 : r->u.exit.status, code = unknown ? -1 : (status >> 8) & 0xff;
 	uint32_t by = (uint32_t)(status & 0x7f);
 	struct dp_finding f = {.type = DP_FIND_EXIT};
 	char explanation[DP_REASON_MAX];
 	struct dp_exit_finding *x = &f.u.exit;
 	uint64_t t = r->h.t_ns, told = told_ns(&n->stop);
-	struct death d = {.env = e, .n = n, .by = by, .code = code, .t_ns = t};
+	struct death d = {.env = e, .n = n, .by = by, .unknown = unknown, .code = code, .t_ns = t};
 
 	x->code = by ? -1 : code;
 	x->signal = by;
@@ -223,11 +227,12 @@ uint8_t exit_record(const struct env *e, struct node *n, uint64_t abandoned,
 	x->since_stop_ns = told ? t - told : DP_NULL;
 	x->reason = reason_of(&d);
 	x->grace_kill = x->reason == DP_EXIT_GRACE_KILL;
-	x->saved = !x->grace_kill && n->guard.signals_sent > 0 && n->stop.seen;
+	x->saved = !unknown && !x->grace_kill && n->guard.signals_sent > 0 && n->stop.seen;
 	x->tokens_abandoned = abandoned;
 	blame_exit(&d, x);
-	measure(&n->stop, x->grace_kill, by, n->guard.signals_sent ? n->guard.policy.sent_ns : 0, t,
-		&n->ending);
+	if (!unknown)
+		measure(&n->stop, x->grace_kill, by,
+			n->guard.signals_sent ? n->guard.policy.sent_ns : 0, t, &n->ending);
 	if (by == SIGBUS) {
 		memory_explain(&n->memory, explanation, sizeof(explanation));
 		x->explanation = explanation;

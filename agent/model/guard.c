@@ -107,6 +107,9 @@ static void fill_subject(const struct node *n, struct dp_policy_view *v)
 static void fill_progress(const struct env *e, const struct node *n, struct dp_policy_view *v)
 {
 	const struct progress *p = &n->progress;
+	const struct activity *a = &n->activity;
+	/* Who could not move gets so long to come back first. */
+	bool had_a_chance = e->now >= p->held_up_ns + PROGRESS_CHANCE_NS;
 	uint32_t sig = e->options.nudge_signal;
 
 	if (!n->id.facts.is_python)
@@ -115,11 +118,14 @@ static void fill_progress(const struct env *e, const struct node *n, struct dp_p
 		.same_ns = p->same_ns,
 		.kept_ns = p->kept_ns,
 		.other_ns = p->other_ns,
+		.call_ns = p->call_ns,
 		.idle_ns = p->idle_ns,
 		.finalising_ns = p->finalising_ns,
 		.joining_ns = p->joining_ns,
 		.worker_tid = progress_threads_go_on(p, e->now),
 		.took_ns = n->account.took_ns > n->stop.at_ns ? n->account.took_ns : 0,
+		.away_ns = a->calls_seen && had_a_chance ? a->not_polled_ns : 0,
+		.looked_ns = a->looked_ns,
 		.busy_since_ns = p->busy_since_ns,
 		.busy_until_ns = progress_expected_end(p),
 		.delivered_ns = sig <= 64 ? n->signals.delivered_ns[sig] : 0,
@@ -129,6 +135,7 @@ static void fill_progress(const struct env *e, const struct node *n, struct dp_p
 		.came_late = n->id.first_ns > n->stop.at_ns,
 		.asyncio = p->asyncio,
 		.place = place_view(&p->place),
+		.away_place = place_view(&a->place),
 	};
 }
 
@@ -141,6 +148,7 @@ static void fill_view(const struct env *e, const struct table *t, const struct n
 	v->signals_ignored = n->id.facts.signals_ignored;
 	v->masks_known = n->id.facts.start_time != 0;
 	v->exited = n->id.exited || n->id.gone;
+	v->stopped = activity_is_stopped(&n->activity);
 	fill_stop(n, v);
 	fill_tokens(e, t, n, v);
 	fill_subject(n, v);

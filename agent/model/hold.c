@@ -139,6 +139,10 @@ void hold_stack(struct hold *h, const struct dp_rec_stack *s)
 			place_name_thread(&h->place, s);
 		return;
 	}
+	/* That it slept meanwhile says nothing of what it does. */
+	if (h->stopped && !place_is_stopped(s))
+		h->native.verdict = -1;
+	h->stopped = place_is_stopped(s);
 	place_from_stack(&h->place, s);
 	vote_place(h);
 	if (s->library[0] && h->stacks < UINT16_MAX) {
@@ -192,6 +196,8 @@ int8_t hold_cause(const struct hold *h, uint32_t consumer)
 {
 	if (!hold_proven(h))
 		return DP_CAUSE_UNKNOWN;
+	if (h->stopped)
+		return DP_CAUSE_STOPPED;
 	if (h->deadlock && hold_until(h) - hold_start(h) >= DEADLOCK_NS)
 		return DP_CAUSE_DEADLOCK;
 	if (hold_in_dora(h))

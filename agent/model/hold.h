@@ -44,6 +44,7 @@ struct hold {
 	/* from its stacks */
 	uint8_t stack_state; /* enum stack_state */
 	uint8_t sched_state; /* enum dp_sched_state, at the last stack */
+	bool stopped;        /* the process, then */
 	bool waits_known;    /* whom it waits for was read, see waits.h */
 	bool deadlock;       /* … and is proven to end at this GIL */
 	int32_t syscall_nr;

@@ -156,6 +156,8 @@ static bool hands_on(const struct member *above, const struct member *m)
 	if (m->above_pid != above->pid || m->exit_ns > above->exit_ns ||
 	    above->exit_ns - m->exit_ns > HAND_ON_NS)
 		return false;
+	if (m->unknown || above->unknown)
+		return false;
 	/* A Python that ends well may have run anything before. */
 	if (m->status == 0 && above->is_python && !m->is_python)
 		return false;
@@ -217,7 +219,8 @@ bool lives_exit(struct lives *l, const struct dp_record *r)
 		return true;
 	m->exited = true;
 	m->exit_ns = r->h.t_ns;
-	m->status = r->u.exit.status;
+	m->unknown = r->u.exit.is_unknown;
+	m->status = m->unknown ? 0 : r->u.exit.status;
 	e->last_ns = r->h.t_ns;
 	if (m->connected) {
 		m->entry = NULL;
@@ -245,7 +248,8 @@ static void give_up_waiting(struct lives *l, struct member *m)
 {
 	const struct member *above = lives_find(l, m->above_pid);
 
-	if (above && m->is_python && m->status != 0 && (!above->is_python || above->proven))
+	if (above && m->is_python && (m->status != 0 || m->unknown) &&
+	    (!above->is_python || above->proven))
 		decide(m, PARTING_EXIT);
 	else if (above)
 		decide(m, PARTING_DROP);

@@ -64,6 +64,7 @@ struct member {
 	uint8_t parting; /* enum parting */
 	uint64_t exit_ns;
 	int32_t status;
+	bool unknown; /* … which nobody saw: 0 */
 	uint32_t killer_pid;
 	uint8_t kill_signal;
 };

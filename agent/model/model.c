@@ -330,7 +330,8 @@ static void stack(struct node *n, const struct dp_record *r)
 		return;
 	polling_found(n, r);
 	timeline_stack(&n->timeline, r);
-	progress_stack(&n->progress, &n->stop, node_consumer(n), n->account.took_ns, r);
+	progress_stack(&n->progress, &n->stop, &n->timeline.gils[0].cur, node_consumer(n),
+		       n->account.took_ns, r);
 	activity_stack(&n->activity, &n->timeline.gils[0].cur, node_consumer(n),
 		       n->streams.events_dropped_ns != 0, &beside, r);
 	usage_stack(n, r);

@@ -43,9 +43,11 @@ static void stranger(struct identity *id, const struct member *m)
 	memcpy(id->facts.node, m->entry->node, sizeof(id->facts.node));
 }
 
-static void say_status(struct dp_sentence *s, int status)
+static void say_status(struct dp_sentence *s, int status, bool unknown)
 {
-	if (status & 0x7f) {
+	if (unknown) {
+		dp_say(s, "nobody knows how");
+	} else if (status & 0x7f) {
 		dp_say(s, "by ");
 		dp_say_signal(s, (uint32_t)(status & 0x7f));
 	} else {
@@ -90,7 +92,7 @@ static void count_death(const struct env *e, struct identity *id, bool connected
 	else
 		dp_sayf(&s, ", restarted %u times", n - 1);
 	dp_say(&s, ", ended in trouble, the last ");
-	say_status(&s, status);
+	say_status(&s, status, false);
 	dp_say(&s, connected ? "" : " before it had connected to its daemon");
 	dp_say(&s, "; its own words are in `dora logs`");
 	warn(e, id, t, DP_WARN_CRASH_LOOP, severity, false, text);
@@ -98,7 +100,7 @@ static void count_death(const struct env *e, struct identity *id, bool connected
 
 static void died(const struct env *e, struct node *n, const struct dp_record *r, uint8_t reason)
 {
-	if (n->id.entry && reason != DP_EXIT_CLEAN && !n->stop.seen)
+	if (n->id.entry && reason != DP_EXIT_CLEAN && reason != DP_EXIT_UNKNOWN && !n->stop.seen)
 		count_death(e, &n->id, !n->id.unproven, r->h.t_ns, r->u.exit.status);
 }
 
@@ -129,7 +131,7 @@ static void say_bare_exit(const struct env *e, const struct table *t, const stru
 {
 	struct dp_finding f = {.type = DP_FIND_EXIT};
 	uint32_t by = (uint32_t)(m->status & 0x7f);
-	int code = (m->status >> 8) & 0xff;
+	int code = m->unknown ? -1 : (m->status >> 8) & 0xff;
 	struct identity id;
 
 	stranger(&id, m);
@@ -142,9 +144,10 @@ static void say_bare_exit(const struct env *e, const struct table *t, const stru
 		.cause = -1,
 		.gil_share = -1,
 		.tokens_abandoned = DP_NULL,
-		.reason = by     ? DP_EXIT_SIGNAL
-			  : code ? DP_EXIT_ERROR
-				 : DP_EXIT_CLEAN,
+		.reason = m->unknown ? DP_EXIT_UNKNOWN
+			  : by       ? DP_EXIT_SIGNAL
+			  : code     ? DP_EXIT_ERROR
+				     : DP_EXIT_CLEAN,
 	};
 	say_finding(e, &id, m->exit_ns, &f);
 	if (m->status)
@@ -162,6 +165,7 @@ static struct dp_record record_of(const struct member *m)
 	r.h.pid = m->pid;
 	r.u.exit.status = m->status;
 	r.u.exit.is_process = 1;
+	r.u.exit.is_unknown = m->unknown;
 	return r;
 }
 
@@ -176,7 +180,7 @@ static void say_wrapper(const struct env *e, const struct member *m)
 	id.announced = true; /* its own `node` line is no news: it is not the node */
 	dp_sentence_begin(&s, text, sizeof(text));
 	dp_say(&s, "the process that started the node has ended ");
-	say_status(&s, m->status);
+	say_status(&s, m->status, m->unknown);
 	if (killed && m->kill_signal == (m->status & 0x7f) && m->killer_pid)
 		dp_sayf(&s, " of process %u", m->killer_pid);
 	dp_say(&s, ", the node goes on: dora watches, and would kill, that process alone");

@@ -78,6 +78,11 @@ bool place_is_idle_loop(const struct dp_rec_stack *s)
 	       place_file_ends(f->file, "/asyncio/runners.py");
 }
 
+bool place_is_stopped(const struct dp_rec_stack *s)
+{
+	return s->state == 'T' || s->state == 't';
+}
+
 bool place_is_join(const struct dp_rec_stack *s)
 {
 	static const char *const names[] = {"join", "_wait_for_tstate_lock", "_shutdown"};

@@ -92,6 +92,8 @@ static uint64_t since_by(const struct env *e, const struct node *n, enum dp_evid
 		return fresh ? a->no_gil_since_ns : 0;
 	case DP_EVIDENCE_NEXT_NOT_CALLED:
 		return fresh ? not_polled_since(e, a) : 0;
+	case DP_EVIDENCE_STOPPED:
+		return fresh && activity_is_stopped(a) ? a->stopped_ns : 0;
 	case DP_EVIDENCE_COUNT:
 		break;
 	}
@@ -150,6 +152,14 @@ static void learn(const struct env *e, struct node *n)
 		p->learning = false;
 }
 
+static void take_for_consumer(struct node *n, uint32_t tid)
+{
+	if (!tid)
+		return;
+	n->id.consumer_tid = tid;
+	activity_begin(&n->activity);
+}
+
 /* Main is elsewhere, and was never seen in next(): is another thread there? */
 static void find_consumer(const struct env *e, struct node *n)
 {
@@ -161,6 +171,9 @@ static void find_consumer(const struct env *e, struct node *n)
 		return;
 	p->finds++;
 	p->found_ns = e->now;
+	/* Main waits for the end of a thread, and there is but one: who takes events, if anybody does, is that one. */
+	if (!n->stop.seen && n->activity.in_join && n->activity.away_looks >= 2)
+		take_for_consumer(n, progress_only_thread(&n->progress, e->now));
 	say_request(e, &n->id, &q);
 }
 
@@ -192,7 +205,7 @@ void polling_found(struct node *n, const struct dp_record *r)
 	/* Threads of dora's own are in its code as well, and have no Python frame. */
 	if (n->polling.finds && !n->id.consumer_tid && !n->activity.seen_in_next &&
 	    r->h.tid != n->id.pid && s->frame_count && place_library_is_dora(s->library))
-		n->id.consumer_tid = r->h.tid;
+		take_for_consumer(n, r->h.tid);
 }
 
 uint64_t polling_suspects(const struct node *n, uint64_t now)
@@ -202,7 +215,7 @@ uint64_t polling_suspects(const struct node *n, uint64_t now)
 
 	if (a->state == CONSUMER_RUNNING && a->running_looks >= 2)
 		since = a->running_ns;
-	else if (a->polled_ns && a->away_looks >= 2)
+	else if (a->away_looks >= 2)
 		since = a->away_ns;
 	else if (n->polling.learning)
 		since = n->polling.learn_ns;
@@ -233,6 +246,8 @@ int8_t polling_cause(const struct node *n, uint64_t now)
 {
 	const struct hold *h = &n->timeline.gils[0].cur;
 
+	if (polling_is_by(n, DP_EVIDENCE_STOPPED, now))
+		return DP_CAUSE_STOPPED;
 	if (polling_is_by(n, DP_EVIDENCE_GIL_HELD, now) && h->tid)
 		return hold_cause(h, node_consumer(n));
 	if (polling_is_by(n, DP_EVIDENCE_GIL_WAIT, now))

@@ -11,18 +11,23 @@ static bool frame_is(const struct dp_frame *f, const char *function, const char 
 	return strcmp(f->function, function) == 0 && place_file_ends(f->file, file);
 }
 
-/* One number for the whole stack; never 0. */
-static uint64_t key_of(const struct dp_rec_stack *s)
+/* One number for the stack from this frame outwards; never 0. */
+static uint64_t key_from(const struct dp_rec_stack *s, uint32_t frame)
 {
 	uint64_t h = DP_HASH_START;
 
-	for (uint32_t i = 0; i < s->frame_count; i++) {
+	for (uint32_t i = frame; i < s->frame_count; i++) {
 		h = dp_hash_text(h, s->frames[i].function);
 		h = dp_hash_bytes(h, "\xff", 1); /* which no UTF-8 has */
 		h = dp_hash_text(h, s->frames[i].file);
 		h = dp_hash_u32(h, (uint32_t)s->frames[i].line);
 	}
 	return h ? h : 1;
+}
+
+static uint64_t key_of(const struct dp_rec_stack *s)
+{
+	return key_from(s, 0);
 }
 
 static bool is_below_asyncio(const struct dp_rec_stack *s)
@@ -112,6 +117,65 @@ uint32_t progress_threads_go_on(const struct progress *p, uint64_t now)
 	return tid;
 }
 
+static uint64_t name_of(const struct dp_frame *f)
+{
+	return dp_hash_text(dp_hash_text(DP_HASH_START, f->function), f->file);
+}
+
+/* It waits in next(): the innermost frame is the one that called it. */
+static void note_loop(struct progress *p, const struct dp_rec_stack *s)
+{
+	if (s->state != 'S' || s->frame_count == DP_FRAMES_MAX)
+		return;
+	p->loop_depth = s->frame_count;
+	p->loop_name = name_of(&s->frames[0]);
+}
+
+/* From where the function that calls next() has called what this is; 0 it is not on the stack, or not known. */
+static uint64_t call_of(const struct progress *p, const struct dp_rec_stack *s)
+{
+	uint32_t frame;
+
+	if (!p->loop_depth || s->frame_count <= p->loop_depth || s->frame_count == DP_FRAMES_MAX)
+		return 0;
+	frame = s->frame_count - p->loop_depth;
+	return name_of(&s->frames[frame]) == p->loop_name ? key_from(s, frame) : 0;
+}
+
+static bool is_call_of_before(const struct progress *p, uint64_t call)
+{
+	for (uint32_t i = 0; call && i < PROGRESS_CALLS; i++)
+		if (p->calls[i] == call)
+			return true;
+	return false;
+}
+
+static void note_before(struct progress *p, const struct dp_rec_stack *s)
+{
+	uint64_t call = call_of(p, s);
+
+	if (place_library_is_dora(s->library))
+		note_loop(p, s);
+	else if (call && !is_call_of_before(p, call))
+		p->calls[p->next_call++ % PROGRESS_CALLS] = call;
+}
+
+uint32_t progress_only_thread(const struct progress *p, uint64_t now)
+{
+	uint32_t tid = 0;
+
+	for (uint32_t i = 0; i < PROGRESS_THREADS; i++) {
+		const struct progress_thread *t = &p->threads[i];
+
+		if (!t->tid || now - t->seen_ns > PROGRESS_THREADS_EVERY_NS + 500 * MS)
+			continue;
+		if (tid)
+			return 0;
+		tid = t->tid;
+	}
+	return tid;
+}
+
 static void note_place(struct place *p, const struct dp_rec_stack *s)
 {
 	memcpy(p->function, s->frames[0].function, sizeof(p->function));
@@ -130,6 +194,8 @@ static void since_stop(struct progress *p, const struct dp_record *r, uint64_t k
 		p->other_ns = t;
 		if (r->u.stack.is_main && place_is_join(&r->u.stack))
 			p->joining_ns = t;
+		if (is_call_of_before(p, call_of(p, &r->u.stack)))
+			p->call_ns = t;
 		if (p->fresh_count < PROGRESS_NEW)
 			p->fresh[p->fresh_count++] = key;
 		return;
@@ -172,14 +238,19 @@ uint64_t progress_expected_end(const struct progress *p)
 	return p->busy_since_ns && p->longest_busy_ns ? p->busy_since_ns + p->longest_busy_ns : 0;
 }
 
-/* Asleep since before Stop: where it is now it was before, though nobody looked then. */
-static bool slept_through(const struct dp_rec_stack *k, const struct stop *s)
+/* In one sleep or one native call since before Stop: where it is now it was then, though nobody looked. */
+static bool was_here(const struct dp_record *r, const struct stop *s, const struct hold *current)
 {
-	return k->state == 'S' && k->asleep_since_ns && k->asleep_since_ns <= s->at_ns;
+	const struct dp_rec_stack *k = &r->u.stack;
+
+	if (k->state == 'S' && k->asleep_since_ns && k->asleep_since_ns <= s->at_ns)
+		return true;
+	return current->tid == r->h.tid && current->native.verdict == 1 && hold_proven(current) &&
+	       hold_start(current) <= s->at_ns;
 }
 
-void progress_stack(struct progress *p, const struct stop *s, uint32_t consumer, uint64_t took_ns,
-		    const struct dp_record *r)
+void progress_stack(struct progress *p, const struct stop *s, const struct hold *current,
+		    uint32_t consumer, uint64_t took_ns, const struct dp_record *r)
 {
 	const struct dp_rec_stack *k = &r->u.stack;
 	bool stopped = stop_is_on(s) && r->h.t_ns > s->at_ns;
@@ -200,19 +271,19 @@ void progress_stack(struct progress *p, const struct stop *s, uint32_t consumer,
 	p->asyncio = is_below_asyncio(k);
 	if (!stopped)
 		p->before_ns = r->h.t_ns;
-	else if (slept_through(k, s))
+	else if (was_here(r, s, current))
 		p->before_ns = s->at_ns;
 	if (place_is_idle_loop(k)) {
 		if (stopped)
 			p->idle_ns = r->h.t_ns;
 		return;
 	}
-	if (stopped && slept_through(k, s))
+	if (!stopped)
+		note_before(p, k);
+	if (!stopped || was_here(r, s, current))
 		note_known(p, key_of(k), r->h.t_ns);
 	if (stopped)
 		since_stop(p, r, key_of(k));
-	else
-		note_known(p, key_of(k), r->h.t_ns);
 }
 
 /* Before any Stop where they are, and what they do while main waits for them. */

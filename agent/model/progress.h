@@ -9,6 +9,7 @@
 #define DORA_PROBE_MODEL_PROGRESS_H
 
 #include "model/deadline.h"
+#include "model/hold.h"
 #include "model/place.h"
 #include "model/say.h"
 
@@ -16,6 +17,7 @@
 #define PROGRESS_EVERY_NS (500 * MS)
 #define PROGRESS_PLACES   32
 #define PROGRESS_NEW      16
+#define PROGRESS_CALLS    8
 /* Other threads than the consumer and main: how often before any Stop, and how much of them is kept. */
 #define PROGRESS_THREADS_EVERY_NS (2 * SEC)
 #define PROGRESS_THREADS          16
@@ -45,6 +47,15 @@ struct progress {
 	/* places since Stop that are not known: known as well once it comes back to a known one */
 	uint64_t fresh[PROGRESS_NEW];
 	uint32_t fresh_count;
+	/*
+	 * The function that calls next(): how many frames deep it is, 0 not seen, and its name as a number. Then its
+	 * lines, with those of all its callers, from which it had called something else before Stop; a ring.
+	 */
+	uint32_t loop_depth;
+	uint64_t loop_name;
+	uint64_t calls[PROGRESS_CALLS];
+	uint32_t next_call;
+	uint64_t call_ns; /* since Stop: last at an unknown place below one of these lines */
 	uint64_t asked_ns;
 	uint64_t before_ns;  /* last stack before Stop; 0 none, as all below */
 	uint64_t same_ns;    /* since Stop: last at a known place, when it could have left it */
@@ -63,9 +74,12 @@ struct progress {
 	struct place place;       /* of same_ns */
 };
 
-/* A stack of some thread of the process. `took_ns`: when it took its last message. */
-void progress_stack(struct progress *p, const struct stop *s, uint32_t consumer, uint64_t took_ns,
-		    const struct dp_record *r);
+/*
+ * A stack of some thread of the process. `current` is the main GIL's hold, this stack taken in; `took_ns`: when
+ * the consumer took its last message.
+ */
+void progress_stack(struct progress *p, const struct stop *s, const struct hold *current,
+		    uint32_t consumer, uint64_t took_ns, const struct dp_record *r);
 /* When it is back in next(), going by the longest time that it has been away; 0 unknown. */
 uint64_t progress_expected_end(const struct progress *p);
 /*
@@ -73,6 +87,8 @@ uint64_t progress_expected_end(const struct progress *p);
  * them; 0: not all are, there is none, or it is not known where they were.
  */
 uint32_t progress_threads_go_on(const struct progress *p, uint64_t now);
+/* The only Python thread beside main, by the last rounds of looks before Stop; 0: there are more, or none. */
+uint32_t progress_only_thread(const struct progress *p, uint64_t now);
 /*
  * Asks for the consumer's stack while there is no Stop; afterwards, when others ask for that one,
  * for main's where it is another thread or has closed its outputs.

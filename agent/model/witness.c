@@ -112,6 +112,9 @@ static bool would_have_heard(const struct node *n, uint64_t at_ns, uint64_t marg
 {
 	const struct streams *s = &n->streams;
 
+	/* It reads nothing, and its daemon may have answered. */
+	if (activity_is_stopped(&n->activity) && n->activity.stopped_ns <= at_ns + margin_ns)
+		return false;
 	/* What was lost around that time may have been its Stop. */
 	if (n->guard.lost_ns + SEC >= at_ns && n->guard.lost_ns)
 		return false;

@@ -330,6 +330,23 @@ int dp_py_interpreters(const struct dp_py *py, uint64_t *ret, unsigned int cap);
 /* frames.c: the end of a str that fits, printable. 0 or -errno. */
 int dp_frames_string(const struct dp_py *py, uint64_t addr, char *dst, size_t cap);
 
+/* dicts.c: the entries of a dict, or of the keys that instances share. */
+struct dp_entries {
+	uint64_t at;     /* first entry */
+	uint64_t count;  /* entries in use, deleted ones with them */
+	uint32_t stride; /* bytes of an entry: 24 with the hash in front, 16 without */
+	uint64_t values; /* array of the values, 0: they are in the entries */
+};
+
+/* A dict, or keys with their values apart. False: it cannot be read, or is none. */
+bool dp_dict_open(const struct dp_py *py, uint64_t dict, struct dp_entries *ret);
+bool dp_keys_open(const struct dp_py *py, uint64_t keys, uint64_t values, struct dp_entries *ret);
+/* The value of a key, a str or an int of more than 30 bits; 0 it is not there, or cannot be read. */
+uint64_t dp_dict_find(const struct dp_py *py, const struct dp_entries *e, const char *name);
+uint64_t dp_dict_find_number(const struct dp_py *py, const struct dp_entries *e, uint64_t number);
+/* Of a module of the main interpreter; 0 it is not imported, has none of that name, or cannot be read. */
+uint64_t dp_module_attribute(struct dp_py *py, const char *module, const char *name);
+
 /* thread_names.c: what threading calls the thread of this ident (pthread_self). */
 bool dp_thread_name(struct dp_py *py, uint64_t ident, char *ret, size_t cap);
 

@@ -100,4 +100,17 @@ int dp_py_signal_pending(struct dp_py *py);
  */
 int dp_py_cond_signal_site(struct dp_py *py, char *path, size_t path_len, uint64_t *ret_offset);
 
+/*
+ * The entries of dora's methods that take events, for the uprobe: a path that opens the library, as above, and file
+ * offsets; where its code lies in the target. 0; -ENOENT dora is not imported, or it cannot be told; -errno.
+ */
+#define DP_DORA_CALLS_MAX 6
+struct dp_dora_calls {
+	char path[256];
+	uint64_t offset[DP_DORA_CALLS_MAX];
+	uint32_t count;
+	struct dp_code_range code;
+};
+int dp_py_dora_calls(struct dp_py *py, struct dp_dora_calls *ret);
+
 #endif

@@ -75,7 +75,14 @@ static void fill_edge(struct dp_targets *t, const struct target *x, pid_t tid,
 	if (dp_bpf_thread(t->bpf, tid, &th) != 0)
 		return;
 	s->took_gil_ns = th.edge_take_ns;
-	s->polled_ns = th.polled_ns;
+	s->calls_seen_ns = dp_bpf_dora_calls_ns(t->bpf, x->pid);
+	/*
+	 * What takes events with the GIL came with 0.4: as long as not all of its calls are seen, nothing is known of them.
+	 * Whichever thread calls: the one that was taken for the consumer may not be it.
+	 */
+	if (s->calls_seen_ns || (dp_version_at_least(x->facts.dora, 0, 0, 1) &&
+				 !dp_version_at_least(x->facts.dora, 0, 4, 0)))
+		s->polled_ns = th.polled_ns > e.polled_ns ? th.polled_ns : e.polled_ns;
 }
 
 /*
@@ -154,6 +161,7 @@ static int read_thread(struct dp_targets *t, struct target *x, pid_t tid, uint64
 	r->u.stack.took_gil_ns = edge.took_gil_ns;
 	r->u.stack.read_ns = asked_ns;
 	r->u.stack.polled_ns = edge.polled_ns;
+	r->u.stack.calls_seen_ns = edge.calls_seen_ns;
 	learn_dora(t, x, &r->u.stack);
 	r->h.t_ns = dp_now();
 	return err;
@@ -300,17 +308,37 @@ static void refuse_edge(struct dp_targets *t, struct target *x, int err)
 	emit_edge(t, x, err);
 }
 
+/*
+ * Where dora's methods that take events are. Where its code lies is known with them, without a thread that waits
+ * there. 0 or -errno.
+ */
+static int find_calls(struct dp_targets *t, struct target *x, struct dp_dora_calls *ret)
+{
+	int err = dp_reader_dora_calls(x->reader, ret);
+
+	if (err) {
+		ret->count = 0;
+	} else if (x->kernel.dora.from != ret->code.from || x->kernel.dora.to != ret->code.to) {
+		x->kernel.dora = ret->code;
+		target_tell_kernel(t, x);
+	}
+	return err;
+}
+
 /* Arming takes the kernel some milliseconds: the answer comes at a later tick. */
 static void arm(struct dp_targets *t, struct target *x)
 {
 	char path[256];
 	struct dp_task_stat stat;
+	struct dp_dora_calls calls = {.count = 0};
 	uint64_t offset;
 	int err = -ENOENT;
 
 	if (x->py)
 		err = dp_reader_site(x->reader, path, sizeof(path), &offset);
 	/* A large program is searched for longer than a tick may take: asked again at the next. */
+	if (!err && x->is_dora && find_calls(t, x, &calls) == -EINPROGRESS)
+		err = -EINPROGRESS;
 	x->siting = err == -EINPROGRESS;
 	if (x->siting)
 		return;
@@ -319,7 +347,7 @@ static void arm(struct dp_targets *t, struct target *x)
 	    (dp_task_stat("/proc", x->pid, 0, &stat) || dp_task_state_is_dead(stat.state)))
 		err = -ESRCH;
 	if (!err)
-		err = dp_bpf_arm(t->bpf, x->pid, path, offset);
+		err = dp_bpf_arm(t->bpf, x->pid, path, offset, &calls);
 	if (err == 0 || err == -EALREADY)
 		x->arming = 1;
 	else if (err == -ESRCH)

@@ -35,7 +35,11 @@ struct armed {
 	int err; /* EDGE_FAILED */
 	uint64_t offset;
 	struct bpf_link *link;
-	pthread_t thread; /* to be joined in all steps but EDGE_FREE, if `threaded` */
+	struct dp_dora_calls calls; /* … too, as far as they are known */
+	struct bpf_link *call_links[DP_DORA_CALLS_MAX];
+	uint64_t calls_ns;    /* all of them are there since; 0 not */
+	bool attaching_calls; /* its thread is about to: who disarms it must not wait for that */
+	pthread_t thread;     /* to be joined in all steps but EDGE_FREE, if `threaded` */
 	bool threaded;
 	char path[PATH_MAX];
 };

@@ -12,6 +12,7 @@
 
 #include "dora_probe/capture.h"
 #include "dora_probe/names.h"
+#include "python/pyprocess.h"
 
 struct dp_bpf;
 
@@ -102,12 +103,16 @@ int dp_bpf_edge(struct dp_bpf *b, pid_t pid, unsigned int gil, struct dp_edge_st
 /*
  * Attaches the pthread_cond_signal uprobe to one process (path and offset from
  * dp_py_cond_signal_site), sets armed_ns in the edge states of its GILs. 0 or -errno; -EALREADY.
+ * Dora's calls that take events (NULL: not known) follow by and by: dp_bpf_dora_calls_ns() says since when each of
+ * them is seen, into polled_ns of its thread; 0 not.
  * Returns before the kernel is through (5 to 30 ms, on a busy machine 200): until then armed_ns is
  * 0. Disarming returns at once too, and no edge counts any more (the kernel takes 100 ms).
  */
-int dp_bpf_arm(struct dp_bpf *b, pid_t pid, const char *path, uint64_t offset);
+int dp_bpf_arm(struct dp_bpf *b, pid_t pid, const char *path, uint64_t offset,
+	       const struct dp_dora_calls *calls);
 /* 1 in force; 0 under way; -ENOENT not asked for; other -errno why it failed, until disarmed. */
 int dp_bpf_armed(struct dp_bpf *b, pid_t pid);
+uint64_t dp_bpf_dora_calls_ns(struct dp_bpf *b, pid_t pid);
 void dp_bpf_disarm(struct dp_bpf *b, pid_t pid);
 
 /* fd for epoll: readable when an eighth of the ring is full. Below that nobody is woken: drain at

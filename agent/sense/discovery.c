@@ -18,6 +18,8 @@
 
 /* When a process that has just begun is looked at first: an interpreter needs 5 to 15 ms. */
 #define FIRST_TRY_NS (5 * MS)
+/* A process that the kernel is told of so long after its start may have connected meanwhile. */
+#define TOLD_LATE_NS (100 * MS)
 /* How often /proc is looked through for new nodes where no kernel program tells of them. */
 #define LOOK_AROUND_NS (1000 * MS)
 /* Before the loop runs there is time: for all processes that run. */
@@ -187,6 +189,8 @@ static void begin(struct dp_targets *t, struct target *x, uint64_t t_ns)
 		return;
 	member_link(t, x);
 	members_decide(t, &x->config, t_ns);
+	if (dp_now() - t_ns > TOLD_LATE_NS)
+		target_look_for_sockets(t, x, dp_now());
 }
 
 /*
@@ -198,17 +202,20 @@ static void check_alive(struct dp_targets *t, struct target *x)
 	struct dp_task_stat stat;
 	struct dp_record r;
 	bool same = !dp_task_stat("/proc", x->pid, 0, &stat) && stat.start_time == x->start_time;
+	bool known;
 	int status;
 
 	if (same && !dp_task_state_is_dead(stat.state))
 		return;
-	/* How, nobody knows any more: it is forgotten as one that runs another program. */
-	dp_record_init(&r, DP_REC_PROC_EXEC, dp_now(), (uint32_t)x->pid, (uint32_t)x->pid);
-	if (ending_status(x->ending, same ? x->pid : 0, &status) == 0) {
-		dp_record_init(&r, DP_REC_PROC_EXIT, dp_now(), (uint32_t)x->pid, (uint32_t)x->pid);
+	known = ending_status(x->ending, same ? x->pid : 0, &status) == 0;
+	/* Where the kernel may tell of its end yet, it is forgotten as one that runs another program. */
+	dp_record_init(&r, known || t->sampling ? DP_REC_PROC_EXIT : DP_REC_PROC_EXEC, dp_now(),
+		       (uint32_t)x->pid, (uint32_t)x->pid);
+	if (r.h.type == DP_REC_PROC_EXIT) {
 		memset(&r.u.exit, 0, sizeof(r.u.exit));
-		r.u.exit.status = status;
+		r.u.exit.status = known ? status : 0;
 		r.u.exit.is_process = 1;
+		r.u.exit.is_unknown = !known;
 	}
 	if (x->announced || x->member_told)
 		target_emit(t, &r);

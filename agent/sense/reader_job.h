@@ -19,6 +19,7 @@ enum job_kind {
 	JOB_CONFIG,
 	JOB_COMMAND,
 	JOB_THREADS,
+	JOB_DORA_CALLS,
 };
 
 #define SITE_PATH_MAX         256
@@ -58,6 +59,7 @@ struct job {
 		struct dp_rec_stack stack;
 		struct dp_rec_waits waits;
 		struct job_site site;
+		struct dp_dora_calls dora_calls;
 		char version[DP_READER_VERSION_MAX];
 		struct dp_node_config config;
 		struct dp_rec_command command;

@@ -172,15 +172,20 @@ int dp_reader_signal_pending(struct dp_reader *r)
 	return reader_ask(r, &j);
 }
 
-/* The kernel opens it: it must lead to a file of the target and of nobody else. */
-static int take_site(const struct dp_reader *r, struct job_site *s, char *path, size_t len,
-		     uint64_t *ret_offset)
+/* The kernel opens it: it must lead to a file of the target and of nobody else. Ends the text. */
+static bool is_targets(const struct dp_reader *r, char *path, size_t len)
 {
 	char own[32];
 
-	s->path[sizeof(s->path) - 1] = '\0';
+	path[len - 1] = '\0';
 	snprintf(own, sizeof(own), "/proc/%d/", (int)r->target);
-	if (strncmp(s->path, own, strlen(own)) != 0 || strstr(s->path, "/../"))
+	return strncmp(path, own, strlen(own)) == 0 && !strstr(path, "/../");
+}
+
+static int take_site(const struct dp_reader *r, struct job_site *s, char *path, size_t len,
+		     uint64_t *ret_offset)
+{
+	if (!is_targets(r, s->path, sizeof(s->path)))
 		return -EBADMSG;
 	snprintf(path, len, "%s", s->path);
 	*ret_offset = s->offset;
@@ -198,6 +203,20 @@ int dp_reader_site(struct dp_reader *r, char *path, size_t len, uint64_t *ret_of
 	}
 	err = reader_ask(r, &j);
 	return err ? err : take_site(r, &j.u.site, path, len, ret_offset);
+}
+
+int dp_reader_dora_calls(struct dp_reader *r, struct dp_dora_calls *ret)
+{
+	struct job j = {.kind = JOB_DORA_CALLS};
+	struct dp_dora_calls *c = &j.u.dora_calls;
+	int err = reader_ask(r, &j);
+
+	if (err)
+		return err;
+	if (!is_targets(r, c->path, sizeof(c->path)) || c->count > DP_DORA_CALLS_MAX)
+		return -EBADMSG;
+	*ret = *c;
+	return 0;
 }
 
 int dp_reader_version_of(struct dp_reader *r, pid_t pid, char *ret, size_t len)

@@ -96,6 +96,8 @@ static int answer_python(struct dp_py **py, struct job *j)
 	case JOB_SITE:
 		return dp_py_cond_signal_site(*py, j->u.site.path, sizeof(j->u.site.path),
 					      &j->u.site.offset);
+	case JOB_DORA_CALLS:
+		return dp_py_dora_calls(*py, &j->u.dora_calls);
 	default:
 		return -EINVAL;
 	}

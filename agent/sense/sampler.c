@@ -197,6 +197,7 @@ static void rescan(struct dp_targets *t, struct target *x, uint64_t now)
 	if (is_unchanged(t, x, now))
 		return;
 	target_memory(t, x);
+	target_look_for_sockets(t, x, now);
 	if (x->is_dora && !x->proven)
 		members_decide(t, &x->config, now);
 	if (x->again_ns && now >= x->again_ns) {

@@ -12,6 +12,8 @@
 
 #define STARTING_NS (10000 * MS) /* after which it is taken as what it is */
 #define AGAIN_NS    (5000 * MS)  /* until one that was given up on is tried again */
+/* How often a node that was not seen connecting is looked at for connections, once a second. */
+#define SOCKET_LOOKS 20
 
 /*
  * An entry that the kernel's maps did not take: something of the process is not seen, and that is
@@ -61,17 +63,19 @@ static void mark_region(void *ctx, const struct dp_proc_region *r)
 	count_unmapped(c->t, c->x, dp_bpf_mark_region(c->t->bpf, c->x->pid, r->addr, r->name));
 }
 
-void target_mark_open(struct dp_targets *t, struct target *x)
+/*
+ * Its connections to the daemon that are open already and not followed yet, found in /proc and marked for the
+ * kernel. How many; their numbers are the last ones of x->conns.
+ */
+static unsigned int mark_sockets(struct dp_targets *t, struct target *x)
 {
+	unsigned int before = x->conn_count;
 	int fds[CONNS_MAX], n;
 	bool incomplete = false;
 
-	target_tell_kernel(t, x);
-	if (!x->is_dora)
-		return;
 	n = dp_proc_daemon_sockets("/proc", x->pid, &x->config, fds, CONNS_MAX, &incomplete);
 	/* What a limit has cut off is lost, and nothing of it will be seen. */
-	if (n >= 0 && incomplete) {
+	if (n >= 0 && incomplete && !x->sockets_incomplete) {
 		x->sockets_incomplete = 1;
 		target_emit_loss(t, x->pid, DP_LOSS_SOCKET_LIMIT, 1);
 	}
@@ -88,6 +92,39 @@ void target_mark_open(struct dp_targets *t, struct target *x)
 			target_add_conn(x, conn);
 		count_unmapped(t, x, err);
 	}
+	return x->conn_count - before;
+}
+
+void target_mark_open(struct dp_targets *t, struct target *x)
+{
+	target_tell_kernel(t, x);
+	if (x->is_dora)
+		mark_sockets(t, x);
+}
+
+static void open_wire(struct dp_targets *t, const struct target *x, unsigned int from,
+		      uint64_t t_ns)
+{
+	for (unsigned int i = from; t->bpf && i < x->conn_count; i++)
+		dp_wire_open(t->wire, x->conns[i], (uint32_t)x->pid, t_ns, x->facts.dora, 1);
+}
+
+/*
+ * The programs that see a connect to a unix socket are loaded with the first node that has one, which takes longer
+ * than a small node needs until it connects; and the kernel skips a program that comes while it runs.
+ */
+void target_look_for_sockets(struct dp_targets *t, struct target *x, uint64_t now)
+{
+	unsigned int n;
+
+	if (!x->is_dora || !x->from_start || x->connected || x->socket_looks == SOCKET_LOOKS)
+		return;
+	x->socket_looks++;
+	n = mark_sockets(t, x);
+	if (!x->connected)
+		return;
+	open_wire(t, x, x->conn_count - n, now);
+	members_decide(t, &x->config, now);
 }
 
 void target_follow_open(struct dp_targets *t, struct target *x)
@@ -96,8 +133,7 @@ void target_follow_open(struct dp_targets *t, struct target *x)
 
 	if (!t->bpf || !x->is_dora)
 		return;
-	for (unsigned int i = 0; i < x->conn_count; i++)
-		dp_wire_open(t->wire, x->conns[i], (uint32_t)x->pid, x->since_ns, x->facts.dora, 1);
+	open_wire(t, x, 0, x->since_ns);
 	dp_proc_regions("/proc", x->pid, mark_region, &c);
 }
 

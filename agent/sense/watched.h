@@ -73,7 +73,7 @@ struct target {
 	struct dp_rec_member member; /* as last told */
 	uint8_t heard;               /* a frame of one of its connections has been read */
 	uint8_t sockets_incomplete;  /* it may have connections that were not found */
-	uint8_t daemon_tries;
+	uint8_t daemon_tries, socket_looks;
 	uint8_t dora_source;         /* enum dp_dora_source, of facts.dora */
 	uint8_t foreign;             /* its dora package is no distribution of dora-rs */
 	struct dp_rec_limits limits; /* as last told */
@@ -195,6 +195,8 @@ void target_add_conn(struct target *x, uint64_t conn);
  * What passes there from now on waits in the ring until target_follow_open() has told the decoder.
  */
 void target_mark_open(struct dp_targets *t, struct target *x);
+/* One that began before our eyes and was not seen connecting: has it connected all the same? For a while, once a second. */
+void target_look_for_sockets(struct dp_targets *t, struct target *x, uint64_t now);
 /* The decoder is told of them, the kernel of its mapped regions. */
 void target_follow_open(struct dp_targets *t, struct target *x);
 /* Frees the slot, without a record. */

@@ -177,9 +177,11 @@ void text_exit(struct dp_line *l, struct dp_text_state *s, const struct dp_show_
 		[DP_EXIT_STARTUP_KILL] = " by the startup timeout",
 		[DP_EXIT_FINISH_KILL] = " at the end of the grace that dora gives to finish",
 		[DP_EXIT_ORPHAN] = " of its own orphan guard: its `dora run` is gone",
+		[DP_EXIT_UNKNOWN] = "",
 	};
 	const struct dp_exit_finding *e = &f->u.exit;
-	bool by_itself = e->reason == DP_EXIT_CLEAN || e->reason == DP_EXIT_ERROR;
+	bool by_itself = e->reason == DP_EXIT_CLEAN || e->reason == DP_EXIT_ERROR ||
+			 e->reason == DP_EXIT_UNKNOWN;
 
 	_Static_assert(DP_COUNT_OF(whys) == DP_EXIT_COUNT, "words for each");
 	row_begin(l, s, o, f, "exit", by_itself || e->reason == DP_EXIT_SIGNAL ? BOLD : RED);

@@ -26,6 +26,7 @@ static const char *const causes[] = {
 	[DP_CAUSE_RUNNING_WITHOUT_GIL] = "the event loop computes without the GIL",
 	[DP_CAUSE_DEADLOCK] = "the holder of the GIL waits for a thread that waits for the GIL",
 	[DP_CAUSE_NOT_CONNECTED] = "it had not connected to its daemon",
+	[DP_CAUSE_STOPPED] = "its process is stopped (SIGSTOP, Ctrl-Z, a debugger)",
 };
 _Static_assert(DP_COUNT_OF(causes) == DP_CAUSE_COUNT, "a sentence for each cause");
 

@@ -211,7 +211,8 @@ struct dp_fork_op {
 struct dp_exit_op {
 	dp_s32 status;    /* as wait(2) gives it */
 	dp_u8 is_process; /* 1: the last thread of the process is gone */
-	dp_u8 pad[3];
+	dp_u8 is_unknown; /* 1: nobody saw how; the agent's own, where no program tells of ends */
+	dp_u8 pad[2];
 };
 
 /* ---- maps ------------------------------------------------------------------------------- */
@@ -276,7 +277,8 @@ struct dp_thread_state {
 	dp_u64 edge_take_ns; /* its last take that the edge source saw; 0 none */
 	dp_u64 woken_ns;     /* traced futex: back on the CPU since, in a wait; 0 no */
 	dp_u64 off_exec_ns;  /* its CPU time when it went off the CPU with the GIL; 0 unknown */
-	dp_u64 polled_ns; /* edge source: dora's code let the GIL go, or took it, last; 0 never */
+	dp_u64 polled_ns; /* edge source: dora's code was called for events, let the GIL go or took it, last; 0 never */
+	dp_u64 called_ns; /* edge source: … was called, and the GIL not taken since; 0 no */
 };
 
 /*
@@ -299,6 +301,7 @@ struct dp_edge_state {
 	dp_u64 held_ns;    /* sum of closed holds since armed */
 	dp_u32 take_tid;
 	dp_u32 release_tid;
+	dp_u64 polled_ns; /* a thread of the process has called dora for events, or come back from it, last; 0 never */
 };
 
 /* Value of the map `sockets`, key dp_sock_key. */

@@ -172,7 +172,8 @@
 	N(uint64_t, library_from) /* where that library's code lies, up to library_to; 0 unknown */ \
 	N(uint64_t, library_to) \
 	N(uint64_t, polled_ns) /* dora's code let go of the GIL in it or took it, last, by the edge source; 0 never seen */ \
-	N(uint64_t, read_ns) /* its reading began no earlier; 0: at its own time */
+	N(uint64_t, read_ns) /* its reading began no earlier; 0: at its own time */ \
+	N(uint64_t, calls_seen_ns) /* each call of dora's that takes events is in polled_ns since; 0: only those that let the GIL go */
 
 #define DP_FIELDS_link(N, E, T, B, S) \
 	N(uint32_t, tid) \
@@ -376,7 +377,8 @@
 #define DP_FIELDS_exit(N, E, T, B, S) \
 	N(int32_t, status) \
 	N(uint8_t, is_process) \
-	B(pad, 3)
+	N(uint8_t, is_unknown) /* nobody saw how; the status is 0 */ \
+	B(pad, 2)
 
 #define DP_FIELDS_none(N, E, T, B, S) /* the record is its header alone */
 

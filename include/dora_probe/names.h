@@ -67,7 +67,8 @@
 	X(DORA_INTERNAL, "dora_internal")                                                          \
 	X(DEADLOCK, "deadlock")                                                                    \
 	X(RUNNING_WITHOUT_GIL, "running_without_gil")                                              \
-	X(NOT_CONNECTED, "not_connected")
+	X(NOT_CONNECTED, "not_connected")                                                          \
+	X(STOPPED, "stopped")
 
 #define DP_WARNING_KINDS(X)                                                                        \
 	X(TOKEN_PENDING, "token_pending")                                                          \
@@ -91,7 +92,8 @@
 	X(GIL_WAIT, "gil_wait")                                                                    \
 	X(INPUTS_UNTAKEN, "inputs_untaken")                                                        \
 	X(NO_GIL_TAKEN, "no_gil_taken")                                                            \
-	X(NEXT_NOT_CALLED, "next_not_called")
+	X(NEXT_NOT_CALLED, "next_not_called")                                                      \
+	X(STOPPED, "stopped")
 
 #define DP_SEVERITIES(X)                                                                           \
 	X(NOTICE, "notice")                                                                        \
@@ -149,7 +151,8 @@
 	X(HEALTH_KILL, "health_kill")                                                              \
 	X(STARTUP_KILL, "startup_kill")                                                            \
 	X(FINISH_KILL, "finish_kill")                                                              \
-	X(ORPHAN, "orphan")
+	X(ORPHAN, "orphan")                                                                        \
+	X(UNKNOWN, "unknown")
 
 /* Where a deadline comes from; the first stands for none. */
 #define DP_DEADLINE_SOURCES(X)                                                                     \

@@ -35,6 +35,7 @@ TROUBLES = {
     "nap": Trouble("asleep", can_end=True, sleeps=True),
     "read_pipe": Trouble("asleep"),
     "nap_loop": Trouble("asleep"),
+    "steps": Trouble("asleep"),
     "select_loop": Trouble("asleep"),
     "queue_get": Trouble("asleep"),
     "queue_timeout_loop": Trouble("asleep"),
@@ -132,8 +133,10 @@ def draw(rng, number, versions, trouble):
         length = LASTS + (rng.uniform(0.5, 0.7 * grace) if kind.sleeps else rng.uniform(0.2, 0.7 * waits))
     late = stop and length is None and trouble != "nothing"  # else it may be over by then
     cleanup = rng.choice(("sleep", "naps", "spin", "join", "pool")) if trouble == "nothing" else "none"
-    return Case(number=number, version=rng.choice(versions), trouble=trouble, thread=thread,
-                api=rng.choice(("next", "timeout", "iter") + (("asyncio",) if thread == "main" else ())),
+    version = rng.choice(versions)
+    return Case(number=number, version=version, trouble=trouble, thread=thread,
+                api=rng.choice(("next", "timeout", "iter") + (("asyncio",) if thread == "main" else ()) +
+                               (("try_recv", "drain") if version not in ("0.3.12",) else ())),
                 attach=rng.choice(("before", "during") + (("after_stop",) if late else ())),
                 stop=stop, grace=grace, nudge_after=nudge_after, length=length, cleanup=cleanup,
                 clean=rng.uniform(0.5, 0.55 * grace) if trouble == "nothing" else 0.0,

@@ -29,11 +29,11 @@ static void edge_gives_exact_holds(struct fixture *f)
 	tell(f, "tid", v);
 	f->s->used = 0;
 	t0 = now_ns();
-	assert_int_equal(dp_bpf_arm(f->s->bpf, f->c.pid, libc, offset), 0);
+	assert_int_equal(dp_bpf_arm(f->s->bpf, f->c.pid, libc, offset, NULL), 0);
 	call = now_ns() - t0;
 	await_armed(f);
 	armed = now_ns() - t0;
-	assert_int_equal(dp_bpf_arm(f->s->bpf, f->c.pid, libc, offset), -EALREADY);
+	assert_int_equal(dp_bpf_arm(f->s->bpf, f->c.pid, libc, offset, NULL), -EALREADY);
 	assert_true(dp_bpf_sources(f->s->bpf) & 1u << DP_SOURCE_EDGE);
 	assert_int_equal(dp_bpf_edge(f->s->bpf, f->c.pid, 0, &e), 0);
 	assert_true(e.armed_ns >= t0);
@@ -101,7 +101,7 @@ static void edge_armed_within_a_hold(struct fixture *f)
 	nanosleep(&pause, NULL);
 	assert_int_equal(dp_bpf_thread(f->s->bpf, f->c.pid, &ts), 0);
 	assert_true(ts.run_first_ns && ts.off_since_ns && !ts.off_runnable);
-	assert_int_equal(dp_bpf_arm(f->s->bpf, f->c.pid, libc, offset), 0);
+	assert_int_equal(dp_bpf_arm(f->s->bpf, f->c.pid, libc, offset, NULL), 0);
 	await_armed(f);
 	child_numbers(&f->c, v);
 	await(f->s, DP_CAP_GIL_EDGE_HOLD, f->c.pid, 1, 1000);
@@ -147,7 +147,7 @@ static void release_by_a_library_is_noted(struct fixture *f)
 	}
 	assert_int_equal(dp_bpf_watch(f->s->bpf, f->c.pid, &f->t), 0);
 	assert_true(symbol_in(f->c.pid, "pthread_cond_signal", "/libc.so", libc, &offset));
-	assert_int_equal(dp_bpf_arm(f->s->bpf, f->c.pid, libc, offset), 0);
+	assert_int_equal(dp_bpf_arm(f->s->bpf, f->c.pid, libc, offset, NULL), 0);
 	await_armed(f);
 	tell(f, "loop 50", v);
 	assert_int_equal(dp_bpf_thread(f->s->bpf, f->c.pid, &ts), 0);
@@ -182,14 +182,14 @@ static void test_edge_in_a_hurry(void **state)
 	uint64_t offset = 0;
 
 	assert_true(symbol_in(getpid(), "pthread_cond_signal", "/libc.so", libc, &offset));
-	assert_int_equal(dp_bpf_arm(s->bpf, getpid(), libc, offset), -ENOENT);
+	assert_int_equal(dp_bpf_arm(s->bpf, getpid(), libc, offset, NULL), -ENOENT);
 	assert_int_equal(dp_bpf_watch(s->bpf, getpid(), &t), 0);
 	for (int i = 0; i < 5; i++) {
-		assert_int_equal(dp_bpf_arm(s->bpf, getpid(), libc, offset), 0);
+		assert_int_equal(dp_bpf_arm(s->bpf, getpid(), libc, offset, NULL), 0);
 		dp_bpf_disarm(s->bpf, getpid());
 		assert_int_equal(dp_bpf_armed(s->bpf, getpid()), -ENOENT);
 	}
-	assert_int_equal(dp_bpf_arm(s->bpf, getpid(), "/nowhere", offset), 0);
+	assert_int_equal(dp_bpf_arm(s->bpf, getpid(), "/nowhere", offset, NULL), 0);
 	for (int i = 0; i < 1000 && !dp_bpf_armed(s->bpf, getpid()); i++)
 		poll(NULL, 0, 1);
 	assert_int_equal(dp_bpf_armed(s->bpf, getpid()), -ENOENT);

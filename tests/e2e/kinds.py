@@ -62,6 +62,8 @@ KINDS = {k.how + ("_kept" if k.opts.get("keep_node") else ""): k for k in (
     Kind("json_loop", spins=True),
     Kind("short_calls", spins=True),
     Kind("sort_loop", within=1.5, spins=True),
+    Kind("long_sorts", within=3, spins=True),
+    Kind("steps"),
     Kind("unlocked_loop", spins=True),
     Kind("one_sum", ends=None, spins=True),
     Kind("one_unlocked", ends=None, spins=True),

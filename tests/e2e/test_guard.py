@@ -195,6 +195,12 @@ def nudge_loops_long_calls(t):
 
 
 @scenario(limit=90)
+def nudge_loops_anew(t):
+    """C calls of over a second, one after the other; and a handler whose steps are new after Stop."""
+    kinds_end_as_measured(t, ("long_sorts", "steps"), 9)
+
+
+@scenario(limit=90)
 def nudge_loops_never(t):
     """One call that never looks at signals, with the GIL and without it, main's or another's."""
     kinds_end_as_measured(t, ("one_sum", "one_unlocked"), 4)

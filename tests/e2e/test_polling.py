@@ -135,6 +135,44 @@ def polls_on(t):
 
 
 @scenario(dora=("0.5.0", "1.1.0"))
+def not_polling_stopped(t):
+    """A process in SIGSTOP is stopped, and neither blocked nor in a native call, whatever it was at."""
+    flow = t.flow(sender(size=SMALL), receiver(plan=[{"at": 0.3, "do": t.rng.choice(("naps", "busy")), "for": 12}]))
+    probe = t.probe("--polling-threshold", "3s")
+    flow.go()
+    time.sleep(1)
+    pid = flow.pid("recv")
+    os.kill(pid, signal.SIGSTOP)
+    stopped = now()
+    time.sleep(5)
+    os.kill(pid, signal.SIGCONT)
+    probe.end()
+    got = [o for o in warned(probe, pid) if not o["resolved"] and o["t_ns"] > stopped + S]
+    t.expect(got and {o["cause"] for o in got} == {"stopped"} and "stopped" in got[0]["evidence"],
+             f"said {[(o['cause'], o['evidence']) for o in got]}")
+
+
+@scenario(dora=("0.4.1", "0.5.0", "1.1.0"))
+def polls_without_waiting(t):
+    """try_recv() and drain() keep the GIL: nodes that look in by them do come back, which nothing else shows."""
+    apis = ("try_recv", "drain")
+    flow = t.flow(sender(size=SMALL), *(receiver(api, script="trouble.py", api=api, thread="main", trouble="nothing")
+                                        for api in apis))
+    probe = t.probe("--polling-threshold", "500ms", "--shutdown", "nudge", "--nudge-after", "300ms")
+    time.sleep(3)  # they are seen in next() before
+    flow.go()
+    time.sleep(6)
+    flow.stop()
+    flow.wait_gone(15)
+    probe.end(None, 10)
+    got = [o for o in probe.events("warning") if o["kind"] == "not_polling"]
+    t.expect(not got, f"said not to poll: {got[:1]}")
+    t.expect(not checks.lines_of(probe.events(), "action", result="sent"), "signalled")
+    for api in apis:
+        t.expect(flow.said(api, "bye"), f"{api} did not end by itself")
+
+
+@scenario(dora=("0.5.0", "1.1.0"))
 def late_asleep(t):
     """The probe comes when the node has been asleep for seconds, and knows since when."""
     flow = t.flow(sender(size=SMALL), receiver(plan=[{"at": 0.2, "do": "sleep", "for": 12}]))

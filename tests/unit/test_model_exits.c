@@ -42,6 +42,37 @@ static void test_grace_kill(void **state)
 	table_free(t);
 }
 
+/* Nobody saw how it ended: no kill, no code, nothing saved, and no clean-up that was measured. */
+static void test_an_end_that_nobody_saw(void **state)
+{
+	struct table *t = two_nodes();
+	struct dp_record r = record(DP_REC_PROC_EXIT, 9000, RECV, RECV);
+	const struct dp_exit_finding *e;
+	struct dp_node_view v;
+
+	(void)state;
+	wire(t, DP_WIRE_STOP, 1000, RECV);
+	ticks_until(t, 9000);
+	r.u.exit.is_process = 1;
+	r.u.exit.is_unknown = 1;
+	feed(t, &r);
+	assert_int_equal(count_said(t, DP_FIND_EXIT), 1);
+	e = &said(t, DP_FIND_EXIT, 0)->f.u.exit;
+	assert_int_equal(e->reason, DP_EXIT_UNKNOWN);
+	assert_int_equal(e->code, -1);
+	assert_int_equal(e->signal, 0);
+	assert_false(e->grace_kill);
+	assert_false(e->saved);
+	assert_int_equal(e->since_stop_ns, 8000000000ULL);
+	r = record(DP_REC_END, 9100, 0, 0);
+	feed(t, &r);
+	for (unsigned int i = 0; dp_model_node_view(t->m, i, &v) == 0; i++)
+		if (v.pid == RECV)
+			assert_true(v.recommended_grace_ns == DP_NULL ||
+				    v.recommended_grace_ns < 8000000000ULL);
+	table_free(t);
+}
+
 static unsigned int deadline_warnings(const struct table *t)
 {
 	unsigned int n = 0;
@@ -177,6 +208,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_grace_kill),
+		cmocka_unit_test(test_an_end_that_nobody_saw),
 		cmocka_unit_test(test_outlook_of_a_sleep),
 		cmocka_unit_test(test_main_that_joins_says_nothing),
 		cmocka_unit_test(test_kills_that_are_not),

@@ -307,6 +307,47 @@ static void test_what_may_end_by_itself_is_nudged_late(void **state)
 	assert_true(at >= 9400 && at < 9600);
 }
 
+/* The event loop waits in next() at line 38, then has called work() from line 40. */
+static struct dp_record handler_of(double ms, int line)
+{
+	struct dp_record r = found(ms, "work", 20);
+
+	if (ms < 500) {
+		r.u.stack.state = 'S';
+		r.u.stack.frame_count = 1;
+		r.u.stack.frames[0] = r.u.stack.frames[1];
+		r.u.stack.frames[0].line = 38;
+		snprintf(r.u.stack.library, DP_LIBRARY_MAX, "dora.abi3.so");
+	} else if (ms > STOP) {
+		snprintf(r.u.stack.frames[0].function, DP_FUNCTION_MAX, "more");
+		r.u.stack.frames[1].line = line;
+	}
+	return r;
+}
+
+static struct dp_record next_step(double ms)
+{
+	return handler_of(ms, 40);
+}
+
+static struct dp_record another_line(double ms)
+{
+	return handler_of(ms, 45);
+}
+
+/*
+ * What is new since Stop, and called from the line of the event loop that was in its handler before, may be the
+ * handler's next step as well as a handler of Stop. From another line of it, it is a clean-up.
+ */
+static void test_the_next_step_of_a_handler_is_nudged_late(void **state)
+{
+	double at = nudged_when(next_step, 10900);
+
+	(void)state;
+	assert_true(at >= 9400 && at < 9600);
+	assert_true(nudged_when(another_line, 10900) == 0);
+}
+
 /* What the node's line says of its signals is what the policy decides by. */
 static void test_readiness_is_the_policys(void **state)
 {
@@ -356,6 +397,7 @@ int main(void)
 		cmocka_unit_test(test_where_it_is_says_whether_it_has_moved),
 		cmocka_unit_test(test_who_is_held_up_gets_a_chance),
 		cmocka_unit_test(test_what_may_end_by_itself_is_nudged_late),
+		cmocka_unit_test(test_the_next_step_of_a_handler_is_nudged_late),
 		cmocka_unit_test(test_readiness_is_the_policys),
 	};
 

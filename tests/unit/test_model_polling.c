@@ -213,6 +213,32 @@ static void test_another_thread(void **state)
 	finish(u);
 }
 
+/* Main waits for a thread that nobody has seen in next(): if it is the only one, it is the consumer. */
+static void test_the_only_other_thread(void **state)
+{
+	(void)state;
+	for (uint32_t others = 1; others <= 2; others++) {
+		struct run *u = begin();
+
+		for (until(u, 200); u->ms < 8000; until(u, u->ms + 200)) {
+			struct dp_record r = stack_of(u, PID, "join", "/usr/lib/threading.py", 'S');
+
+			r.u.stack.asleep_since_ns = AT(100);
+			feed(u->t, &r);
+			for (uint32_t i = 0; i < others; i++) {
+				r = stack_of(u, OTHER + i, "handler", "/node.py", 'S');
+				r.u.stack.asleep_since_ns = AT(150);
+				feed(u->t, &r);
+			}
+		}
+		if (others == 1)
+			assert_string_equal(told(u, 0)->function, "handler");
+		else
+			assert_null(told(u, 0));
+		finish(u);
+	}
+}
+
 /* Its channel is full: its event thread was handed something and asks for no more. */
 static void test_untaken(void **state)
 {
@@ -355,11 +381,17 @@ static void test_next_not_called(void **state)
 	static const struct {
 		double polled, armed; /* 0 never, not */
 		bool again, said;     /* it is back in between; it is told of */
-	} rows[] = {{450, 400, false, true},
-		    {450, 900, false, true},
-		    {450, 400, true, false},
-		    {0, 400, false, false},
-		    {450, 0, false, false}};
+		double calls;         /* each call is seen since; 0 not */
+		double since;         /* it is told to be away since then */
+	} rows[] = {{450, 400, false, true, 0, 450},
+		    {450, 900, false, true, 0, 900},
+		    {450, 400, true, false, 0, 0},
+		    {0, 400, false, false, 0, 0},
+		    {450, 0, false, false, 0, 0},
+		    /* A call that is seen needs no earlier one. */
+		    {0, 400, false, true, 1000, 1000},
+		    {1200, 400, false, true, 1000, 1200},
+		    {0, 400, true, false, 1000, 0}};
 
 	(void)state;
 	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
@@ -373,14 +405,13 @@ static void test_next_not_called(void **state)
 			r.u.stack.edge_armed_ns =
 				rows[i].armed > 0 && u->ms > rows[i].armed ? AT(rows[i].armed) : 0;
 			r.u.stack.took_gil_ns = AT(u->ms - 7);
-			r.u.stack.polled_ns = polled > 0 ? AT(polled) : 0;
+			r.u.stack.polled_ns = polled > 0 && u->ms > polled ? AT(polled) : 0;
+			r.u.stack.calls_seen_ns =
+				rows[i].calls > 0 && u->ms > rows[i].calls ? AT(rows[i].calls) : 0;
 			feed(u->t, &r);
 		}
 		if (rows[i].said)
-			expect(u, 0,
-			       (rows[i].armed > rows[i].polled ? rows[i].armed : rows[i].polled) +
-				       D_MS,
-			       DP_SEVERITY_NOTICE, DP_CAUSE_BLOCKED,
+			expect(u, 0, rows[i].since + D_MS, DP_SEVERITY_NOTICE, DP_CAUSE_BLOCKED,
 			       1u << DP_EVIDENCE_NEXT_NOT_CALLED | 1u << DP_EVIDENCE_ASLEEP |
 				       1u << DP_EVIDENCE_NO_GIL_TAKEN);
 		else
@@ -423,6 +454,7 @@ int main(void)
 		cmocka_unit_test(test_late),
 		cmocka_unit_test(test_no_absence),
 		cmocka_unit_test(test_another_thread),
+		cmocka_unit_test(test_the_only_other_thread),
 		cmocka_unit_test(test_untaken),
 		cmocka_unit_test(test_untaken_or_not),
 		cmocka_unit_test(test_gil_wait),

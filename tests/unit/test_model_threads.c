@@ -17,6 +17,8 @@ static struct stop stopped(void)
 	return (struct stop){.seen = true, .reason = DP_STOP_STOP, .at_ns = STOP};
 }
 
+static const struct hold nobody = {0};
+
 static void see(struct progress *p, const struct stop *s, uint64_t ms, uint32_t tid,
 		const char *function, const char *file)
 {
@@ -28,7 +30,7 @@ static void see(struct progress *p, const struct stop *s, uint64_t ms, uint32_t 
 	r.u.stack.frame_count = 1;
 	snprintf(r.u.stack.frames[0].function, DP_FUNCTION_MAX, "%s", function);
 	snprintf(r.u.stack.frames[0].file, DP_FILE_MAX, "%s", file);
-	progress_stack(p, s, MAIN, 0, &r);
+	progress_stack(p, s, &nobody, MAIN, 0, &r);
 }
 
 /* Looks at one worker: `before` Stop, then thrice at `after`, 500 ms apart. */
@@ -108,12 +110,12 @@ static void test_who_slept_through_stop_is_where_it_was(void **state)
 		snprintf(r.u.stack.frames[0].function, DP_FUNCTION_MAX, "acquire");
 		r.h.t_ns = 2500 * MS;
 		r.u.stack.asleep_since_ns = after ? 1200 * MS : 400 * MS;
-		progress_stack(&p, &s, MAIN, 0, &r);
+		progress_stack(&p, &s, &nobody, MAIN, 0, &r);
 		assert_int_equal(p.before_ns != 0, !after);
 		/* A signal has interrupted it. */
 		r.h.t_ns = 3500 * MS;
 		r.u.stack.asleep_since_ns = 3000 * MS;
-		progress_stack(&p, &s, MAIN, 0, &r);
+		progress_stack(&p, &s, &nobody, MAIN, 0, &r);
 		assert_int_equal(p.same_ns, after ? 0 : 3500 * MS);
 	}
 }
@@ -125,7 +127,6 @@ static enum consumer_state state_at(struct activity *a, char state, uint64_t ip,
 {
 	struct dp_record r = {
 		.h = {.type = DP_REC_STACK, .t_ns = 5000 * MS, .pid = MAIN, .tid = MAIN}};
-	struct hold nobody = {0};
 
 	r.u.stack.is_main = 1;
 	r.u.stack.state = state;
@@ -186,9 +187,54 @@ static void test_who_waits_for_its_pool_computes(void **state)
 	beside = (struct computing){0};
 }
 
+/* Main runs in `function`, 600 ms after Stop; the hold that it has is `current`. */
+static void runs_in(struct progress *p, const struct hold *current, uint64_t ms)
+{
+	struct stop s = stopped();
+	struct dp_record r = {
+		.h = {.type = DP_REC_STACK, .t_ns = ms * MS, .pid = MAIN, .tid = MAIN}};
+
+	r.u.stack.is_main = 1;
+	r.u.stack.state = 'R';
+	r.u.stack.syscall_nr = -1;
+	r.u.stack.frame_count = 1;
+	snprintf(r.u.stack.frames[0].function, DP_FUNCTION_MAX, "work");
+	progress_stack(p, &s, current, MAIN, 0, &r);
+}
+
+/* One native call that was there at Stop: its place is one of before, though nobody had looked. */
+static void test_a_call_over_stop_is_a_place_of_before(void **state)
+{
+	static const struct {
+		struct hold hold;
+		bool known;
+	} rows[] = {
+		{{.tid = MAIN, .native.verdict = 1, .proof = {800 * MS, 1600 * MS}}, true},
+		{{.tid = MAIN, .native.verdict = 1, .proof = {1100 * MS, 1600 * MS}}, false},
+		{{.tid = MAIN, .native.verdict = 0, .proof = {800 * MS, 1600 * MS}}, false},
+		{{.tid = MAIN, .native.verdict = 1, .seen_ns = 800 * MS}, false},
+		{{.tid = OTHER, .native.verdict = 1, .proof = {800 * MS, 1600 * MS}}, false},
+		{{0}, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct progress p = {0};
+
+		runs_in(&p, &rows[i].hold, 1600);
+		if ((p.before_ns == STOP) != rows[i].known || !p.other_ns != rows[i].known)
+			fail_msg("row %zu", i);
+		/* The next call at the same line is the same loop. */
+		runs_in(&p, &nobody, 2500);
+		if ((p.same_ns == 2500 * MS) != rows[i].known)
+			fail_msg("row %zu: the next call", i);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_call_over_stop_is_a_place_of_before),
 		cmocka_unit_test(test_a_thread_that_goes_on),
 		cmocka_unit_test(test_all_of_them_have_to),
 		cmocka_unit_test(test_main_waits_for_a_thread),

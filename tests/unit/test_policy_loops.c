@@ -114,6 +114,46 @@ static void a_loop_is_helped_wherever_it_is(void **state)
 	}
 }
 
+/* Nothing of the process has asked dora for an event since before Stop. */
+static void who_has_not_come_back_to_dora_has_not_taken_stop(void **state)
+{
+	static const struct {
+		int64_t away;    /* since; ms after Stop */
+		uint64_t looked; /* the last look is so old, ms */
+		bool asyncio, by_signal;
+		unsigned int nudges;
+	} rows[] = {
+		{-700, 50, false, false, 1},  {300, 50, false, false, 0},
+		{-700, 400, false, false, 0}, {-700, 50, true, false, 0},
+		{-700, 50, false, true, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < DP_COUNT_OF(rows); i++) {
+		struct dp_policy_view v = looping();
+		struct dp_policy_state st = {0};
+		struct trail t = {0};
+
+		v.progress.away_ns = (uint64_t)((int64_t)T0 + rows[i].away * (int64_t)MS);
+		v.progress.away_place =
+			(struct dp_place){.function = "steps", .file = "node.py", .line = 33};
+		v.progress.asyncio = rows[i].asyncio;
+		v.stop_reason = rows[i].by_signal ? DP_STOP_SIGTERM : DP_STOP_STOP;
+		for (uint64_t at = TICK; at < 10 * SEC; at += TICK) {
+			v.progress.other_ns = T0 + at;
+			v.progress.looked_ns = T0 + at - rows[i].looked * MS;
+			run(&t, &st, &NUDGE, &v, at, at, DP_RESULT_SENT);
+		}
+		if (t.nudges != rows[i].nudges)
+			fail_msg("row %zu: %u nudges", i, t.nudges);
+		/* What follows the first one may be a clean-up. */
+		if (t.nudges)
+			assert_non_null(strstr(
+				t.last_nudge.reason,
+				"not come back to next() since before Stop; it is in steps (node.py:33)"));
+	}
+}
+
 static void what_the_last_nudge_did_is_said(void **state)
 {
 	const struct loop swallows = {FOUND_SAME, .handled = true};
@@ -321,6 +361,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_loop_is_helped_wherever_it_is),
+		cmocka_unit_test(who_has_not_come_back_to_dora_has_not_taken_stop),
 		cmocka_unit_test(what_the_last_nudge_did_is_said),
 		cmocka_unit_test(a_new_hold_after_a_nudge_is_the_same_node),
 		cmocka_unit_test(a_handler_that_ran_is_not_a_call_that_polls_none),

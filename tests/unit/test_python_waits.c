@@ -79,6 +79,11 @@ static const char script[] =
 	"    import subprocess\n"
 	"    os.execv(sys.executable, [sys.executable, '-S', '-E', '-c',\n"
 	"             'import os; os.write(1, b\"%d\\\\n\" % os.getpid()); import time; time.sleep(60)'])\n"
+	"def s_dora():\n"
+	"    import types\n"
+	"    m = sys.modules['dora'] = types.ModuleType('dora'); m.Node = type(iter([]))\n"
+	"    say(); print(ctypes.c_uint64.from_address(id(m.Node) + 224).value, flush=True)\n"
+	"    time.sleep(600)\n"
 	"globals()['s_' + sys.argv[1]]()\n";
 
 struct target {
@@ -211,6 +216,33 @@ static void test_thread_names(void **state)
 	}
 }
 
+/* Where the type's code is that gives the next item; without dora there is none. */
+static void test_dora_calls(void **state)
+{
+	(void)state;
+	for (const struct python *py = all.item; py < all.item + all.count; py++) {
+		struct dp_dora_calls calls;
+		struct target t;
+		char line[64];
+		uint64_t code;
+
+		if (py->minor < 8)
+			continue;
+		t = start_scenario(py, "dora");
+		assert_non_null(fgets(line, sizeof(line), t.c.out));
+		code = strtoull(line, NULL, 10);
+		assert_int_equal(dp_py_dora_calls(t.py, &calls), 0);
+		assert_int_equal(calls.count, 1);
+		assert_true(calls.code.from <= code && code < calls.code.to);
+		assert_int_equal(access(calls.path, R_OK), 0);
+		assert_true(calls.offset[0] != 0);
+		end_scenario(&t);
+		t = start_scenario(py, "names");
+		assert_int_equal(dp_py_dora_calls(t.py, &calls), -ENOENT);
+		end_scenario(&t);
+	}
+}
+
 static void test_main_thread_without_threading(void **state)
 {
 	(void)state;
@@ -278,6 +310,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_waits),
 		cmocka_unit_test(test_thread_names),
+		cmocka_unit_test(test_dora_calls),
 		cmocka_unit_test(test_main_thread_without_threading),
 		cmocka_unit_test(test_garbage_collection),
 		cmocka_unit_test(test_a_thread_that_is_not_there),

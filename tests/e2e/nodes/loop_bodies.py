@@ -113,6 +113,41 @@ def sort_loop(node):
         sorted(x)
 
 
+def long_sorts(node):
+    """C calls of over a second that poll no signals, one after the other."""
+    import random
+    x = [random.random() for _ in range(1_000_000)]
+    while True:
+        sorted(x)
+
+
+def step_a(seconds):
+    end = now() + int(seconds * 1e9)
+    while now() < end:
+        time.sleep(0.03)
+
+
+def step_b(seconds):
+    end = now() + int(seconds * 1e9)
+    while now() < end:
+        sum(range(20000))
+        time.sleep(0.01)
+
+
+def steps(node):
+    """One handler of many steps, each at a line of its own: what it does after Stop it did not do before."""
+    step_a(0.9)
+    step_b(0.9)
+    time.sleep(0.9)
+    step_b(1.1)
+    step_a(1.1)
+    time.sleep(1.1)
+    step_b(1.3)
+    while True:
+        step_a(0.5)
+        step_b(0.5)
+
+
 def unlocked_loop(node):
     """C calls that let the GIL go while they compute."""
     import zlib

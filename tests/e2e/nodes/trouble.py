@@ -6,7 +6,7 @@ E2E_OPTS (JSON):
   at       seconds after go
   thread   main: it takes the events and has the trouble; worker: another thread has it;
            consumer: another thread takes the events and has it, main joins that
-  api      how events are taken: next, timeout, iter, asyncio
+  api      how events are taken: next, timeout, iter, asyncio, try_recv, drain (dora 0.4 and later)
   cleanup  what is done after Stop (loop_bodies.CLEAN), "clean": for so many seconds
   witness  a thread that wants the GIL every 10 ms and says how long it had to wait for it
 
@@ -118,7 +118,7 @@ TROUBLES.update({name: getattr(loop_bodies, name) for name in (
     "nap_loop", "select_loop", "queue_get", "queue_timeout_loop", "event_loop", "lock_acquire",
     "socket_read", "socket_timeout_loop", "subprocess_run", "waitpid", "retry_loop", "bare_sleep",
     "bare_spin", "spin", "json_loop", "short_calls", "sort_loop", "unlocked_loop", "one_unlocked",
-    "generator_sum", "next_loop", "next_timeout_loop", "flag_handler", "join_daemon", "mp_pool")})
+    "generator_sum", "next_loop", "next_timeout_loop", "flag_handler", "join_daemon", "mp_pool", "steps")})
 TROUBLES.update({"native_" + name: native(name) for name in (
     "join_sleep", "join_compute", "mutex_sleep", "pool_work", "cond_timed",
     "join_gil", "mutex_gil", "pool_gil", "static_gil", "once_gil")})
@@ -184,7 +184,30 @@ def by_asyncio(node, turn):
     asyncio.run(main())
 
 
-BY = {"next": by_next, "timeout": by_timeout, "iter": by_iter, "asyncio": by_asyncio}
+def until_go(node, turn):
+    """Waits in next(), as other nodes do."""
+    while went() is None:
+        if not handled(node.next(timeout=0.2), turn, node):
+            return False
+    return True
+
+
+def by_try_recv(node, turn):
+    """Looks in at its own pace, and never waits for an event."""
+    go_on = until_go(node, turn)
+    while go_on:
+        go_on = handled(node.try_recv(), turn, node)
+        time.sleep(0.02)
+
+
+def by_drain(node, turn):
+    go_on = until_go(node, turn)
+    while go_on:
+        go_on = all(handled(event, turn, node) for event in node.drain() or [None])
+        time.sleep(0.03)
+
+
+BY = {"try_recv": by_try_recv, "drain": by_drain, "next": by_next, "timeout": by_timeout, "iter": by_iter, "asyncio": by_asyncio}
 
 
 def worker():
