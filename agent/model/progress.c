@@ -215,7 +215,7 @@ void progress_stack(struct progress *p, const struct stop *s, uint32_t consumer,
 		note_known(p, key_of(k), r->h.t_ns);
 }
 
-/* Before any Stop where they are, and what they do while main waits for them. */
+/* Asks where the other threads are before any Stop, and what they do while main waits for them. */
 static void ask_threads(struct progress *p, const struct env *e, const struct identity *id,
 			const struct stop *s)
 {

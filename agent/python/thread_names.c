@@ -166,7 +166,7 @@ static bool attributes_open(const struct dp_py *py, uint64_t object, struct entr
 	return dict_open(py, v, ret);
 }
 
-/* Of threading._active; it stays the same object for the life of the process. */
+/* Address of threading._active, which stays the same object for the life of the process. */
 static uint64_t find_active(struct dp_py *py)
 {
 	const struct wanted threading = {.name = "threading"}, active = {.name = "_active"};

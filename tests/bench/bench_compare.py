@@ -3,13 +3,12 @@
 
 import os
 import shutil
-import signal
 import statistics
 import subprocess
 import time
 
 from figures import S, TOP, bench
-from flow import now, receiver, sender, wait_until
+from flow import end_process, now, receiver, sender, wait_until
 from probe import Probe
 
 STRANGERS = os.path.join(TOP, "build", "bench", "strangers")
@@ -50,13 +49,7 @@ class Tool:
         if self.probe:
             self.probe.end()
         for p in self.procs:
-            p.send_signal(signal.SIGINT)
-        for p in self.procs:
-            try:
-                p.wait(5)
-            except subprocess.TimeoutExpired:
-                p.kill()
-                p.wait()
+            end_process(p)
 
 
 def tools():

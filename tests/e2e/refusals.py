@@ -64,6 +64,25 @@ def python(code, interpreter=None, **kw):
 
 IDLE = "import time\nwhile True: time.sleep(0.05)\n"
 
+# Two threads that take turns: the edge source has something to see. Says where its uprobe comes to be.
+ARMABLE = ("import ctypes, threading\n"
+           "f = ctypes.CDLL(None).pthread_cond_signal\n"
+           "print(ctypes.cast(f, ctypes.c_void_p).value)\n"
+           "def busy():\n while True: sum(range(20000))\n"
+           "for _ in range(2): threading.Thread(target=busy).start()\n")
+
+
+def code_of(t):
+    """A function that reads the code where the uprobe of ARMABLE comes to be."""
+    addr = int(t.said())
+
+    def read():
+        with open(f"/proc/{t.pid}/mem", "rb") as f:
+            f.seek(addr)
+            return f.read(8)
+
+    return read
+
 
 def refuse(got, code, *words, what=""):
     """The run ended with `code` and said why: short, one of the words in it, no crash."""

@@ -32,6 +32,14 @@ def floors_of_the_page():
     return {name: int(floor) for floor, names in lines for name in names.split()}
 
 
+def test_every_target_is_in_the_readme():
+    makefiles = [os.path.join(TOP, "Makefile"), *glob.glob(os.path.join(TOP, "mk", "*.mk"))]
+    targets = {m for path in makefiles for m in re.findall(r"^## ([a-z][\w.-]*) ", open(path).read(), flags=re.M)}
+    with open(os.path.join(TOP, "README.md")) as f:
+        said = set(re.findall(r"`([\w.-]+)`", f.read().partition("## Make targets")[2].partition("\n## ")[0]))
+    assert said == targets, (f"not in the README: {sorted(targets - said)}", f"no target: {sorted(said - targets)}")
+
+
 def names_in(text):
     return set(re.findall(r"[a-z_0-9]+", text))
 
