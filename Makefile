@@ -137,7 +137,7 @@ unit: $(UNIT_BIN)
 ifdef RUN
 	$(Q)tests/setup/emulated_units.sh "$(RUN)" $^
 else
-	$(Q)for t in $^; do $$t || exit 1; done
+	$(Q)for t in $^; do $$t || rc=1; done; exit $${rc:-0}
 endif
 
 ## bpf-test   load and attach the real programs, by both ways of the sources (root)

@@ -107,7 +107,7 @@ static __always_inline void capture_submit(void *c)
 								 : BPF_RB_NO_WAKEUP);
 }
 
-/* The same for what may have left before the next look: the agent is woken. */
+/* Submits a capture of what may have left before the next look: the agent is woken. */
 static __always_inline void capture_submit_now(void *c)
 {
 	bpf_ringbuf_submit(c, BPF_RB_FORCE_WAKEUP);

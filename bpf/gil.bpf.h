@@ -176,7 +176,7 @@ static __always_inline void add_short_wait(const struct dp_thread_state *ts, __u
 		__sync_fetch_and_add(&s->wait_ns, end - ts->wait_ns);
 }
 
-/* The same of a stretch off the CPU with the GIL. */
+/* A stretch off the CPU with the GIL that is too short to be told. */
 static __always_inline void add_short_off(const struct dp_thread_state *ts, __u64 ns)
 {
 	__u32 tgid = ts->tgid;

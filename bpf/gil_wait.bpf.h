@@ -207,7 +207,7 @@ static __always_inline void switched_in(struct task_struct *next)
 		return;
 	now = bpf_ktime_get_ns();
 	if (!ts->off_since_ns) {
-		/* Nor can it have taken the GIL meanwhile. */
+		/* Off the CPU it cannot have taken the GIL. */
 		if (ts->notheld_ns && !ts->run_first_ns)
 			ts->notheld_ns = now;
 		return;

@@ -197,7 +197,7 @@ static __always_inline __u64 first_argument(const struct pt_regs *ctx)
 #endif
 }
 
-/* The same context's stack pointer. */
+/* The stack pointer of a uprobe's context. */
 static __always_inline __u64 stack_pointer(const struct pt_regs *ctx)
 {
 	return ctx->sp;

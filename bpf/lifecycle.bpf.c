@@ -99,7 +99,7 @@ int BPF_PROG(dp_fork, struct task_struct *parent, struct task_struct *child)
 	return 0;
 }
 
-/* As wait_task_zombie (kernel/exit.c) makes it. */
+/* The status that wait(2) gives, as wait_task_zombie (kernel/exit.c) makes it. */
 static __always_inline int wait_status(struct task_struct *p)
 {
 	struct signal_struct *sig = p->signal;

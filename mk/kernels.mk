@@ -18,13 +18,14 @@ ifeq ($(NATIVE),amd64)
 	$(Q)tests/setup/packages.sh cross
 	$(Q)$(MAKE) --no-print-directory ARCH=arm64 kernels-parts
 endif
-	$(Q)tests/kernels/run.sh $(if $(FIGURES),--figures docs/kernels.md) $(KERNELS)
+	$(Q)tests/pytest.sh tests/kernels -n 2 --dist loadgroup --all $(foreach k,$(KERNELS),--only '$k')
+	$(Q)tests/kernels/figures.py $(if $(FIGURES),--write docs/kernels.md) $(B)/kernels/log/*-*
 
 # What `make test` runs of it: Debian 12's kernel, where QEMU can be installed.
 .PHONY: kernels-slice
 kernels-slice:
 	$(Q)if tests/setup/packages.sh kernels; then \
-		$(MAKE) --no-print-directory kernels-parts && tests/kernels/run.sh --slice; \
+		$(MAKE) --no-print-directory kernels-parts && tests/pytest.sh tests/kernels; \
 	else \
 		echo "skip kernels: QEMU cannot be installed here"; \
 		echo "0 passed, 0 failed, 1 skipped"; \

@@ -40,7 +40,7 @@ int dp_doracli_stop(struct dp_doracli *c, const struct dp_request *q, uid_t uid,
 		    struct dp_rec_action *ret);
 
 typedef void (*dp_doracli_done)(void *ctx, uint32_t pid, const struct dp_rec_action *answer);
-/* At every tick; never blocks. Returns how many still run. */
+/* Looks after the commands, at every tick; never blocks. Returns how many still run. */
 unsigned int dp_doracli_poll(struct dp_doracli *c, uint64_t now_ns, dp_doracli_done done,
 			     void *ctx);
 

@@ -146,7 +146,7 @@ static int is_thread_of(const struct dp_hands *h, pid_t pid, pid_t tid)
 	return dp_task_stat(h->proc, pid, tid, &s) == 0 && !dp_task_state_is_dead(s.state);
 }
 
-/* The same for a thread: descriptor, then that it belongs to the process, then that it lives. */
+/* Holds a thread: gets the descriptor, then checks that it belongs to the process, then that it lives. */
 int hands_hold_thread(struct dp_hands *h, struct target *t, pid_t tid, struct thread **ret)
 {
 	struct thread *th;

@@ -135,7 +135,7 @@ static void fact_BOOL(struct dp_hook_facts *f, const char *name, bool value)
 	fact_TEXT(f, name, value ? "true" : "false");
 }
 
-/* By name alone, which a shell's kill takes as well as a person. */
+/* A signal by its name alone, which a shell's kill takes as well as a person. */
 static void fact_SIGNAL(struct dp_hook_facts *f, const char *name, uint32_t signal)
 {
 	struct dp_sentence s;

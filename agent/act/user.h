@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* As whom a command runs. */
+/* The user as whom a command runs. */
 #ifndef DORA_PROBE_USER_H
 #define DORA_PROBE_USER_H
 
@@ -19,7 +19,7 @@ struct dp_user {
 
 /* User, group, groups and home from the user database; a uid that has none runs without. */
 void dp_user_of(uid_t uid, struct dp_user *ret);
-/* By name or number. 0; -ENOENT there is no such user. */
+/* The user of this name or number. 0; -ENOENT there is no such user. */
 int dp_user_named(const char *name, struct dp_user *ret);
 /* Who has called a program that root runs: by SUDO_UID, as sudo(8) sets it; else whose program it is. */
 uid_t dp_user_invoking(void);

@@ -13,7 +13,7 @@
  * proven. DP_NULL: "unknown time". Returns buf.
  */
 char *dp_duration_text(uint64_t ns, char *buf, size_t len);
-/* The same rounded up: for what somebody needs (a grace period) and for upper bounds. */
+/* dp_duration_text() rounded up: for what somebody needs (a grace period) and for upper bounds. */
 char *dp_duration_text_up(uint64_t ns, char *buf, size_t len);
 /* "between 1.20 and 1.25 s", or "1.20 s" where both ends print the same. 80 bytes are enough. */
 char *dp_duration_range(uint64_t lo_ns, uint64_t hi_ns, char *buf, size_t len);

@@ -15,7 +15,7 @@
  */
 ssize_t dp_procfile_read(const char *path, char *buf, size_t len);
 
-/* The same of proc/PID/name. */
+/* dp_procfile_read() of proc/PID/name. */
 ssize_t dp_procfile_read_pid(const char *proc, pid_t pid, const char *name, char *buf, size_t len);
 
 /*
@@ -25,7 +25,7 @@ ssize_t dp_procfile_read_pid(const char *proc, pid_t pid, const char *name, char
 int dp_procfile_load(const char *proc, pid_t pid, const char *name, size_t max, char **ret,
 		     size_t *ret_len);
 
-/* The same from an open file, from where it stands. */
+/* dp_procfile_load() from an open file, from where it stands. */
 int dp_procfile_load_fd(int fd, size_t max, char **ret, size_t *ret_len);
 
 /* The most of a line that is given; what is longer is cut. A path of maps has "\012" for a newline. */
@@ -37,7 +37,7 @@ int dp_procfile_load_fd(int fd, size_t max, char **ret, size_t *ret_len);
  */
 int dp_procfile_lines(const char *path, size_t max, int (*each)(void *ctx, char *line), void *ctx);
 
-/* The same of proc/PID/name. */
+/* dp_procfile_lines() of proc/PID/name. */
 int dp_procfile_lines_pid(const char *proc, pid_t pid, const char *name, size_t max,
 			  int (*each)(void *ctx, char *line), void *ctx);
 

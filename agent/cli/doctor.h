@@ -15,7 +15,7 @@
  */
 int dp_doctor(int json);
 
-/* The same with another folder in the place of / for files below /proc and /sys, for tests. */
+/* dp_doctor() with another folder in the place of / for files below /proc and /sys, for tests. */
 int dp_doctor_at(const char *root, FILE *out, int json);
 
 #endif

@@ -136,16 +136,26 @@ static int name_place(struct place *p)
 	return 0;
 }
 
-/* Makes it the file that was asked for. 0 or -errno. */
+/*
+ * Makes it the file that was asked for. 0 or -errno. Between its temporary name and its own it cannot be broken off: what would
+ * end the process waits.
+ */
 static int keep_place(struct place *p)
 {
 	/* It was made private; a report is as private as the user's umask says. */
 	mode_t mask = umask(077);
+	sigset_t deadly, before;
 	int err = 0;
 
 	umask(mask);
+	sigemptyset(&deadly);
+	sigaddset(&deadly, SIGHUP);
+	sigaddset(&deadly, SIGINT);
+	sigaddset(&deadly, SIGQUIT);
+	sigaddset(&deadly, SIGTERM);
 	if (fchmod(fileno(p->out), 0666 & ~mask) < 0 || fflush(p->out) != 0)
 		err = -errno;
+	sigprocmask(SIG_BLOCK, &deadly, &before);
 	if (!err && p->is_unnamed)
 		err = name_place(p);
 	if (fclose(p->out) != 0 && !err)
@@ -155,6 +165,9 @@ static int keep_place(struct place *p)
 		err = -errno;
 	if (!err)
 		*p->temporary = '\0';
+	else if (!p->is_unnamed)
+		unlink(p->temporary);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	return err;
 }
 

@@ -208,7 +208,7 @@ static bool was_handled(const struct deciding *d)
 	return d->v->progress.handled_ns > d->st->sent_ns;
 }
 
-/* It has the signal and has not run its handler: the call that it is in polls none. */
+/* The thread has the signal and has not run its handler: the call that it is in polls none. */
 static bool is_not_polling(const struct deciding *d, const struct subject *s)
 {
 	if (was_handled(d))

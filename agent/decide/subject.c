@@ -68,7 +68,7 @@ static bool waits_for_lock(int32_t syscall_nr)
 	return syscall_nr == SYS_futex;
 }
 
-/* One that is proven never to end is no clean-up, whenever it began. */
+/* A hold since before Stop; one that is proven never to end is no clean-up either, whenever it began. */
 static bool is_old_hold(const struct dp_policy_view *v)
 {
 	return v->hold.id && v->hold.confirmed &&

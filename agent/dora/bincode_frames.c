@@ -177,9 +177,14 @@ static int recoverable(const struct dp_cursor *c)
 	return c->status == DP_CUR_HOLE || c->status == DP_CUR_UNKNOWN;
 }
 
-static void send_message(struct dp_cursor *c, const struct dp_items *out)
+/*
+ * SendMessage (DP_ITEM_SENT) or Input (DP_ITEM_DELIVERED) { id, metadata, data } and a timestamp: the token, or, without one,
+ * that there was a message. Where `is_last`, the frame ends with it, and its end makes up for a hole.
+ */
+static void message(struct dp_cursor *c, const struct dp_items *out, enum dp_item_type type,
+		    uint32_t n, int is_last)
 {
-	struct dp_item it = {.type = DP_ITEM_SENT, .id = dp_bincode_bytes(c)};
+	struct dp_item it = {.type = type, .id = dp_bincode_bytes(c)};
 	size_t metadata = c->pos;
 
 	if (c->status != DP_CUR_OK)
@@ -187,19 +192,20 @@ static void send_message(struct dp_cursor *c, const struct dp_items *out)
 	dp_bincode_skip_metadata(c);
 	read_data(c, &it);
 	dp_cur_skip(c, DP_BINCODE_TIMESTAMP);
-	dp_cur_end(c);
-	if (recoverable(c)) {
-		if (!read_by_end(c->body, metadata, &it))
-			return;
-		c->status = DP_CUR_OK;
-		c->pos = c->body->len;
+	if (is_last) {
+		dp_cur_end(c);
+		if (recoverable(c) && read_by_end(c->body, metadata, &it)) {
+			c->status = DP_CUR_OK;
+			c->pos = c->body->len;
+		}
 	}
 	if (c->status != DP_CUR_OK)
 		return;
 	if (it.token)
 		put(out, &it);
 	else
-		put_wire(out, DP_WIRE_SEND_MESSAGE, 0, it.id);
+		put_wire(out, type == DP_ITEM_SENT ? DP_WIRE_SEND_MESSAGE : DP_WIRE_INPUT, n,
+			 it.id);
 }
 
 /* drop_tokens of NextEvent and ReportDropTokens, with the request before its tokens. */
@@ -255,7 +261,7 @@ enum dp_cursor_status dp_bincode_request(const struct dp_body *b, const struct d
 		put_wire(out, DP_WIRE_SUBSCRIBE, 0, no_id);
 		break;
 	case REQ_SEND_MESSAGE:
-		send_message(&c, out);
+		message(&c, out, DP_ITEM_SENT, 0, 1);
 		return c.status; /* its end is checked there */
 	case REQ_CLOSE_OUTPUTS:
 		close_outputs(&c, out);
@@ -292,32 +298,6 @@ enum dp_cursor_status dp_bincode_request(const struct dp_body *b, const struct d
 	return c.status;
 }
 
-/* Input { id, metadata, data } with its timestamp; `is_last`: of the reply's events. */
-static void input_event(struct dp_cursor *c, const struct dp_items *out, uint32_t n, int is_last)
-{
-	struct dp_item it = {.type = DP_ITEM_DELIVERED, .id = dp_bincode_bytes(c)};
-	size_t metadata = c->pos;
-
-	if (c->status != DP_CUR_OK)
-		return;
-	dp_bincode_skip_metadata(c);
-	read_data(c, &it);
-	dp_cur_skip(c, DP_BINCODE_TIMESTAMP);
-	if (is_last) {
-		dp_cur_end(c);
-		if (recoverable(c) && read_by_end(c->body, metadata, &it)) {
-			c->status = DP_CUR_OK;
-			c->pos = c->body->len;
-		}
-	}
-	if (c->status != DP_CUR_OK)
-		return;
-	if (it.token)
-		put(out, &it);
-	else
-		put_wire(out, DP_WIRE_INPUT, n, it.id);
-}
-
 static void node_event(struct dp_cursor *c, const struct dp_items *out, uint32_t n, int is_last)
 {
 	enum dp_wire_kind kind = DP_WIRE_NONE;
@@ -341,7 +321,7 @@ static void node_event(struct dp_cursor *c, const struct dp_items *out, uint32_t
 		}
 		break;
 	case EV_INPUT:
-		input_event(c, out, n, is_last);
+		message(c, out, DP_ITEM_DELIVERED, n, is_last);
 		return;
 	case EV_INPUT_CLOSED:
 		kind = DP_WIRE_INPUT_CLOSED;

@@ -50,7 +50,7 @@ int dp_node_config_read(const char *proc, pid_t pid, struct dp_node_config *ret)
  * -EPERM; -ESRCH.
  */
 int dp_dora_version_read(const char *proc, pid_t pid, char *ret, size_t len);
-/* The same of the `dora` command that a process is, so of a daemon: package dora_cli. */
+/* Version of the `dora` command that a process is, so of a daemon: package dora_cli. Else as dp_dora_version_read(). */
 int dp_dora_daemon_version_read(const char *proc, pid_t pid, char *ret, size_t len);
 
 /*

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* By cause, %s for the place. Those that are put together from more than that are not here. */
+/* The advice by cause, %s for the place. Advice that is put together from more than that is not here. */
 static const char *const at_place[DP_CAUSE_COUNT] = {
 	[DP_CAUSE_GIL_NATIVE] =
 		"release the GIL in the native call of %s (Py_BEGIN_ALLOW_THREADS, nogil), split it, or move it to another process",
@@ -87,7 +87,7 @@ static void native_wait(const struct dp_rec_waits *w, const char *where, char re
 	snprintf(ret + used, ADVICE_MAX - used, at_place[DP_CAUSE_GIL_NATIVE], where);
 }
 
-/* It runs where the count of objects happens to reach its threshold: that line is innocent. */
+/* The collector runs where the count of objects happens to reach its threshold: that line is innocent. */
 static void collector(const struct place *p, char ret[ADVICE_MAX])
 {
 	const char *slash = strrchr(p->user_file, '/');

@@ -16,7 +16,7 @@
 uint64_t cause_uncollected_ns(const struct delivery *d, uint64_t now);
 /* Why a token is, or was, pending; `pending_threshold_ns` as in the options. enum dp_cause. */
 int8_t cause_of_delivery(const struct delivery *d, uint64_t pending_threshold_ns, uint64_t now);
-/* Of a hold that goes on: hold_cause(), as far as the consumer is known. */
+/* The cause of a hold that goes on: hold_cause(), as far as the consumer is known. */
 int8_t cause_of_hold(const struct node *n, const struct hold *h);
 /* Why the node does not move between from and to (Stop, exit). enum dp_cause. */
 int8_t cause_of_stall(const struct node *n, uint64_t from, uint64_t to);

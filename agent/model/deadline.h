@@ -53,7 +53,7 @@ void stop_moved(struct stop *s, uint64_t t_ns);
  */
 struct grace stop_grace(const struct identity *id, const struct dp_rec_command *c,
 			uint64_t option_ns);
-/* From a Stop by default to the signal that ends it, ns. */
+/* The time from a Stop to the signal that ends the process, by default; ns. */
 uint64_t stop_default_ns(const struct identity *id);
 /* Stop came at t_ns: sets the deadline. `c` and `option_ns` as above. */
 void stop_begin(struct stop *s, const struct identity *id, const struct dp_rec_command *c,

@@ -26,7 +26,7 @@ struct edge {
 	uint64_t rate_ns, rate_count; /* releases at the last reading */
 };
 
-/* It went on, off, or failed to. */
+/* The edge source went on, off, or failed to. */
 void edge_source(struct edge *d, const struct env *e, const struct dp_record *r);
 /* What a look of the main GIL knows of it. */
 void edge_look(struct edge *d, const struct dp_rec_look *k);

@@ -146,7 +146,7 @@ static void say_hold(const struct timeline_of *p, unsigned int gil, const struct
 	say_finding(p->env, p->id, h->open_end ? end : h->hi_ns, &f);
 }
 
-/* No more evidence will come: what was it? */
+/* No more evidence will come: counts the hold, and says it as what it was. */
 static void settle(const struct timeline_of *p, unsigned int gil, struct hold *h)
 {
 	uint64_t start = hold_start(h), end = hold_until(h);

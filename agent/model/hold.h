@@ -79,7 +79,7 @@ static inline uint64_t hold_until(const struct hold *h)
 	return hold_proven(h) ? hold_proof(h)->to : h->last_ns;
 }
 
-/* Its age by what may be one hold: since it was last known not to hold. */
+/* The age of what may be one hold: since the thread was last known not to hold. */
 static inline uint64_t hold_age(const struct hold *h)
 {
 	uint64_t since = h->lo_ns ? h->lo_ns : h->seen_ns;
@@ -97,7 +97,7 @@ static inline bool hold_in_dora(const struct hold *h)
 void hold_begin(struct hold *h, uint32_t tid, uint64_t lo_ns, uint64_t seen_ns);
 /* Joins [from, to] to the proofs, cut at lo_ns. `now` is the model's time. */
 void hold_prove(struct hold *h, uint64_t now, uint64_t from, uint64_t to);
-/* It is known not to be held at `hi`: what reaches beyond is cut off. */
+/* Ends the hold: the GIL is known not to be held at `hi`, and what reaches beyond is cut off. */
 void hold_close(struct hold *h, uint64_t now, uint64_t hi);
 /*
  * Where no edge source can prove a hold that nobody waits for, a proof of a moment of it (its thread lost the CPU once)
@@ -112,11 +112,11 @@ void hold_stack(struct hold *h, const struct dp_rec_stack *s);
 /* The stack that was asked for is not of this hold: it may be asked for again. */
 void hold_stack_missed(struct hold *h);
 /*
- * The same stack, read at t_ns: where nobody saw the hold begin, a sleep that began before the first
+ * A stack of the holder, read at t_ns: where nobody saw the hold begin, a sleep that began before the first
  * look is of it, since only the holder can let go.
  */
 void hold_asleep(struct hold *h, const struct dp_rec_stack *s, uint64_t t_ns);
-/* The same, when the hold was over by then: the name of the thread alone is safe. */
+/* A stack of the holder that came after the end of the hold: the name of the thread alone is safe. */
 void hold_late_stack(struct hold *h, const struct dp_rec_stack *s);
 
 /* enum dp_precision of a hold that has ended. */

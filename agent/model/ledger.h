@@ -28,14 +28,14 @@ struct ledger {
 
 /* The token with this id; NULL none. */
 struct token *ledger_find(const struct ledger *l, const uint8_t *id);
-/* The same, taken up if it is new; NULL when there is no room. */
+/* The token with this id, taken up if it is new; NULL when there is no room. */
 struct token *ledger_token(struct ledger *l, const uint8_t *id);
 /* A token whose id is not known: no record will find it. NULL when there is no room. */
 struct token *ledger_unnamed(struct ledger *l);
 void ledger_release_token(struct ledger *l, struct token *t);
 /* Gives the token its region, by which ledger_next_in_region() finds it. */
 void ledger_link_region(struct ledger *l, struct token *t, const char *region);
-/* The same without the link, where the region is known from a receiver alone. */
+/* Gives the token a region that is known from a receiver alone: ledger_next_in_region() does not find it. */
 void ledger_note_region(struct token *t, const char *region);
 uint32_t ledger_region_hash(const char *region);
 /*
@@ -49,7 +49,7 @@ struct token *ledger_next_in_region(const struct ledger *l, uint32_t hash,
 struct delivery *ledger_deliver(struct ledger *l, struct token *t, struct node *receiver);
 /* Takes it off the receiver's list of pending ones. */
 void ledger_not_pending(struct delivery *d);
-/* It has ended so, at t_ns: from now on it waits to be said. Only its first end counts. */
+/* The delivery has ended so, at t_ns: from now on it waits to be said. Only its first end counts. */
 void ledger_end(struct ledger *l, struct delivery *d, enum dp_token_state state, uint64_t t_ns);
 /* The first that has ended up to `until`, taken off the list; NULL none. */
 struct delivery *ledger_take_ended(struct ledger *l, uint64_t until);

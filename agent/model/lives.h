@@ -83,7 +83,7 @@ struct member *lives_find(struct lives *l, uint32_t pid);
 struct member *lives_member(struct lives *l, const struct dp_record *r);
 /* A deadly signal for one of them: who sent it. */
 void lives_signal(struct lives *l, const struct dp_record *r);
-/* It runs another program. */
+/* The process runs another program: it is no member any more. */
 void lives_forget(struct lives *l, uint32_t pid);
 /*
  * A process has ended. True: the exit is the caller's to say, since it is known to be a node's, or

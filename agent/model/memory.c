@@ -9,7 +9,7 @@
 
 #define MIB (1024.0 * 1024.0)
 
-/* In twentieths of the whole. */
+/* Is less left than so many twentieths of the whole? */
 static bool has_less_than(const struct memory *m, uint64_t twentieths)
 {
 	return m->free / twentieths < m->total / 20;

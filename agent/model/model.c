@@ -156,7 +156,7 @@ static struct node *node_add(struct dp_model *m, uint32_t pid, const struct entr
 	return n;
 }
 
-/* Whom facts or limits are about, from now on where they are the first; NULL nobody. */
+/* The node that a record of facts or limits is about; made by the first one. NULL: it has ended, or there is no room. */
 static struct node *node_told(struct dp_model *m, const struct dp_record *r)
 {
 	struct node *n = table_find(&m->table, r->h.pid);
@@ -180,7 +180,7 @@ static void node_facts(struct dp_model *m, struct node *n, const struct dp_recor
 }
 
 /* Limits come before the first facts, so that the node's line has them. */
-static void node_news(struct dp_model *m, const struct dp_record *r)
+static void node_description(struct dp_model *m, const struct dp_record *r)
 {
 	struct node *n = node_told(m, r);
 
@@ -206,7 +206,7 @@ static void node_gone(struct dp_model *m, struct node *n, uint64_t t_ns)
 	n->id.gone_ns = t_ns;
 }
 
-/* Of a thread or of the process. What ends with that ends first: its share belongs to the exit. */
+/* The exit of a thread or of the process. What ends with it ends first: its share belongs to the exit. */
 static void process_exit(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
 	struct timeline_of p = timeline_of(m, n);
@@ -498,7 +498,7 @@ void dp_model_feed(struct dp_model *m, const struct dp_record *r)
 		break;
 	case DP_REC_NODE_FACTS:
 	case DP_REC_NODE_LIMITS:
-		node_news(m, r);
+		node_description(m, r);
 		break;
 	case DP_REC_SOURCE_STATE:
 		source_state(m, r);

@@ -21,7 +21,7 @@
 #include "model/warning.h"
 #include "model/watchdog.h"
 
-/* That its consumer does not come back to next(): polling.h. */
+/* What is known of a consumer that does not come back to next(): polling.h. */
 struct polling {
 	uint64_t since_ns;                    /* proven; 0 nothing says so */
 	uint64_t known_ns;                    /* model time at which that was proven first */

@@ -115,7 +115,7 @@ static unsigned int watchdog_spent(const struct env *e, const struct watchdog_de
 	return e->now >= d->at_ns ? 100 : (unsigned int)(gone * 100 / (d->at_ns - d->since_ns));
 }
 
-/* Before any Stop: silent for so long that a watchdog of dora's may end it? */
+/* Has the node been silent for so long, before any Stop, that a watchdog of dora's may end it? */
 static bool is_silent(const struct env *e, const struct node *n)
 {
 	struct watchdog_deadline d = watchdog_due(&n->watchdog, &n->stop, &n->id);

@@ -15,7 +15,7 @@
 uint64_t outlook_hold_end(const struct node *n, const struct hold *h);
 /* Recommended grace of a node into n->outlook. */
 void outlook_recommend(struct node *n);
-/* Of all nodes: DP_NULL unknown; `text` says how it came about, "" nothing. */
+/* The grace that all nodes together need; DP_NULL unknown; `text` says how it came about, "" nothing. */
 uint64_t outlook_recommend_all(const struct table *t, char *text, size_t text_len);
 /* Once a second: what the node needs, the recommendation, and before a Stop the forecast. */
 void outlook_second(const struct env *e, const struct table *t, struct node *n);

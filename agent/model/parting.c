@@ -177,7 +177,7 @@ static void say_wrapper(const struct env *e, const struct member *m)
 	struct identity id;
 
 	stranger(&id, m);
-	id.announced = true; /* its own `node` line is no news: it is not the node */
+	id.announced = true; /* no `node` line of its own: it is not the node */
 	dp_sentence_begin(&s, text, sizeof(text));
 	dp_say(&s, "the process that started the node has ended ");
 	say_status(&s, m->status, m->unknown);

@@ -38,7 +38,7 @@ bool place_is_idle_loop(const struct dp_rec_stack *s);
 /* Is the process stopped, by SIGSTOP, a terminal or a debugger? */
 bool place_is_stopped(const struct dp_rec_stack *s);
 
-/* Of threading.py: it waits for another thread to end. */
+/* Does the stack end in a join of threading.py: does it wait for another thread to end? */
 bool place_is_join(const struct dp_rec_stack *s);
 
 /*

@@ -10,7 +10,7 @@
 #define CALM_NS   (1 * SEC)
 #define BUSY_NS   (500 * MS)
 #define CLOSER_NS (100 * MS)
-/* For so long at a time, so often, and not sooner again. */
+/* The edge source learns of next() for so long at a time, so often, and not sooner again. */
 #define LEARN_NS       (3 * SEC)
 #define LEARNS_MAX     6
 #define LEARN_AGAIN_NS (10 * SEC)
@@ -73,7 +73,7 @@ static uint64_t not_polled_since(const struct env *e, const struct activity *a)
 	return since;
 }
 
-/* By what each piece of evidence says; 0 nothing. */
+/* Since when the consumer is away, by this piece of evidence alone; 0: it says nothing. */
 static uint64_t since_by(const struct env *e, const struct node *n, enum dp_evidence i)
 {
 	const struct activity *a = &n->activity;

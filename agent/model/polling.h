@@ -21,7 +21,7 @@
 void polling_tick(const struct env *e, struct node *n);
 /* A stack: of the thread that polls, where that was not known yet. */
 void polling_found(struct node *n, const struct dp_record *r);
-/* For how long it may have run in one call without the GIL, which the edge source can tell; ns. */
+/* For how long the consumer may have run in one call without the GIL, which the edge source can tell; ns. */
 uint64_t polling_suspects(const struct node *n, uint64_t now);
 /* Is it this evidence that has the larger part of the time? A hold may be the last of many short ones. */
 bool polling_is_by(const struct node *n, enum dp_evidence i, uint64_t now);

@@ -286,7 +286,7 @@ void progress_stack(struct progress *p, const struct stop *s, const struct hold 
 		since_stop(p, r, key_of(k));
 }
 
-/* Before any Stop where they are, and what they do while main waits for them. */
+/* Asks where the other threads are before any Stop, and what they do while main waits for them. */
 static void ask_threads(struct progress *p, const struct env *e, const struct identity *id,
 			const struct stop *s)
 {

@@ -24,7 +24,7 @@
 #define PROGRESS_THREAD_PLACES    8
 /* A thread that so many looks in a row have found where it was before Stop goes on as before. */
 #define PROGRESS_THREAD_LOOKS 3
-/* Those that have not been seen for so long have ended. */
+/* Threads that have not been seen for so long have ended. */
 #define PROGRESS_THREAD_FRESH_NS (1500 * MS)
 /* Who could not run gets so long to come back to next() and take Stop before a look counts. */
 #define PROGRESS_CHANCE_NS (300 * MS)

@@ -219,7 +219,7 @@ bool shares_take(struct shares *s, struct dp_share_finding *ret)
 	return true;
 }
 
-/* By Newton's way, from above: the model needs no library. */
+/* The root by Newton's way, from above: the model needs no library. */
 static double square_root(double v)
 {
 	double x = v > 1 ? v : 1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where the model's findings and requests go. */
+/* The way out for the model's findings and requests. */
 #ifndef DORA_PROBE_MODEL_SINK_H
 #define DORA_PROBE_MODEL_SINK_H
 

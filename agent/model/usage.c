@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* From this share on the GIL is held most of the time; below LOW it is no longer. */
+/* From this share on the GIL is held most of the time; below LOW it no longer is. */
 #define HIGH   0.75
 #define VERY   0.90
 #define LOW    0.65

@@ -22,9 +22,8 @@ struct dp_node_view {
 	uint64_t hold_ns; /* current proven hold, 0 none */
 	uint32_t holder_tid;
 	struct dp_place place;
-	uint64_t
-		not_polling_ns; /* its consumer has not come back to next(), 0 nothing proves that … */
-	bool not_polling;       /* … and a warning says so */
+	uint64_t not_polling_ns; /* so long its consumer is away from next(); 0 not proven */
+	bool not_polling;        /* a warning says that it is */
 	uint64_t pending_tokens, oldest_pending_ns;
 	bool stop_seen, deadline_known;
 	uint8_t deadline_source; /* enum dp_deadline_source */

@@ -84,7 +84,7 @@ void waits_words(const struct dp_rec_waits *r, char ret[WAITS_WORDS_MAX])
 			 next->tid, does);
 }
 
-/* The same threads wait for the same, as far as owners go. */
+/* In both readings the same threads wait for the same owners. */
 static bool is_same_chain(const struct dp_rec_waits *a, const struct dp_rec_waits *b)
 {
 	if (a->owned != b->owned)

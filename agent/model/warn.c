@@ -51,7 +51,7 @@ static void fill_chain(const struct node *n, struct dp_warning_finding *k)
 		k->chain_proof = waits_proof(k->chain);
 }
 
-/* Of the Stop that is under way, else of a watchdog of dora's. */
+/* The deadline of the Stop that is under way, else of a watchdog of dora's. */
 static void fill_deadline(const struct env *e, const struct node *n, struct dp_warning_finding *k)
 {
 	struct watchdog_deadline d = watchdog_due(&n->watchdog, &n->stop, &n->id);
@@ -308,7 +308,7 @@ static int8_t blame_pending(const struct env *e, const struct node *n, struct wa
 	return cause;
 }
 
-/* The same function: within one the line moves on all the time. */
+/* Two places are the same within one function: there the line moves on all the time. */
 static bool same_place(const struct warning *a, const struct warning *b)
 {
 	return strcmp(a->place.function, b->place.function) == 0 &&

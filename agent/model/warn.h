@@ -14,7 +14,7 @@
 /* Says the warning as it stands; `first` is put before the advice, NULL nothing. */
 void warn_say(const struct env *e, struct node *n, enum dp_warning_kind kind, uint64_t t_ns,
 	      const char *first);
-/* The same with `text` in the place of the advice. */
+/* Says the warning as it stands, with `text` in the place of the advice. */
 void warn_say_text(const struct env *e, struct node *n, enum dp_warning_kind kind, uint64_t t_ns,
 		   const char *text);
 /* Says that it is over, and forgets it. */

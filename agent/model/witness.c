@@ -154,7 +154,7 @@ static bool is_believed(const struct env *e, const struct table *t, const struct
 	return who != DP_WITNESS_SIBLING || !another_would_have_heard(t, n, at);
 }
 
-/* Of those that know the moment the earliest; the command only knows that it was no earlier. */
+/* The earliest of the witnesses that know the moment; the command only knows that it was no earlier. */
 static enum dp_witness earliest(const struct stop *s, const bool believed[DP_WITNESS_COUNT])
 {
 	enum dp_witness best = DP_WITNESS_COUNT;

@@ -303,7 +303,7 @@ static void scan_words(struct tables *t, size_t count)
 	}
 }
 
-/* In the memory of the process, where the loader has made the addresses of a library true. */
+/* Finds the loop by its table of jumps in the memory of the process, where the loader has made the addresses true. */
 static void by_table(struct search *s)
 {
 	struct tables *t = calloc(1, sizeof(*t));

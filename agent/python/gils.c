@@ -103,7 +103,7 @@ int dp_py_rescan(struct dp_py *py)
 			if (rc == -ESRCH || rc == -EPERM)
 				return rc;
 			/* A legacy subinterpreter shares the main one's GIL. */
-			if (rc < 0 || addr == 0 || (i > 0 && own != 1))
+			if (rc != 0 || addr == 0 || (i > 0 && own != 1))
 				continue;
 		}
 		for (unsigned int k = 0; k < count; k++)

@@ -40,7 +40,7 @@ struct dp_span {
 
 #define DP_SPANS_MAX 8
 
-/* All of it, or -EFAULT, -ESRCH, -EPERM. `buf` may be partly overwritten on failure. */
+/* Reads all of it: 0, or -EFAULT, -ESRCH, -EPERM. `buf` may be partly overwritten on failure. */
 int dp_remote_read(pid_t pid, uint64_t addr, void *buf, size_t len);
 int dp_remote_u64(pid_t pid, uint64_t addr, uint64_t *ret);
 int dp_remote_u32(pid_t pid, uint64_t addr, uint32_t *ret);

@@ -83,7 +83,7 @@ static size_t varint(const uint8_t *p, size_t len, uint32_t *ret)
 	return 0;
 }
 
-/* One entry; 0 when more bytes are needed. The column fields are stepped over. */
+/* Reads one entry; 0 when more bytes are needed. The column fields are stepped over. */
 static size_t location_entry(struct dp_linetable *t, const uint8_t *p, size_t len)
 {
 	unsigned int code = (p[0] >> 3) & 15, varints = 0;

@@ -101,7 +101,7 @@ static int gather(const struct dp_py *py, const struct dp_gil *g, struct view *v
 	rc = gather_spans(py, span, n);
 	if (rc < 0)
 		return rc;
-	for (int i = 0; i < rc; i++)
+	for (int i = 0; i < rc && i < (int)n; i++)
 		*has[i] = true;
 	return gil_read ? 0 : -EFAULT;
 }

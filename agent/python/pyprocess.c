@@ -165,7 +165,7 @@ int dp_py_signal_pending(struct dp_py *py)
 		if (rc == 0)
 			rc = dp_remote_u64(py->pid, tstate + l->ts_eval_breaker, &breaker);
 		/* _PY_SIGNALS_PENDING_BIT */
-		return rc < 0 ? rc : (int)(breaker >> 1 & 1);
+		return rc != 0 ? rc : (int)(breaker >> 1 & 1);
 	}
 	/* Py_DEBUG moves the field in 3.12 (from 2008 to 18000, as measured there). */
 	if (l->rt_signals_pending == DP_NO_OFFSET || (l->minor == 12 && py->loc.debug_build))

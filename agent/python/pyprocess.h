@@ -84,7 +84,7 @@ unsigned int dp_py_threads(struct dp_py *py, pid_t *ret, unsigned int cap);
  */
 int dp_py_waits(struct dp_py *py, pid_t tid, struct dp_rec_waits *ret);
 
-/* As dp_py_stack() for a process that is no CPython: system call, state, library; no frames. */
+/* What dp_py_stack() says, of a process that is no CPython: system call, state, library; no frames. */
 int dp_native_stack(pid_t pid, pid_t tid, struct dp_rec_stack *ret);
 
 /*

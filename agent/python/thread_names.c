@@ -55,7 +55,7 @@ static bool attributes_open(const struct dp_py *py, uint64_t object, struct dp_e
 	return dp_dict_open(py, v, ret);
 }
 
-/* Of threading._active; it stays the same object for the life of the process. */
+/* Address of threading._active, which stays the same object for the life of the process. */
 static uint64_t find_active(struct dp_py *py)
 {
 	if (py->active_threads != 0 || dp_now() - py->active_tried_ns < AGAIN_NS)

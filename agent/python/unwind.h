@@ -8,7 +8,7 @@
 
 #include "python/internal.h"
 
-/* As in the file, both counted from the table's head. */
+/* A row as it stands in the file; both numbers count from the table's head. */
 struct dp_unwind_row {
 	int32_t start; /* of the code */
 	int32_t entry; /* of its description in .eh_frame */

@@ -68,7 +68,7 @@ static int find_main_tstate(const struct dp_py *py, uint64_t interp, uint64_t *r
 			rc = dp_remote_u64(py->pid, at + l->ts_interp, &owner);
 		if (rc == 0)
 			rc = dp_remote_u64(py->pid, at + l->ts_prev, &prev);
-		if (rc < 0)
+		if (rc != 0)
 			return rc;
 		if (owner != interp || prev != last)
 			return -EBADMSG;
@@ -102,7 +102,7 @@ static int validate_once(struct dp_py *py)
 	if (rc < 0)
 		return rc;
 	rc = find_main_tstate(py, interp[0], &tstate, &pthread);
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
 	if (l->ts_native_id == DP_NO_OFFSET)
 		calibrate(py, pthread);
@@ -114,7 +114,7 @@ static int validate_once(struct dp_py *py)
 		rc = dp_remote_u32(py->pid, g->addr + g->off_locked, &locked);
 	if (rc == 0)
 		rc = dp_remote_u64(py->pid, g->addr + g->off_last_holder, &holder);
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
 	if (interval == 0)
 		return -EAGAIN;
@@ -124,7 +124,7 @@ static int validate_once(struct dp_py *py)
 	if (locked == 0)
 		return 0;
 	rc = holder == 0 ? -EBADMSG : dp_remote_u64(py->pid, holder + l->ts_interp, &owner);
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
 	for (int i = 0; i < n; i++)
 		if (interp[i] == owner)

@@ -84,7 +84,7 @@ static void add_link(const struct dp_waiting *w, struct dp_rec_waits *ret)
 							 .syscall_nr = w->call.nr};
 }
 
-/* From thread to owner; gives the last one. */
+/* Follows the waits from thread to owner; gives the last one. */
 static const struct dp_waiting *follow_owners(struct threads *t, const struct dp_waiting *from,
 					      struct dp_rec_waits *ret)
 {

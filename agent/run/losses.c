@@ -74,7 +74,7 @@ void dp_losses_tick(struct dp_losses *l, struct dp_bpf *b, const struct dp_merge
 	for (int i = 0; i < DP_LOSS_COUNT; i++) {
 		if (now[i] <= l->told[i] || ((thin & (1u << i)) && !thin_due))
 			continue;
-		/* A busy or sleeping machine takes a sample less here and there: no news. */
+		/* A busy or sleeping machine takes a sample less here and there: that is not told. */
 		if (i == DP_LOSS_SAMPLE_SKIPPED && now[i] - l->told[i] < few_samples) {
 			l->told[i] = now[i];
 			continue;

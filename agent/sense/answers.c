@@ -11,7 +11,7 @@
 #include "sense/asleep.h"
 #include "sense/procfs.h"
 
-/* Two readings of one sleep: the clock that they are compared with is read anew once a second. */
+/* Two readings of one sleep may differ by so much: the clock that they are compared with is read anew once a second. */
 #define SAME_SLEEP_NS (5 * MS)
 
 /*

@@ -38,7 +38,7 @@ static uint64_t exec_start(const char *text)
 	return ms * MS + ns;
 }
 
-/* The same of the thread that calls; the moment is `*ret_now`. */
+/* se.exec_start of the thread that calls; it was read at `*ret_now`. */
 static uint64_t own_exec_start(uint64_t *ret_now)
 {
 	char text[SCHED_MAX];

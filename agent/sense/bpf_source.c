@@ -79,7 +79,7 @@ static void choose_way(struct dp_bpf *b, const struct dp_bpf_options *o)
 	b->called = BPF_TWO_WAYS & ~b->traced;
 }
 
-/* The same maps for a second object. */
+/* Gives a second object the maps of the first. */
 static int share_maps(struct dora_probe_bpf *from, struct dora_probe_bpf *to)
 {
 	struct bpf_map *m;

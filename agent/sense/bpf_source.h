@@ -56,7 +56,7 @@ int dp_bpf_open(const struct dp_bpf_options *o, struct dp_bpf **ret, char *why, 
  * new programs.
  */
 int dp_bpf_attach(struct dp_bpf *b, char *why, size_t why_len);
-/* The same as after the last one, where none has come yet. */
+/* Detaches the programs while nothing is watched: once after dp_bpf_attach(), where nothing was found. */
 void dp_bpf_rest(struct dp_bpf *b);
 void dp_bpf_close(struct dp_bpf *b);
 /* Those that are on while something is watched; bit per enum dp_source. */

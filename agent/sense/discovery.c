@@ -22,7 +22,7 @@
 #define TOLD_LATE_NS (100 * MS)
 /* How often /proc is looked through for new nodes where no kernel program tells of them. */
 #define LOOK_AROUND_NS (1000 * MS)
-/* Before the loop runs there is time: for all processes that run. */
+/* Before the loop runs there is so much time, for all processes that run. */
 #define SCAN_PATIENCE_NS (2000 * MS)
 
 static int is_named(const struct dp_wanted *w, pid_t pid)
@@ -179,7 +179,7 @@ static int select_one(struct dp_targets *t, pid_t pid, const struct dp_birth *bi
 	return 0;
 }
 
-/* It has just begun, at t_ns: its first record has that time, so that all others come after it. */
+/* A process that has just begun, at t_ns: its first record has that time, so that all others come after it. */
 static void begin(struct dp_targets *t, struct target *x, uint64_t t_ns)
 {
 	x->from_start = 1;
@@ -321,7 +321,7 @@ static void scan_one(void *ctx, pid_t pid)
 	select_one(t, pid, NULL, &x);
 }
 
-/* All are looked through at the same time, and for one that takes long the others do not wait. */
+/* Looks all processes through at the same time: for one that takes long the others do not wait. */
 static void begin_reading(struct dp_targets *t)
 {
 	char why[DP_REASON_MAX];
@@ -333,7 +333,7 @@ static void begin_reading(struct dp_targets *t)
 	t->patience.left_ns = SCAN_PATIENCE_NS;
 }
 
-/* Those that run already: told to the kernel all at once, and looked at more closely only then. */
+/* Takes up what runs already: told to the kernel all at once, and looked at more closely only then. */
 static int take_running(struct dp_targets *t, uint64_t t_ns)
 {
 	int first = 0;

@@ -94,7 +94,7 @@ void dynamic_connected(struct dp_targets *t, pid_t pid, const struct dp_sock_con
 		s->family = c->family;
 		memcpy(s->addr, c->addr, sizeof(s->addr));
 	}
-	dp_reader_version_of(t->clerk, pid, dora, sizeof(dora));
+	dp_reader_version_of(t->reader, pid, dora, sizeof(dora));
 	dp_wire_open(t->wire, c->conn, (uint32_t)pid, t_ns, dora, 0);
 }
 

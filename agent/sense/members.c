@@ -32,7 +32,7 @@ static bool waits(struct dp_targets *t, pid_t pid)
 {
 	struct dp_rec_stack s;
 
-	if (dp_reader_native_stack(t->clerk, pid, &s) || s.state != 'S')
+	if (dp_reader_native_stack(t->reader, pid, &s) || s.state != 'S')
 		return false;
 	for (size_t i = 0; i < DP_COUNT_OF(waiting_calls); i++)
 		if (s.syscall_nr == waiting_calls[i])

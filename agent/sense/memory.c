@@ -17,7 +17,7 @@ static void emit(struct dp_targets *t, const struct target *x, uint64_t t_ns)
 	target_emit(t, &r);
 }
 
-/* Of the process' own mount namespace; false: not to be had, and what was known stays. */
+/* Looks at /dev/shm in the process' own mount namespace; false: not to be had, and what was known stays. */
 static bool look(struct target *x)
 {
 	char path[64];

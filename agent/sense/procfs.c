@@ -21,7 +21,7 @@
 /* A process with more descriptors or mappings than this is read up to here. */
 #define FDS_MAX     65536
 #define REGIONS_MAX 65536
-/* Of a table of sockets or mappings, bytes. */
+/* The most that is read of a table of sockets or mappings, bytes. */
 #define TEXT_MAX (64u << 20)
 /* Without the kernel's own table every connected unix socket without a name may be a node's. */
 #define UNIX_GUESSES_MAX 64

@@ -20,7 +20,7 @@
 #define OPEN_STUCK_NS (3000 * MS)
 /* CPU time of that search. */
 #define OPEN_BUDGET_NS (500 * MS)
-/* It is left alone for a second, then two, four … at most, and anew after so long without trouble. */
+/* A target is left alone for a second, then two, four …, in so many steps; from one again after FORGIVEN_NS. */
 #define STRIKES_MAX 7
 #define FORGIVEN_NS (30 * SEC)
 /* A slow processor may need more for its search than the first budget: it doubles so many times. */
@@ -63,7 +63,7 @@ static void reap(struct dp_reader *r)
 		r->left = 0;
 }
 
-/* One that waits for what never comes cannot be ended where the kernel does not let it: it stays. */
+/* Ends the reader. One that waits for what never comes, and cannot be killed meanwhile, stays. */
 static void end_process(struct dp_reader *r)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
@@ -104,7 +104,7 @@ static void give_up(struct dp_reader *r, uint64_t now_ns, const char *why)
 		r->strikes = 0;
 	seconds = 1u << (r->strikes < STRIKES_MAX ? r->strikes++ : STRIKES_MAX - 1);
 	r->idle_until_ns = now_ns + seconds * SEC;
-	r->news = true;
+	r->untold = true;
 	snprintf(r->sentence, sizeof(r->sentence), "%s; it is left alone for %u s", why, seconds);
 }
 
@@ -158,9 +158,9 @@ bool dp_reader_check(struct dp_reader *r, uint64_t now_ns, const char **ret_sent
 		}
 	}
 	*ret_sentence = r->sentence;
-	if (!r->news)
+	if (!r->untold)
 		return false;
-	r->news = false;
+	r->untold = false;
 	return true;
 }
 
@@ -248,7 +248,7 @@ static bool is_over_budget(struct dp_reader *r, uint64_t now_ns)
 		cpu_budget_skip(&r->budget, cpu);
 	over = cpu_budget_is_spent(&r->budget, now_ns, cpu, &less_often);
 	if (less_often) {
-		r->news = true;
+		r->untold = true;
 		snprintf(r->sentence, sizeof(r->sentence),
 			 "reading it takes more CPU time than it may (250 ms at once, a quarter of "
 			 "the time): it is read less often");

@@ -41,7 +41,7 @@ void dp_reader_free(struct dp_reader *r);
 bool dp_reader_check(struct dp_reader *r, uint64_t now_ns, const char **ret_sentence);
 /* CPU time of its process so far, ns. */
 uint64_t dp_reader_cpu_ns(const struct dp_reader *r);
-/* Its process; 0 none. For tests. */
+/* The reader's process; 0 none. For tests. */
 pid_t dp_reader_process(const struct dp_reader *r);
 
 /*
@@ -67,7 +67,7 @@ int dp_reader_site(struct dp_reader *r, char *path, size_t len, uint64_t *ret_of
 int dp_reader_dora_calls(struct dp_reader *r, struct dp_dora_calls *ret);
 int dp_reader_version(struct dp_reader *r, char *ret, size_t len);
 
-/* Of any process, by a reader of none. */
+/* dp_native_stack() of any process, by a reader that has no target. */
 int dp_reader_native_stack(struct dp_reader *r, pid_t pid, struct dp_rec_stack *ret);
 int dp_reader_version_of(struct dp_reader *r, pid_t pid, char *ret, size_t len);
 int dp_reader_config(struct dp_reader *r, pid_t pid, struct dp_node_config *ret);

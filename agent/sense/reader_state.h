@@ -32,7 +32,7 @@ struct dp_reader {
 	uint64_t ended_cpu_ns; /* of processes that have ended */
 	struct first_answers first;
 	unsigned int strikes;
-	bool news; /* given up on, and not told yet */
+	bool untold; /* given up on or read less often, and not said yet */
 	char sentence[DP_REASON_MAX];
 };
 

@@ -33,11 +33,11 @@ void target_check_reader(struct dp_targets *t, struct target *x, uint64_t now)
 	}
 }
 
-void targets_check_clerk(struct dp_targets *t, uint64_t now)
+void targets_check_reader(struct dp_targets *t, uint64_t now)
 {
 	const char *sentence;
 
-	if (dp_reader_check(t->clerk, now, &sentence))
+	if (dp_reader_check(t->reader, now, &sentence))
 		target_emit_loss(t, 0, DP_LOSS_READ_STUCK, 1);
 }
 
@@ -45,19 +45,19 @@ int targets_config(struct dp_targets *t, pid_t pid, struct dp_node_config *ret)
 {
 	if (dp_resident_start(pid))
 		return dp_node_config_read("/proc", pid, ret);
-	return dp_reader_config(t->clerk, pid, ret);
+	return dp_reader_config(t->reader, pid, ret);
 }
 
 int dp_targets_command(struct dp_targets *t, pid_t pid, struct dp_rec_command *ret)
 {
 	if (dp_resident_start(pid))
 		return dp_stop_command_read(NULL, pid, ret);
-	return dp_reader_command(t->clerk, pid, ret);
+	return dp_reader_command(t->reader, pid, ret);
 }
 
 uint64_t dp_targets_readers_ns(const struct dp_targets *t)
 {
-	uint64_t sum = t->ended_cpu_ns + dp_reader_cpu_ns(t->clerk);
+	uint64_t sum = t->ended_cpu_ns + dp_reader_cpu_ns(t->reader);
 
 	for (int i = 0; i < DP_MAX_TARGETS; i++)
 		if (t->at[i].pid)

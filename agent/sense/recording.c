@@ -151,7 +151,7 @@ struct dp_replay {
 	unsigned char buffer[BUFFER_BYTES];
 };
 
-/* At least `want` bytes in the buffer: 1; 0 the file ended before; -errno. */
+/* Reads until at least `want` bytes are in the buffer: 1; 0 the file ended before; -errno. */
 static int fill(struct dp_replay *r, size_t want)
 {
 	if (r->end - r->start >= want)

@@ -120,7 +120,7 @@ static int look(struct dp_targets *t, struct target *x, unsigned int gil)
 		x->share.looks++;
 		x->share.looks_held += r.u.look.locked;
 	}
-	/* Twice free in a row is no news. */
+	/* A GIL that the last look found free too is not told again. */
 	if (r.u.look.locked == 0 && x->last_tid[gil] == 0)
 		return 0;
 	join_thread(t, x, tid, &r.u.look);
@@ -226,7 +226,7 @@ void dp_targets_tick(struct dp_targets *t, uint64_t now)
 {
 	t->patience.left_ns = DP_PATIENCE_NS;
 	targets_check_commands(t, now);
-	targets_check_clerk(t, now);
+	targets_check_reader(t, now);
 	if (t->sampling)
 		targets_look_around(t, now);
 	for (int i = 0; i < DP_MAX_TARGETS; i++) {

@@ -31,8 +31,8 @@ struct dp_targets *dp_targets_new(const struct dp_wanted *wanted, struct dp_bpf 
 	t->wire = w;
 	t->sink = *sink;
 	t->patience.left_ns = DP_PATIENCE_NS;
-	t->clerk = dp_reader_new(0, &t->patience);
-	if (!t->clerk) {
+	t->reader = dp_reader_new(0, &t->patience);
+	if (!t->reader) {
 		free(t);
 		return NULL;
 	}
@@ -48,7 +48,7 @@ void dp_targets_free(struct dp_targets *t)
 	for (int i = 0; i < DP_MAX_TARGETS; i++)
 		dp_reader_free(t->at[i].reader);
 	ahead_free(t);
-	dp_reader_free(t->clerk);
+	dp_reader_free(t->reader);
 	dp_births_free(&t->births);
 	free(t);
 }

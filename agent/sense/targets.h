@@ -85,7 +85,7 @@ void dp_targets_signalled(struct dp_targets *t, pid_t pid, uint32_t tid, uint8_t
 /* Captures were lost: all streams resynchronise. */
 void dp_targets_lost(struct dp_targets *t, uint64_t t_ns);
 
-/* As dp_stop_command_read(), of any process, without waiting long for one that cannot be read. */
+/* What dp_stop_command_read() says, of any process; one that cannot be read is not waited for long. */
 int dp_targets_command(struct dp_targets *t, pid_t pid, struct dp_rec_command *ret);
 /* CPU time of the processes that read the targets (reader.h), ns. */
 uint64_t dp_targets_readers_ns(const struct dp_targets *t);

@@ -169,8 +169,8 @@ struct dp_targets {
 	uint64_t next_look_ns;   /* … so /proc is looked through for who is there, then */
 	uint8_t restarts;        /* dora may start a node of theirs anew */
 	struct dp_patience patience;
-	struct dp_reader *clerk; /* reads what belongs to no target, or not yet */
-	uint64_t ended_cpu_ns;   /* of readers that have gone */
+	struct dp_reader *reader; /* reads what belongs to no target, or not yet */
+	uint64_t ended_cpu_ns;    /* of readers that have gone */
 };
 
 struct target *target_find(struct dp_targets *t, pid_t pid); /* NULL: not watched */
@@ -216,8 +216,8 @@ int target_settle(struct dp_targets *t, struct target *x, uint64_t now);
 int target_look(struct target *x, unsigned int gil, struct dp_rec_look *ret, uint32_t *ret_tid);
 /* Says of a target, or of what belongs to none, that it has been given up on. Once a tick. */
 void target_check_reader(struct dp_targets *t, struct target *x, uint64_t now);
-void targets_check_clerk(struct dp_targets *t, uint64_t now);
-/* As dp_node_config_read() and dp_native_stack(), of any process; waited for within the patience. */
+void targets_check_reader(struct dp_targets *t, uint64_t now);
+/* What dp_node_config_read() says, of any process; waited for within the patience. */
 int targets_config(struct dp_targets *t, pid_t pid, struct dp_node_config *ret);
 
 /* ---- share.c ----------------------------------------------------------------------------------- */
@@ -259,11 +259,11 @@ bool target_join(struct dp_targets *t, const struct dp_birth *birth,
 
 /* A process has begun that is no node as far as is known. */
 void dynamic_begins(struct dp_targets *t, const struct dp_birth *birth);
-/* It has ended; was it one of those that may become one? */
+/* The process has ended; was it one of those that may become a node? */
 bool dynamic_ended(struct dp_targets *t, pid_t pid, uint64_t t_ns);
 void dynamic_connected(struct dp_targets *t, pid_t pid, const struct dp_sock_connect *c,
 		       uint64_t t_ns);
-/* Its Register frame at t_ns: is it watched as a node from now on? */
+/* The process' Register frame came at t_ns: is it watched as a node from now on? */
 bool dynamic_registered(struct dp_targets *t, pid_t pid, const struct dp_rec_register *reg,
 			uint64_t t_ns);
 
@@ -271,7 +271,7 @@ bool dynamic_registered(struct dp_targets *t, pid_t pid, const struct dp_rec_reg
 
 /* Finds its nearest ancestor of the same node. */
 void member_link(struct dp_targets *t, struct target *x);
-/* It has left, or is about to: what is below it goes one up. */
+/* The member has left, or is about to: what is below it goes one up. */
 void member_left(struct dp_targets *t, const struct target *left);
 /* Is it a wrapper or a helper? */
 bool member_is_aside(const struct target *x);
@@ -304,7 +304,7 @@ void target_take_stock(struct dp_targets *t, struct target *x, uint64_t since_ns
 
 /* ---- answers.c --------------------------------------------------------------------------------- */
 
-/* Without a kernel side: who has ended, and who has come. */
+/* Where there is no kernel side: looks who has ended, and who has come. */
 void targets_look_around(struct dp_targets *t, uint64_t now);
 /* Tells how an arming ended, once it has. */
 void target_check_arming(struct dp_targets *t, struct target *x);

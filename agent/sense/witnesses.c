@@ -18,7 +18,7 @@
 /* From when on a command that still runs is one that the coordinator has not refused: it waits for
  * the nodes to end. */
 #define RUNS_NS (1200 * MS)
-/* Of a socket's unread bytes; a Stop is the last thing that a daemon sends, so more is not looked at. */
+/* The most that is read of a socket's unread bytes; a Stop is the last thing that a daemon sends, so more is not looked at. */
 #define UNREAD_MAX (64 * 1024)
 
 static void emit(struct dp_targets *t, pid_t pid, enum dp_witness witness, bool found)

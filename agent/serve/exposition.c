@@ -74,7 +74,7 @@ static void put_actions(struct out *o, const struct series *s)
 	}
 }
 
-/* Of a node that is there; a negative ratio is not known. */
+/* A ratio of a node that is there; a negative one is not known. */
 static void put_ratio(struct out *o, const struct series *s, double ratio)
 {
 	if (s->live && ratio >= 0)

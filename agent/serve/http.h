@@ -44,7 +44,7 @@ struct dp_http_options {
 int dp_http_open(const struct dp_http_options *o, struct dp_http **ret, char *why, size_t why_len);
 void dp_http_close(struct dp_http *h);
 
-/* For epoll (EPOLLIN): readable when dp_http_run has something to do; time limits included. */
+/* A descriptor for epoll (EPOLLIN): readable when dp_http_run has something to do; time limits included. */
 int dp_http_fd(const struct dp_http *h);
 /* Does what is ready, without waiting. */
 void dp_http_run(struct dp_http *h);

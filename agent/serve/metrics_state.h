@@ -107,7 +107,7 @@ struct series *series_find(struct dp_metrics *m, const char *dataflow, const cha
 /* A free place, or that of the node that left longest ago; NULL when all nodes are there. */
 struct series *series_add(struct dp_metrics *m, const char *dataflow, const char *node,
 			  uint64_t t_ns);
-/* One or the other, by names as they came; NULL is counted in no_room. */
+/* The series of (dataflow, node), names as they came, made where it is new; NULL, counted in no_room: no place. */
 struct series *series_get(struct dp_metrics *m, const char *dataflow, const char *node,
 			  uint64_t t_ns);
 /* What the node's own record says of it: versions, transport, what can be observed. */

@@ -48,7 +48,7 @@ static void set_deadly(int on)
 
 		if (sigaction(deadly[i], NULL, &was) < 0)
 			continue;
-		/* Not where somebody else (a sanitizer, a caller that ignores it) has a say. */
+		/* Replaces only handlers that are still SIG_DFL: others belong to a sanitizer, or a caller that ignores the signal. */
 		if (on && was.sa_handler == SIG_DFL)
 			a.sa_handler = die_tidily;
 		else if (!on && was.sa_handler == die_tidily)

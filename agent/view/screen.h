@@ -23,10 +23,10 @@ struct dp_line *screen_begin(struct screen *s);
 void screen_put(struct screen *s, unsigned int mood, const char *text);
 /* Puts the line in the making. */
 void screen_end(struct screen *s, unsigned int mood);
-/* The same filled up to the edge, so that a bar or a selection covers the line. */
+/* Puts the line in the making, filled up to the edge, so that a bar or a selection covers it. */
 void screen_end_wide(struct screen *s, unsigned int mood);
 /*
- * The same over as many lines as it takes but no more than up to `limit`; all but the first are
+ * Puts the line in the making over as many lines as it takes but no more than up to `limit`; all but the first are
  * indented.
  */
 void screen_end_wrapped(struct screen *s, unsigned int mood, size_t indent, int limit);

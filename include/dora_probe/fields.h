@@ -49,7 +49,7 @@
 	X(waits, struct dp_rec_waits) \
 	X(stock, struct dp_rec_stock) \
 	X(stock_region, struct dp_rec_stock_region)
-/* The same for bodies that a kernel program fills; capture.h has their structs. */
+/* The bodies that a kernel program fills; capture.h has their structs. */
 #define DP_KERNEL_BODIES(X) \
 	X(wait, struct dp_gil_wait) \
 	X(gil_span, struct dp_gil_span) \

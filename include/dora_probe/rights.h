@@ -66,7 +66,7 @@ extern const size_t dp_rights_count;
  * Cut at `len` bytes. Returns `ret`.
  */
 const char *dp_rights_setcap(unsigned int whens, char *ret, size_t len);
-/* As above, for docker and podman: "--cap-add=BPF --cap-add=PERFMON …". */
+/* The rights of `whens` as docker and podman take them: "--cap-add=BPF --cap-add=PERFMON …". */
 const char *dp_rights_container(unsigned int whens, char *ret, size_t len);
 
 #endif

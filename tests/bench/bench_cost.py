@@ -18,18 +18,19 @@ def status(pid, field):
     return None
 
 
-def ring_bytes(pid):
-    total = 0
+def descriptors(pid):
+    """What the kernel says of each of its descriptors, /proc/PID/fdinfo."""
     folder = f"/proc/{pid}/fdinfo"
     for fd in os.listdir(folder):
         try:
             with open(os.path.join(folder, fd)) as f:
-                info = dict(x.split(":", 1) for x in f.read().splitlines() if ":" in x)
+                yield {k: v.strip() for k, _, v in (x.partition(":") for x in f)}
         except OSError:
             continue
-        if info.get("map_type", "").strip() == "27":
-            total += int(info["max_entries"])
-    return total
+
+
+def ring_bytes(pid):
+    return sum(int(x["max_entries"]) for x in descriptors(pid) if x.get("map_type") == "27")
 
 
 @bench
@@ -94,18 +95,8 @@ def idle_cost(b):
 
 
 def run_time(pid):
-    total, ids = 0, set()
-    folder = f"/proc/{pid}/fdinfo"
-    for fd in os.listdir(folder):
-        try:
-            with open(os.path.join(folder, fd)) as f:
-                info = dict(x.split(":", 1) for x in f.read().splitlines() if ":" in x)
-        except OSError:
-            continue
-        if "run_time_ns" in info and info["prog_id"].strip() not in ids:
-            ids.add(info["prog_id"].strip())
-            total += int(info["run_time_ns"])
-    return total
+    """Of each program once, however many descriptors it has."""
+    return sum({x["prog_id"]: int(x["run_time_ns"]) for x in descriptors(pid) if "run_time_ns" in x}.values())
 
 
 def throughput_of(b, what, size, queue_size, **pace):

@@ -20,7 +20,7 @@ sys.path += [str(ROOT / "tests/demo"), str(ROOT / "tests/e2e")]
 import dash_checks as checks  # noqa: E402
 import servers as run  # noqa: E402
 from demo import DemoFlow  # noqa: E402
-from flow import DEFAULT_SIGNALS, FlowError  # noqa: E402
+from flow import DEFAULT_SIGNALS, FlowError, end_process  # noqa: E402
 
 
 def tell(text):
@@ -113,13 +113,8 @@ def main():
         finally:
             if live:
                 live.close()
-            if probe and probe.poll() is None:
-                probe.send_signal(signal.SIGINT)
-                try:
-                    probe.wait(10)
-                except subprocess.TimeoutExpired:
-                    probe.kill()
-                    probe.wait()
+            if probe:
+                end_process(probe, patience=10)
             if flow:
                 flow.cleanup()
 

@@ -8,7 +8,7 @@ import time
 
 from flow import wait_until
 from probe import Probe, run
-from refusals import INTERNAL, OK, TARGET, USAGE, Wrong, python, refuse
+from refusals import ARMABLE, INTERNAL, OK, TARGET, USAGE, Wrong, code_of, python, refuse
 
 
 def test_replay_of_nothing(folder):
@@ -59,32 +59,22 @@ def test_replay_of_damaged(folder):
 
 def test_no_trace_left(folder):
     """Whenever the probe ends, also in mid-arming, the target's code is as it was."""
-    code = ("import ctypes, threading\n"
-            "f = ctypes.CDLL(None).pthread_cond_signal\n"
-            "print(ctypes.cast(f, ctypes.c_void_p).value)\n"
-            "def busy():\n while True: sum(range(20000))\n"
-            "for _ in range(2): threading.Thread(target=busy).start()\n")
-    with python(code) as t:
-        addr = int(t.said())
-
-        def bytes_there():
-            with open(f"/proc/{t.pid}/mem", "rb") as f:
-                f.seek(addr)
-                return f.read(8)
-        before = bytes_there()
+    with python(ARMABLE) as t:
+        code = code_of(t)
+        before = code()
         armed = 0
         for n in range(12):
             p = Probe(["--pid", t.pid, "--exact"], folder, record=False, name=f"probe{n}").start()
             if n % 4 == 0:
-                wait_until(lambda: bytes_there() != before, 10, "the edge source")
+                wait_until(lambda: code() != before, 10, "the edge source")
             else:
                 p.wait("node", 10)
                 time.sleep(n % 4 * 0.01)
-            armed += bytes_there() != before
+            armed += code() != before
             if p.end() != OK:
                 raise Wrong(f"exit code {p.code}: {p.stderr()!r}")
-            if bytes_there() != before:
-                raise Wrong(f"run {n}: {before.hex()} before, {bytes_there().hex()} after")
+            if code() != before:
+                raise Wrong(f"run {n}: {before.hex()} before, {code().hex()} after")
         if armed < 3:
             raise Wrong(f"armed in {armed} runs only")
 

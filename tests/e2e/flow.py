@@ -72,6 +72,17 @@ def free_port():
         return s.getsockname()[1]
 
 
+def end_process(proc, sig=signal.SIGINT, patience=5):
+    """Ends a child (Popen) by a signal (None: it has got one), or, where it has not gone in time, by SIGKILL."""
+    if sig is not None and proc.poll() is None:
+        proc.send_signal(sig)
+    try:
+        proc.wait(patience)
+    except subprocess.TimeoutExpired:
+        proc.kill()
+        proc.wait(5)
+
+
 class Flow:
     """One dataflow.
 
@@ -175,7 +186,7 @@ class Flow:
                 # Somebody else took one of the ports between our look and the bind.
                 for role in ("daemon", "coordinator"):
                     if role in self.procs:
-                        self._end(self.procs.pop(role), signal.SIGKILL, 5)
+                        end_process(self.procs.pop(role), signal.SIGKILL)
                 if attempt == 3:
                     raise
         self._start_dataflow()
@@ -319,22 +330,12 @@ class Flow:
                 os.kill(pid, signal.SIGKILL)
         for role in ("stop", "daemon", "coordinator", "run"):
             if role in self.procs:
-                self._end(self.procs[role], signal.SIGINT, 2)
+                end_process(self.procs[role], patience=2)
         for name in self.regions:
             try:
                 os.unlink("/dev/shm/" + name)
             except FileNotFoundError:
                 pass
-
-    @staticmethod
-    def _end(proc, sig, patience):
-        if proc.poll() is None:
-            proc.send_signal(sig)
-        try:
-            proc.wait(patience)
-        except subprocess.TimeoutExpired:
-            proc.kill()
-            proc.wait(5)
 
     # -- shared memory
 

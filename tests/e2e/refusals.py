@@ -11,11 +11,18 @@ import subprocess
 import pytest
 
 from flow import DEFAULT_SIGNALS
-from probe import run
+from probe import BINARY, run
 
 MS = 1_000_000
 OK, INTERNAL, USAGE, RIGHT, FEATURE, TARGET = 0, 1, 2, 3, 4, 5
 PYTHON = shutil.which("python3.11", path="/usr/bin") or os.path.realpath("/usr/bin/python3")
+
+
+def is_sanitized():
+    """Is the probe under test built with a sanitizer? Its runtime makes system calls of its own, so readers have no limit."""
+    with open(BINARY, "rb") as f:
+        whole = f.read()
+    return b"__asan_init" in whole or b"__tsan_init" in whole
 
 
 class Wrong(pytest.fail.Exception):
@@ -63,6 +70,25 @@ def python(code, interpreter=None, **kw):
 
 
 IDLE = "import time\nwhile True: time.sleep(0.05)\n"
+
+# Two threads that take turns: the edge source has something to see. Says where its uprobe comes to be.
+ARMABLE = ("import ctypes, threading\n"
+           "f = ctypes.CDLL(None).pthread_cond_signal\n"
+           "print(ctypes.cast(f, ctypes.c_void_p).value)\n"
+           "def busy():\n while True: sum(range(20000))\n"
+           "for _ in range(2): threading.Thread(target=busy).start()\n")
+
+
+def code_of(t):
+    """A function that reads the code where the uprobe of ARMABLE comes to be."""
+    addr = int(t.said())
+
+    def read():
+        with open(f"/proc/{t.pid}/mem", "rb") as f:
+            f.seek(addr)
+            return f.read(8)
+
+    return read
 
 
 def refuse(got, code, *words, what=""):

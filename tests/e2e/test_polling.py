@@ -104,6 +104,14 @@ def not_polling_zip(t):
     check_away(t, flow, probe, told, ("running_without_gil",), ("next_not_called", "no_gil_taken"), "act_zip")
 
 
+def end_unwarned(t, flow, probe):
+    flow.stop()
+    flow.wait_gone(15)
+    probe.end(None, 10)
+    got = [o for o in probe.events("warning") if o["kind"] == "not_polling"]
+    t.expect(not got, f"said not to poll: {got[:1]}")
+
+
 @scenario(dora=("0.3.12", "0.5.0", "1.1.0"))
 def polls_after_short_handlers(t):
     """A handler of 80 ms for each message, longer than they are apart: it comes back after each."""
@@ -112,11 +120,7 @@ def polls_after_short_handlers(t):
     probe = t.probe("--polling-threshold", "300ms")
     flow.go()
     flow.wait_said("recv", "plan_done", 20)
-    flow.stop()
-    flow.wait_gone(15)
-    probe.end(None, 10)
-    got = [o for o in probe.events("warning") if o["kind"] == "not_polling"]
-    t.expect(not got, f"said not to poll: {got[:1]}")
+    end_unwarned(t, flow, probe)
 
 
 @scenario(dora=("0.5.0", "1.1.0"))
@@ -127,11 +131,7 @@ def polls_on(t):
     probe = t.probe("--polling-threshold", "500ms")
     flow.go()
     time.sleep(5)
-    flow.stop()
-    flow.wait_gone(15)
-    probe.end(None, 10)
-    got = [o for o in probe.events("warning") if o["kind"] == "not_polling"]
-    t.expect(not got, f"said not to poll: {got[:1]}")
+    end_unwarned(t, flow, probe)
 
 
 @scenario(dora=("0.5.0", "1.1.0"))

@@ -19,19 +19,13 @@ sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 
 from flow import wait_until  # noqa: E402
 from probe import BINARY, Probe, run  # noqa: E402
-from refusals import IDLE, OK, TARGET, Wrong, python  # noqa: E402
+from refusals import ARMABLE, IDLE, OK, TARGET, Wrong, code_of, python  # noqa: E402
 
 MS = 1_000_000
 
 # Holds of the GIL for 300 ms, five times in two seconds and a half; the line that begins them comes from the test.
 HOLDS = ("import ctypes, time\nsleep = ctypes.PyDLL(None).usleep\ninput()\n"
          "while True:\n sleep(300000)\n time.sleep(0.2)\n")
-
-ARMABLE = ("import ctypes, threading\n"
-           "f = ctypes.CDLL(None).pthread_cond_signal\n"
-           "print(ctypes.cast(f, ctypes.c_void_p).value)\n"
-           "def busy():\n while True: sum(range(20000))\n"
-           "for _ in range(2): threading.Thread(target=busy).start()\n")
 
 
 def root(what):
@@ -80,12 +74,7 @@ def test_probe_killed_while_armed(folder):
     """kill -9 while the uprobe is in the target: the kernel takes it out, no reader stays, the target goes on."""
     root("reading the target's code")
     with python(ARMABLE) as t:
-        addr = int(t.said())
-
-        def code():
-            with open(f"/proc/{t.pid}/mem", "rb") as f:
-                f.seek(addr)
-                return f.read(8)
+        code = code_of(t)
         before = code()
         for n in range(4):
             p = Probe(["--pid", t.pid, "--exact"], folder, record=False, name=f"probe{n}").start()
@@ -317,16 +306,20 @@ def test_broken_off_report(folder):
         p.end(None, 10)
     out = os.path.join(folder, "out")
     os.mkdir(out)
-    rng = random.Random(7)
-    for _ in range(20):
-        r = subprocess.Popen([BINARY, "report", p.recording, "-o", os.path.join(out, "x.html")])
-        time.sleep(rng.uniform(0, 0.02))
+    report = ("report", p.recording, "-o", os.path.join(out, "x.html"))
+    # However fast the machine is, the signals spread over all of a report's time.
+    begin = time.monotonic()
+    run(*report)
+    takes = time.monotonic() - begin
+    for n in range(100):
+        r = subprocess.Popen([BINARY, *report])
+        time.sleep(takes * n / 80)
         r.send_signal(signal.SIGTERM)
         r.wait(10)
     left = set(os.listdir(out)) - {"x.html"}
     if left:
         raise Wrong(f"left over: {left}")
-    if run("report", p.recording, "-o", os.path.join(out, "x.html")).returncode != OK:
+    if run(*report).returncode != OK:
         raise Wrong("the report could not be made")
 
 

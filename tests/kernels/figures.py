@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The verifier's figures of each kernel that run.sh booted, as one table: instructions walked / states.
+"""The verifier's figures of each kernel that was booted, as one table: instructions walked / states.
 
     figures.py [--write FILE] LOG...      FILE: the part between its two markers is written anew
 """

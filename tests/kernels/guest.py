@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """What is tried on each kernel: the BPF programs one by one, a real Python, doctor, and with DORA_ENV a real
 dora dataflow that is stopped in mid-hold. Prints `ok NAME`, `FAIL NAME: why` or `skip NAME: why` for each, and `figures …`
-for the verifier's. The truth is the target's own; the probe is build/dora-probe, run as a user does. Not by pytest:
-the Python of the guest runs it, and that of the other architecture's root has none; run.sh adds the lines up.
+for the verifier's, and `time STEP` behind each step. The truth is the target's own; the probe is build/dora-probe, run as
+a user does. The Python of the guest runs it, which has no pytest: test_kernels.py boots the guest and reads these lines.
 
     guest.py BUILD PYTHON [DORA_ENV]
 """

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """What is tried: the Pythons, and the ways in which a process comes to run one."""
 
+import fcntl
 import glob
 import os
 import subprocess
-import threading
 
 from run import BUILD, HERE, NotTried, Refused, hold_and_look
 
@@ -21,7 +21,6 @@ BUILT = {  # name: suite, version, how it is configured, what it is
     "3.15tail": ("sid", "3.15", ["--with-tail-call-interp"], "3.15 with tail calls (Debian sid's source)"),
 }
 WITHOUT_BTF = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', "sh"]
-_locks = {}
 _made = {}
 
 
@@ -32,17 +31,20 @@ class Cell:
 
 
 def once(key, make):
-    """Makes a part, which several cells want, once; a part that cannot be had is NotTried for each."""
-    with _locks.setdefault(key, threading.Lock()):
-        if key not in _made:
+    """Makes a part, which several cells want, and is there already or made by one of the processes that run cells; a
+    part that cannot be had is NotTried for each."""
+    if key not in _made:
+        os.makedirs(BUILD, exist_ok=True)
+        with open(os.path.join(BUILD, key + ".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
             try:
                 _made[key] = make()
             except subprocess.CalledProcessError as e:
                 said = (e.stderr or e.stdout or "").strip().splitlines()
                 _made[key] = NotTried(said[-1] if said else f"{e.cmd[0]} ended with {e.returncode}")
-        if isinstance(_made[key], NotTried):
-            raise _made[key]
-        return _made[key]
+    if isinstance(_made[key], NotTried):
+        raise _made[key]
+    return _made[key]
 
 
 def call(*command, **more):
@@ -100,7 +102,10 @@ def host_of(kind, root="bookworm"):
     out = "/built/host-" + kind.replace(", ", "-")
 
     def make():
-        call("cp", os.path.join(HERE, "host.c"), path + "/built/")
+        source = os.path.join(HERE, "host.c")
+        if os.path.exists(path + out) and os.path.getmtime(path + out) > os.path.getmtime(source):
+            return out
+        call("install", "-D", source, path + "/built/host.c")
         call("chroot", path, "gcc", "-O1", "-w", "-I/usr/include/python3.11", "-o", out, "/built/host.c", *links.split())
         if "stripped" in kind:
             call("chroot", path, "strip", "-s", out)

@@ -9,7 +9,8 @@ import subprocess
 import tempfile
 import time
 
-from run import HERE, PROBE, SIGNALS, TOP, NotTried, lines, wait_for
+from flow import DEFAULT_SIGNALS, end_process
+from run import HERE, PROBE, TOP, NotTried, lines, wait_for
 
 NODE = os.path.join(HERE, "node.py")
 S = 1_000_000_000
@@ -73,7 +74,7 @@ class Dataflow:
 
     def spawn(self, *command, env=None):
         with open(os.path.join(self.dir, "log"), "ab") as log:
-            p = subprocess.Popen([*SIGNALS, *self.wrap, *command], cwd=self.dir, env=env or self.environ(),
+            p = subprocess.Popen([*DEFAULT_SIGNALS, *self.wrap, *command], cwd=self.dir, env=env or self.environ(),
                                  stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         self.procs.append(p)
         return p
@@ -119,11 +120,7 @@ class Dataflow:
                 except OSError:
                     pass
         for p in self.procs:
-            try:
-                p.wait(5)
-            except subprocess.TimeoutExpired:
-                p.kill()
-                p.wait()
+            end_process(p, None)
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
@@ -131,7 +128,8 @@ class Probe:
     def __init__(self, flow, *args):
         self.out, self.err = (os.path.join(flow.dir, x) for x in ("probe.json", "probe.err"))
         with open(self.out, "wb") as o, open(self.err, "wb") as e:
-            self.proc = subprocess.Popen([*SIGNALS, PROBE, "--json", *args], stdin=subprocess.DEVNULL, stdout=o, stderr=e)
+            self.proc = subprocess.Popen([*DEFAULT_SIGNALS, PROBE, "--json", *args], stdin=subprocess.DEVNULL,
+                                         stdout=o, stderr=e)
 
     def said(self, event, **of):
         return [x for x in lines(self.out) if x["event"] == event and all(x.get(k) == v for k, v in of.items())]
@@ -146,13 +144,7 @@ class Probe:
         return wait_for(look, f"{event} line with {of}", seconds)[0]
 
     def end(self):
-        if self.proc.poll() is None:
-            self.proc.send_signal(signal.SIGINT)
-        try:
-            self.proc.wait(20)
-        except subprocess.TimeoutExpired:
-            self.proc.kill()
-            self.proc.wait()
+        end_process(self.proc, patience=20)
 
 
 def listed(name):

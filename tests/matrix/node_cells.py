@@ -112,7 +112,7 @@ def fork():
 
 def own(name):
     """A node's name that no cell has which runs beside this one."""
-    return f"{name}-{next(_numbers)}"
+    return f"{name}-{os.getpid()}-{next(_numbers)}"
 
 
 def way(version, title, path, quick=False, **more):

@@ -1,10 +1,13 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""docs/compatibility.md and its head in the README, of what the runs have found."""
+"""`make matrix-page`: docs/compatibility.md and its head in the README, of the newest result of each cell."""
 
+import json
 import os
 import re
 
-from run import TOP
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+RESULTS = os.path.join(TOP, "build", "matrix", "results.json")
 
 BEGIN, END = "<!-- made by make test-matrix -->", "<!-- end of what make test-matrix made -->"
 MARKS = {"working": "seen working", "refused": "refused", "not tried": "not tried", "FAIL": "**fails**"}
@@ -35,3 +38,8 @@ def write(results):
             f"Of {len(results)} ways to run a Python or a dora node that `make test-matrix` has tried, {count['working']} were seen working, "
             f"{count['refused']} are refused with a reason, {count['not tried']} could not be had"
             + (f", {count['FAIL']} fail" if count["FAIL"] else "") + ": [docs/compatibility.md](docs/compatibility.md).")
+
+
+if __name__ == "__main__":
+    with open(RESULTS) as kept:
+        write(json.load(kept))

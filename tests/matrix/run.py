@@ -7,14 +7,15 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
+
+from flow import DEFAULT_SIGNALS, end_process, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.join(TOP, "build", "matrix")
+RESULTS = os.path.join(BUILD, "results.json")
 PROBE = os.environ.get("DORA_PROBE", os.path.join(TOP, "build", "dora-probe"))
 TARGET = os.path.join(HERE, "target.py")
-SIGNALS = ("env", "--default-signal=INT,QUIT,TERM")
 PATIENCE_S = 60
 
 
@@ -32,13 +33,7 @@ def line_of(mark):
 
 
 def wait_for(get, what, seconds=PATIENCE_S):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        got = get()
-        if got:
-            return got
-        time.sleep(0.02)
-    raise AssertionError(f"no {what} within {seconds} s")
+    return wait_until(get, seconds, what, 0.02)
 
 
 def lines(path):
@@ -85,10 +80,9 @@ class Target:
         self.file = os.path.join(inside, "target.py")
         argv = [a.format(target=self.file, go=os.path.join(inside, "go"), folder=self.folder) for a in command]
         with open(self.truth_path, "wb") as out, open(self.err_path, "wb") as err:
-            self.process = subprocess.Popen([*SIGNALS, *argv] if shape is None else [*SIGNALS, *argv, self.file, shape,
-                                                                                   os.path.join(inside, "go")],
-                                            stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, cwd=cwd,
-                                            start_new_session=True)
+            shaped = () if shape is None else (self.file, shape, os.path.join(inside, "go"))
+            self.process = subprocess.Popen([*DEFAULT_SIGNALS, *argv, *shaped], stdin=subprocess.DEVNULL, stdout=out,
+                                            stderr=err, env=env, cwd=cwd, start_new_session=True)
 
     def truth(self):
         return {x["what"]: x for x in lines(self.truth_path)}
@@ -117,7 +111,7 @@ def watch(target, wrap=(), args=()):
     """Runs the probe on the target until that has ended. Its lines; Refused with what it said instead."""
     out, err = (os.path.join(target.folder, x) for x in ("probe.json", "probe.err"))
     with open(out, "wb") as o, open(err, "wb") as e:
-        probe = subprocess.Popen([*SIGNALS, *wrap, PROBE, "--pid", str(target.pid), "--json", *args], stdin=subprocess.DEVNULL,
+        probe = subprocess.Popen([*DEFAULT_SIGNALS, *wrap, PROBE, "--pid", str(target.pid), "--json", *args], stdin=subprocess.DEVNULL,
                                  stdout=o, stderr=e)
 
     def said():
@@ -138,13 +132,7 @@ def watch(target, wrap=(), args=()):
     except subprocess.TimeoutExpired as e:
         raise AssertionError(f"the probe stayed: {target.truth().keys()} {said()[-3:]}") from e
     finally:
-        if probe.poll() is None:
-            probe.send_signal(signal.SIGINT)
-            try:
-                probe.wait(5)
-            except subprocess.TimeoutExpired:
-                probe.kill()
-                probe.wait()
+        end_process(probe)
     if probe.returncode != 0:
         raise AssertionError(f"the probe ended with {probe.returncode}: {said()[-3:]}")
     return lines(out)

@@ -5,10 +5,22 @@
 passed=0 failed=0 skipped=0
 
 part() { # NAME COMMAND...: runs it, adds its counts, goes on after a failure
-	local name=$1 log="$DP_TEST_LOG/$1.log" rc=0 p f s counts
+	run_part "$@"
+	tell_part "$1"
+}
+
+# A part beside the others: `run_part NAME COMMAND... &` at its beginning, `wait` and `tell_part NAME` at its end.
+run_part() {
+	local name=$1 rc=0 begin=$SECONDS
 	shift
-	echo "== $name"
-	"$@" >"$log" 2>&1 || rc=$?
+	"$@" >"$DP_TEST_LOG/$name.log" 2>&1 || rc=$?
+	echo "$rc $((SECONDS - begin))" >"$DP_TEST_LOG/$name.rc"
+}
+
+tell_part() {
+	local name=$1 log="$DP_TEST_LOG/$1.log" rc took p f s counts
+	read -r rc took <"$DP_TEST_LOG/$name.rc"
+	echo "== $name, $took s"
 	# cmocka counts a group at a time, the Python tests once at the end.
 	counts=$(awk '
 		/^\[  PASSED  \] [0-9]+ test/  { p += $4 }

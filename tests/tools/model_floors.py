@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Prints the floors of agent/model/ as its objects have them: each part with the parts that it uses.
 
-Run after `make`; docs/model.md shows the result.
+Run after `make`; docs/model.md shows the floors, which test_rooms.py compares.
 """
 
 import glob
@@ -19,13 +19,18 @@ def symbols(path):
     return [r[2] for r in rows if len(r) == 3], [r[1] for r in rows if len(r) == 2]
 
 
-def main():
+def arrows():
+    """name: the parts that it uses."""
     definer, used = {}, {}
     for source in glob.glob(os.path.join(TOP, "agent/model/*.c")):
         name = os.path.basename(source)[:-2]
         defined, used[name] = symbols(os.path.join(TOP, f"build/obj/agent/model/{name}.o"))
         definer.update((symbol, name) for symbol in defined)
-    uses = {name: {definer[s] for s in used[name] if s in definer} - {name} for name in used}
+    return {name: {definer[s] for s in used[name] if s in definer} - {name} for name in used}
+
+
+def floors(uses):
+    """name: the number of its floor, 1 for a part that uses no other."""
     floor = {}
 
     def floor_of(name):
@@ -35,6 +40,12 @@ def main():
 
     for name in uses:
         floor_of(name)
+    return floor
+
+
+def main():
+    uses = arrows()
+    floor = floors(uses)
     for level in range(max(floor.values()), 0, -1):
         for name in sorted(n for n in floor if floor[n] == level):
             print(f"{level:2} {name:10} {' '.join(sorted(uses[name]))}")

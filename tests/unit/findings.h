@@ -94,6 +94,7 @@ static inline struct dp_warning_finding full_warning(void)
 					   .oldest_pending_ns = 1500 * MS,
 					   .deadline_ns = T0 + 8 * SEC,
 					   .slack_ns = -500 * (int64_t)MS,
+					   .deadline_source = DP_DEADLINE_VERSION,
 					   .not_polling_ns = 4 * SEC,
 					   .asleep_since_ns = T0 - 4 * SEC,
 					   .evidence = 1u << DP_EVIDENCE_ASLEEP |
@@ -139,6 +140,7 @@ static inline struct dp_summary_node_finding full_summary_node(void)
 						.blocked = {0.0377, 0.0004},
 						.since_ns = T0 - 25 * SEC,
 						.since_attach = 1,
+						.lives = 1,
 						.blame_count = 1,
 						.blame = {{.function = "process",
 							   .file = "vision.py",
@@ -165,6 +167,11 @@ static inline struct dp_finding finding_full(enum dp_finding_type type)
 		f.u.node = (struct dp_node_finding){.facts = &full_facts,
 						    .nudge_signal = 2,
 						    .level = DP_LEVEL_FULL,
+						    .health_check_timeout_ns = 15 * SEC,
+						    .startup_timeout_ns = 60 * SEC,
+						    .finish_grace_ns = 10 * SEC,
+						    .role = "node",
+						    .life = 1,
 						    .nudge_disposition = DP_SIGDISP_IGNORED,
 						    .other_caught_signal = 10};
 		break;
@@ -200,8 +207,10 @@ static inline struct dp_finding finding_full(enum dp_finding_type type)
 							.handled_ns = T0};
 		break;
 	case DP_FIND_STOP:
-		f.u.stop = (struct dp_stop_finding){
-			.reason = DP_STOP_STOP, .deadline_ns = T0 + 10 * SEC, .kill_signal = 15};
+		f.u.stop = (struct dp_stop_finding){.reason = DP_STOP_STOP,
+						    .deadline_ns = T0 + 10 * SEC,
+						    .deadline_source = DP_DEADLINE_VERSION,
+						    .kill_signal = 15};
 		break;
 	case DP_FIND_ACTION:
 		f.u.action = (struct dp_action_finding){.action = DP_ACTION_NUDGE,
@@ -228,8 +237,10 @@ static inline struct dp_finding finding_full(enum dp_finding_type type)
 			.reason = DP_LOSS_RING_FULL, .count = 12, .total = 34};
 		break;
 	case DP_FIND_FORECAST:
-		f.u.forecast = (struct dp_forecast_finding){
-			.need_ns = 12 * SEC, .grace_ns = 10 * SEC, .at_risk = 1};
+		f.u.forecast = (struct dp_forecast_finding){.need_ns = 12 * SEC,
+							    .grace_ns = 10 * SEC,
+							    .at_risk = 1,
+							    .text = "it needs 12 s"};
 		break;
 	case DP_FIND_SHARE:
 		f.u.share = (struct dp_share_finding){.duration_ns = 10 * SEC,
@@ -264,7 +275,10 @@ static inline struct dp_finding finding_empty(enum dp_finding_type type)
 
 	switch (type) {
 	case DP_FIND_NODE:
-		f.u.node.facts = &empty_facts;
+		f.u.node = (struct dp_node_finding){.facts = &empty_facts,
+						    .health_check_timeout_ns = DP_NULL,
+						    .startup_timeout_ns = DP_NULL,
+						    .finish_grace_ns = DP_NULL};
 		break;
 	case DP_FIND_GIL_HOLD:
 		f.u.hold = (struct dp_hold_finding){.native = -1,
@@ -324,6 +338,8 @@ static inline struct dp_finding finding_empty(enum dp_finding_type type)
 		f.u.summary_node = (struct dp_summary_node_finding){.max_hold_ns = DP_NULL,
 								    .gil_held_ns = DP_NULL,
 								    .max_pending_ns = DP_NULL,
+								    .tokens_open = DP_NULL,
+								    .tokens_lost = DP_NULL,
 								    .recommended_grace_ns = DP_NULL,
 								    .gil_held = {-1, -1},
 								    .gil_wait = {-1, -1},
