@@ -3,11 +3,11 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import time
 
 from figures import TOP
+from flow import end_process
 from probe import Probe
 
 S = 1_000_000_000
@@ -84,14 +84,7 @@ class Tool:
         if self.probe:
             self.probe.end()
         for p in self.procs:
-            if p.poll() is None:
-                p.send_signal(signal.SIGINT)
-        for p in self.procs:
-            try:
-                p.wait(5)
-            except subprocess.TimeoutExpired:
-                p.kill()
-                p.wait()
+            end_process(p)
 
 
 NOTHING, DEFAULT = "nothing", "default"
