@@ -18,8 +18,9 @@ ifeq ($(NATIVE),amd64)
 	$(Q)tests/setup/packages.sh cross
 	$(Q)$(MAKE) --no-print-directory ARCH=arm64 kernels-parts
 endif
-	$(Q)tests/pytest.sh tests/kernels -n 2 --dist loadgroup --all $(foreach k,$(KERNELS),--only '$k')
-	$(Q)tests/kernels/figures.py $(if $(FIGURES),--write docs/kernels.md) $(B)/kernels/log/*-*
+	$(Q)rm -rf $(B)/kernels/log
+	$(Q)tests/pytest.sh tests/kernels -n 2 --dist loadgroup --all $(foreach k,$(KERNELS),--only '$k') || rc=$$?; \
+		tests/kernels/figures.py $(if $(FIGURES),--write docs/kernels.md) $(B)/kernels/log/*-*; exit $${rc:-0}
 
 # What `make test` runs of it: Debian 12's kernel, where QEMU can be installed.
 .PHONY: kernels-slice

@@ -92,7 +92,7 @@ def kernel_tests():
         text = r.stdout + r.stderr
         passed = re.findall(r"\[       OK \] (\w+)", text)
         bad = re.findall(r"\[  FAILED  \] (\w+)", text)
-        why = " | ".join(x for x in text.splitlines() if "!=" in x or "rror" in x or "Fail" in x)[:400]
+        why = " | ".join(x for x in text.splitlines() if "!=" in x or "rror" in x or "Fail" in x or " us from " in x)[:400]
         check(f"{name} ({len(passed)} tests)", r.returncode == 0 and passed, f"{sorted(set(bad))} {why}")
 
 

@@ -52,7 +52,8 @@ def command_of(arch):
     return root, ["/usr/bin/python3", "tests/kernels/guest.py", build, "/usr/bin/python3", *dora]
 
 
-@pytest.fixture(scope="session", params=KERNELS)
+# Each kernel is one worker's: it boots once.
+@pytest.fixture(scope="session", params=[pytest.param(k, marks=pytest.mark.xdist_group(k)) for k in KERNELS])
 def guest(request):
     suite, arch = request.param.split("/")
     home = home_of(suite, arch)
