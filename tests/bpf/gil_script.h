@@ -9,6 +9,7 @@
  * Commands on standard input, answers in nanoseconds of CLOCK_MONOTONIC. `hold` sleeps with the GIL
  * held (PyDLL does not release it), `spin` computes in one C call, `loop` releases it a thousand
  * times a second for a moment, `foreign` lets go of it by the code of another library than Python's.
+ * `hold` answers with four times: begin and end of the call, before the GIL was taken for it, and after it was let go of.
  */
 static const char script[] =
 	"import ctypes, os, sys, threading, time\n"
@@ -21,8 +22,8 @@ static const char script[] =
 	"for line in sys.stdin:\n"
 	"    cmd, *args = line.split()\n"
 	"    if cmd == 'hold':\n"
-	"        os.read(zero, 1); t = now(); held.usleep(int(args[0])); e = now()\n"
-	"        os.read(zero, 1); say(t, e)\n"
+	"        b = now(); os.read(zero, 1); t = now(); held.usleep(int(args[0])); e = now()\n"
+	"        os.read(zero, 1); a = now(); say(t, e, b, a)\n"
 	"    elif cmd == 'spin':\n"
 	"        n = int(args[0]); os.read(zero, 1); t = now(); sum(range(n)); e = now()\n"
 	"        os.read(zero, 1); say(t, e)\n"
