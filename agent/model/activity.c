@@ -82,17 +82,17 @@ static void note_stopped(struct activity *a, uint64_t t_ns, bool stopped)
 }
 
 /*
- * By the calls themselves, or by the GIL that they let go of: that counts only where it has been seen at all, since a
- * build may hide who makes them.
+ * By the entries of all calls that take events. That dora's code lets go of the GIL says only that the node polls: not
+ * every call does (try_recv, drain), so not having seen it says nothing.
  */
 static void note_polled(struct activity *a, const struct dp_rec_stack *s, enum consumer_state state)
 {
-	uint64_t from = s->calls_seen_ns ? s->calls_seen_ns : s->edge_armed_ns;
+	uint64_t from = s->calls_seen_ns;
 
 	a->polled_ns = s->polled_ns ? s->polled_ns : a->polled_ns;
 	a->calls_seen = s->calls_seen_ns != 0;
 	a->not_polled_ns = 0;
-	if (s->edge_armed_ns && (a->polled_ns || a->calls_seen) && state != CONSUMER_NEXT &&
+	if (s->edge_armed_ns && a->calls_seen && state != CONSUMER_NEXT &&
 	    state != CONSUMER_POLLING)
 		a->not_polled_ns = s->polled_ns > from ? s->polled_ns : from;
 }

@@ -156,13 +156,16 @@ static struct node *node_add(struct dp_model *m, uint32_t pid, const struct entr
 	return n;
 }
 
-/* The node that a record of facts or limits is about; made by the first one. NULL: it has ended, or there is no room. */
+/*
+ * The node that a record of facts or limits is about; made by the first one. NULL: it has ended, there is no room, or it is
+ * a wrapper, which has been let go of while it was still being read.
+ */
 static struct node *node_told(struct dp_model *m, const struct dp_record *r)
 {
 	struct node *n = table_find(&m->table, r->h.pid);
 	const struct member *of = lives_find(&m->lives, r->h.pid);
 
-	if (n || table_is_of_the_dead(&m->table, r))
+	if (n || table_is_of_the_dead(&m->table, r) || (of && of->role == DP_MEMBER_WRAPPER))
 		return n;
 	return node_add(m, r->h.pid, of ? of->entry : NULL, r->h.t_ns);
 }

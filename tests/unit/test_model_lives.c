@@ -118,6 +118,27 @@ static void test_dies_below_a_shell(void **state)
 	}
 }
 
+/* What was asked of a launcher while it was taken for the node, and is answered when it no longer is. */
+static void test_late_answer_of_a_launcher(void **state)
+{
+	struct table *t = table_new();
+
+	(void)state;
+	member(t, 10, 5, 0, DP_MEMBER_NODE, false, false, true);
+	young(t, 10, 5);
+	member(t, 12, 5, 0, DP_MEMBER_WRAPPER, false, false, true);
+	gone(t, 12, 5);
+	member(t, 12, 6, 5, DP_MEMBER_NODE, false, false, true);
+	young(t, 12, 6);
+	young(t, 14, 5);
+	ticks_until(t, 3000);
+	ends(t, 3010, 6, 0);
+	ends(t, 3020, 5, 0);
+	end(t, 3500);
+	one_exit(t, 6, 0);
+	table_free(t);
+}
+
 /* A shell whose program is not there at all. */
 static void test_command_not_found(void **state)
 {
@@ -322,6 +343,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dies_at_its_first_line),
 		cmocka_unit_test(test_dies_below_a_shell),
+		cmocka_unit_test(test_late_answer_of_a_launcher),
 		cmocka_unit_test(test_command_not_found),
 		cmocka_unit_test(test_wrapper_of_a_node),
 		cmocka_unit_test(test_wrapper_dies_first),
