@@ -185,7 +185,7 @@ def dora(folder):
     run = subprocess.Popen(["env", "--default-signal=INT,QUIT,TERM", os.path.join(bin_dir, "dora"), "run",
                             os.path.join(folder, "flow.yml")], cwd=folder, env=env, stdin=subprocess.DEVNULL,
                            stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-    p = None
+    p, out = None, os.path.join(folder, "dora.json")
     try:
         p, out = start_probe(folder, "dora", "--node", "detector", "--token-threshold", "500ms")
 
@@ -201,6 +201,10 @@ def dora(folder):
         asked = time.monotonic_ns()
         run.send_signal(signal.SIGINT)
         end = wait_for(lambda: [x for x in lines(out) if x["event"] == "exit"], "exit")[0]
+    except RuntimeError:
+        print("said", [(x["event"], x.get("node"), x["t_ns"]) for x in lines(out)][-12:], "dora run:", run.poll())
+        print(open(log.name, errors="replace").read()[-1500:])
+        raise
     finally:
         if p and p.poll() is None:
             p.send_signal(signal.SIGINT)
