@@ -60,6 +60,7 @@ static __always_inline void switched_out(struct task_struct *prev, bool preempte
 			wait_end_by_wake(ts, w.tid, now);
 		ts->off_since_ns = now;
 		ts->off_runnable = !asleep;
+		ts->off_exec_ns = prev->se.sum_exec_runtime;
 	} else if (held == 0 && asleep && !sleep && ts->wait_ns && ts->woken_ns) {
 		/* Asleep elsewhere: take_gil() is behind it, and it has let the GIL go again. */
 		wait_end_at_wake(ts, w.tid, now, 0);

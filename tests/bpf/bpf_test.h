@@ -32,6 +32,7 @@
 #include "base/array.h"
 #include "base/units.h"
 #include "sense/bpf_source.h"
+#include "../unit/skipping.h"
 
 #define MAX_LOG (64UL * 1024 * 1024)
 

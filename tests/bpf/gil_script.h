@@ -7,7 +7,8 @@
 
 /*
  * Commands on standard input, answers in nanoseconds of CLOCK_MONOTONIC. `hold` sleeps with the GIL
- * held (PyDLL does not release it), `spin` computes in one C call, `loop` releases it a thousand
+ * held (PyDLL does not release it), `spin` computes in one C call, `spin_ms` does so for some
+ * milliseconds as far as a first, shorter one foretells, `loop` releases it a thousand
  * times a second for a moment, `foreign` lets go of it by the code of another library than Python's.
  * `hold` answers with four times: begin and end of the call, before the GIL was taken for it, and after it was let go of.
  */
@@ -26,6 +27,11 @@ static const char script[] =
 	"        os.read(zero, 1); a = now(); say(t, e, b, a)\n"
 	"    elif cmd == 'spin':\n"
 	"        n = int(args[0]); os.read(zero, 1); t = now(); sum(range(n)); e = now()\n"
+	"        os.read(zero, 1); say(t, e)\n"
+	"    elif cmd == 'spin_ms':\n"
+	"        n = 100000; t = now(); sum(range(n)); e = now()\n"
+	"        n = int(n * int(args[0]) * 1000000 / (e - t))\n"
+	"        os.read(zero, 1); t = now(); sum(range(n)); e = now()\n"
 	"        os.read(zero, 1); say(t, e)\n"
 	"    elif cmd == 'loop':\n"
 	"        end = now() + int(args[0]) * 1000000; n = 0; longest = 0\n"
@@ -108,15 +114,20 @@ static inline void near(const char *what, uint64_t a, uint64_t b, uint64_t toler
 			 (unsigned long long)d / 1000, (unsigned long long)b);
 }
 
+/* The first that is found. */
+static inline void any_python(struct python *ret)
+{
+	if (!pythons(ret, 1))
+		skip_because("no CPython found");
+}
+
 static inline void on_each_python(void **state, void (*test)(struct fixture *f))
 {
 	struct python py[8];
 	int n = pythons(py, 8);
 
-	if (!n) {
-		print_message("    SKIP: no CPython found\n");
-		skip();
-	}
+	if (!n)
+		skip_because("no CPython found");
 	for (int i = 0; i < n; i++) {
 		struct fixture f;
 

@@ -163,10 +163,8 @@ static void test_dataflow(void **state)
 	pid_t pid, node[32];
 	int n, status;
 
-	if (!venv) {
-		print_message("    SKIP: DORA_PROBE_TEST_DORA names no environment with dora\n");
-		skip();
-	}
+	if (!venv)
+		skip_because("DORA_PROBE_TEST_DORA names no environment with dora");
 	assert_non_null(mkdtemp(dir));
 	put(dir, "dataflow.yml", dataflow);
 	put(dir, "sender.py", sender);

@@ -19,6 +19,7 @@
 #include "cli/doctor.h"
 #include "cli/options.h"
 #include "dora_probe/rights.h"
+#include "skipping.h"
 
 static char root[64];
 
@@ -189,10 +190,8 @@ static void test_without_rights(void **state)
 	pid_t pid;
 
 	(void)state;
-	if (access("/sys/kernel/btf/vmlinux", R_OK) != 0) {
-		print_message("skipped: this kernel has no BTF, so features are missing as well\n");
-		skip();
-	}
+	if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
+		skip_because("this kernel has no BTF, so features are missing as well");
 	remove_root(NULL);
 	assert_int_equal(make_root(NULL), 0);
 	put("/proc/self/mounts",

@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include "hands_support.h"
+#include "skipping.h"
 
 /* A look during which the process leaves. */
 static int dies_meanwhile(void *ctx, pid_t pid, pid_t tid, char *why, size_t len)
@@ -113,10 +114,8 @@ static void another_pid_namespace(void **state)
 	struct dirent *e;
 	char path[64];
 
-	if (geteuid() != 0) {
-		print_message("skipped: a PID namespace needs root\n");
-		skip();
-	}
+	if (geteuid() != 0)
+		skip_because("a PID namespace needs root");
 	assert_int_equal(pipe(out), 0);
 	assert_int_equal(pipe(report), 0);
 	helper = fork();

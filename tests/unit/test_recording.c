@@ -8,6 +8,7 @@
 
 #include "recording_support.h"
 #include "base/array.h"
+#include "skipping.h"
 
 static void test_round_trip(void **state)
 {
@@ -217,10 +218,8 @@ static void test_foreign_owner(void **state)
 	struct dp_recorder *w;
 
 	(void)state;
-	if (geteuid() != 0) {
-		print_message("skipped: needs root to give a file away\n");
-		skip();
-	}
+	if (geteuid() != 0)
+		skip_because("only root gives a file away");
 	assert_int_equal(write_all_types(in_dir("theirs"), 1), 0);
 	assert_int_equal(chown(in_dir("theirs"), 65534, 65534), 0);
 	assert_int_equal(dp_recorder_open(in_dir("theirs"), &w), -EEXIST);
