@@ -22,6 +22,7 @@
 #include "base/number.h"
 #include "base/procfile.h"
 #include "base/task.h"
+#include "skipping.h"
 
 static void test_number(void **state)
 {
@@ -139,6 +140,7 @@ static void test_own_task(void **state)
 	char name[16] = "";
 
 	(void)state;
+	skip_if_emulated("the kernel's files of this process are the emulator's");
 	signal(SIGUSR2, SIG_IGN);
 	prctl(PR_GET_NAME, name);
 	assert_int_equal(dp_task_stat("/proc", getpid(), 0, &stat), 0);

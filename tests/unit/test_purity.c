@@ -10,7 +10,7 @@
 /* What pure code may import from the C library; spaces around each. */
 static const char pure[] =
 	" memcpy memset memmove memcmp bcmp memchr strcmp strncmp strlen strnlen strrchr strchr strstr strcspn strspn strncpy snprintf vsnprintf "
-	" __snprintf_chk __vsnprintf_chk __memcpy_chk __memset_chk __memmove_chk __strncpy_chk __stack_chk_fail _GLOBAL_OFFSET_TABLE_ ";
+	" __snprintf_chk __vsnprintf_chk __memcpy_chk __memset_chk __memmove_chk __strncpy_chk __stack_chk_fail __stack_chk_guard _GLOBAL_OFFSET_TABLE_ ";
 
 /* What base/ has beside pure code: the clock, files and standard error. */
 static const char base_io[] = " clock log procfile task ";
