@@ -59,6 +59,7 @@ static uint64_t forget_the_return(struct fixture *f, uint64_t *ret_read_ns, uint
 	uint64_t since = 0;
 	int r = -EEXIST, tries = 0;
 
+	*ret_read_ns = 0;
 	do {
 		nanosleep(&pause, NULL);
 		if (dp_bpf_thread(f->s->bpf, f->c.pid, &ts) || ts.off_since_ns ||

@@ -313,7 +313,7 @@ static void test_mapped_regions(void **state)
 	snprintf(path, sizeof(path), "/dev/shm/shmem_7E57%x", (unsigned int)getpid());
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0) {
-		assert_in_set(errno, ((const uintmax_t[]){ENOENT, EACCES, EROFS}), 3);
+		assert_true(errno == ENOENT || errno == EACCES || errno == EROFS);
 		skip_because("no /dev/shm to write to");
 	}
 	/* The file's time is that of the last clock tick. */
