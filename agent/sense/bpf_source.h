@@ -69,19 +69,22 @@ const char *dp_bpf_refused(const struct dp_bpf *b);
 /* Those of them that go by the system calls of the whole machine. */
 uint32_t dp_bpf_called(const struct dp_bpf *b);
 
+/* A map of the kernel may have no room: who ignores that loses what is told of the process, and nobody counts it. */
+#define DP_MAY_BE_FULL __attribute__((warn_unused_result))
+
 /* Begins or updates the watch of a process. gil_count 0 is valid: sockets and regions only. */
-int dp_bpf_watch(struct dp_bpf *b, pid_t pid, const struct dp_target *t);
+DP_MAY_BE_FULL int dp_bpf_watch(struct dp_bpf *b, pid_t pid, const struct dp_target *t);
 /* Ends it: target, sockets, threads and edges of the process leave the maps. */
 void dp_bpf_unwatch(struct dp_bpf *b, pid_t pid);
 
 /* Signals to this process are told of, too: it is the daemon of one that is watched. */
-int dp_bpf_mark_daemon(struct dp_bpf *b, pid_t pid);
+DP_MAY_BE_FULL int dp_bpf_mark_daemon(struct dp_bpf *b, pid_t pid);
 
 /* An id for a connection found open in /proc, from the space that connect uses too. */
 uint64_t dp_bpf_new_conn(struct dp_bpf *b);
-int dp_bpf_mark_socket(struct dp_bpf *b, pid_t pid, int fd, uint64_t conn);
+DP_MAY_BE_FULL int dp_bpf_mark_socket(struct dp_bpf *b, pid_t pid, int fd, uint64_t conn);
 /* A mapping found in /proc/PID/maps at attach: its munmap is to be seen. */
-int dp_bpf_mark_region(struct dp_bpf *b, pid_t pid, uint64_t addr, const char *name);
+DP_MAY_BE_FULL int dp_bpf_mark_region(struct dp_bpf *b, pid_t pid, uint64_t addr, const char *name);
 
 /*
  * Has a thread of the process left a CPU, got one, or been found on one by the clock since *mark was what it is? Brings

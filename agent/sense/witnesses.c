@@ -170,6 +170,8 @@ void target_mark_daemon(struct dp_targets *t, struct target *x)
 {
 	if (!t->bpf || !x->facts.daemon_pid || x->marked_daemon == x->facts.daemon_pid)
 		return;
-	x->marked_daemon = x->facts.daemon_pid;
-	dp_bpf_mark_daemon(t->bpf, (pid_t)x->facts.daemon_pid);
+	if (dp_bpf_mark_daemon(t->bpf, (pid_t)x->facts.daemon_pid))
+		target_emit_loss(t, x->pid, DP_LOSS_MAP_FULL, 1);
+	else
+		x->marked_daemon = x->facts.daemon_pid;
 }
