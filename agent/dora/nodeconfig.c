@@ -194,7 +194,6 @@ static void value(struct parse *p, const struct level *l, const char *s, size_t 
 				p->bad = 1;
 		} else if (key_is(l, "node_id")) {
 			dp_utf8_name(p->out.node, sizeof(p->out.node), s, len);
-			p->out.is_runtime = l->place == IN_NODE;
 		} else if (key_is(l, "dynamic")) {
 			p->out.dynamic = len == 4 && memcmp(s, "true", 4) == 0;
 		}

@@ -21,7 +21,6 @@ struct dp_node_config {
 	uint8_t addr[16];  /* TCP: address bytes, 4 or 16 */
 	uint16_t family;   /* AF_INET, AF_INET6, AF_UNIX, 0 */
 	char socket_path[108];
-	uint8_t is_runtime; /* an operator runtime */
 	uint8_t dynamic;
 	/* Watchdogs of dora 1.x, from the node's entry in the descriptor; ns, 0 none. */
 	uint64_t health_ns;  /* health_check_timeout */

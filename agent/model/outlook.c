@@ -108,11 +108,11 @@ void outlook_stop(const struct env *e, struct node *n)
 /* How much of the watchdog's time is spent, in per cent; 0 none is running. */
 static unsigned int watchdog_spent(const struct env *e, const struct watchdog_deadline *d)
 {
-	uint64_t gone = e->now > d->since_ns ? e->now - d->since_ns : 0;
+	uint64_t spent = e->now > d->since_ns ? e->now - d->since_ns : 0;
 
 	if (!d->at_ns)
 		return 0;
-	return e->now >= d->at_ns ? 100 : (unsigned int)(gone * 100 / (d->at_ns - d->since_ns));
+	return e->now >= d->at_ns ? 100 : (unsigned int)(spent * 100 / (d->at_ns - d->since_ns));
 }
 
 /* Has the node been silent for so long, before any Stop, that a watchdog of dora's may end it? */

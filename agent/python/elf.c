@@ -196,7 +196,6 @@ static int read_headers(struct dp_elf *elf, const struct dp_map *map)
 	    eh.e_ident[EI_DATA] != ELFDATA2LSB || eh.e_machine != THIS_MACHINE ||
 	    (eh.e_type != ET_EXEC && eh.e_type != ET_DYN) || eh.e_phentsize != sizeof(Elf64_Phdr))
 		return -ENOEXEC;
-	elf->machine = eh.e_machine;
 	elf->shoff = eh.e_shoff;
 	elf->shnum = eh.e_shentsize == sizeof(Elf64_Shdr) && eh.e_shnum <= DP_SECTIONS_MAX
 			     ? eh.e_shnum
@@ -209,8 +208,6 @@ static int read_headers(struct dp_elf *elf, const struct dp_map *map)
 		rc = head_read(elf, eh.e_phoff + i * sizeof(ph), &ph, sizeof(ph));
 		if (rc < 0)
 			return rc;
-		if (ph.p_type == PT_INTERP)
-			elf->has_interp = true;
 		if (ph.p_type == PT_DYNAMIC) {
 			dynamic = ph.p_vaddr;
 			dynamic_size = ph.p_memsz;

@@ -70,7 +70,7 @@ struct dp_map {
 	uint64_t head;   /* address of the same file's offset 0, 0 unknown */
 	uint32_t dev_major;
 	uint32_t dev_minor;
-	bool readable, writable, executable, shared;
+	bool writable, executable, shared;
 	char path[DP_PATH_KEPT_MAX]; /* as the kernel shows it, "" when longer or anonymous */
 	char base[DP_LIBRARY_MAX];   /* printable last component without " (deleted)" */
 };
@@ -110,10 +110,8 @@ struct dp_elf {
 	pid_t pid;
 	uint64_t head; /* address of file offset 0 in the target, 0 unknown */
 	uint64_t bias; /* runtime address = symbol value + bias */
-	uint16_t machine;
 	struct dp_elf_segment load[DP_PHDRS_MAX];
 	unsigned int load_count;
-	bool has_interp;
 	uint64_t shoff;
 	uint16_t shnum, shstrndx;
 	uint64_t unwind; /* vaddr of .eh_frame_hdr, 0 none */

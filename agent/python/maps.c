@@ -36,7 +36,6 @@ static bool parse_line(char *line, struct dp_map *m, struct dp_map *head)
 	m->inode = inode;
 	m->dev_major = major;
 	m->dev_minor = minor;
-	m->readable = prot[0] == 'r';
 	m->writable = prot[1] == 'w';
 	m->executable = prot[2] == 'x';
 	m->shared = prot[3] == 's';

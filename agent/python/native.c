@@ -273,11 +273,7 @@ int dp_native_fill(pid_t pid, pid_t tid, struct dp_maps *maps, const struct dp_p
 		return rc;
 	ret->syscall_nr = s.nr;
 	if (s.nr >= 0)
-		ret->wait_uaddr = s.arg[0];
-	if (s.nr >= 0)
 		find_sleep(pid, &s, ret);
-	/* The time limit is the fourth argument of both waits. */
-	ret->wait_forever = waits_on_futex(&s) && s.arg[3] == 0;
 	ret->has_gil_wait = py && waits_on_futex(&s) && dp_native_in_a_gil(py, s.arg[0]);
 	if (s.pc != 0)
 		find_library(pid, maps, py, &s, ret);

@@ -16,7 +16,6 @@ static int open_runtime(struct dp_py *py, unsigned int index, char *why, size_t 
 
 	if (rc < 0)
 		return rc;
-	py->info.runtime_addr = py->loc.runtime;
 	py->info.musl = py->loc.musl;
 	py->info.gil_enabled = 1;
 	snprintf(py->info.implementation, sizeof(py->info.implementation), "cpython");

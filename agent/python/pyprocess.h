@@ -23,11 +23,9 @@ struct dp_py;
 struct dp_py_info {
 	char version[24];        /* "3.11.7" */
 	char implementation[16]; /* "cpython" */
-	uint32_t hexversion;     /* PY_VERSION_HEX */
 	uint8_t free_threaded;   /* built with --disable-gil */
 	uint8_t gil_enabled;     /* 0: free-threaded and running without a GIL */
 	uint8_t musl;            /* libc is musl: futex words are not in the GIL */
-	uint64_t runtime_addr;   /* &_PyRuntime */
 };
 
 /*

@@ -10,7 +10,6 @@ static void set_version(struct dp_py_info *info, uint32_t hex)
 {
 	unsigned int level = hex >> 4 & 15;
 
-	info->hexversion = hex;
 	snprintf(info->version, sizeof(info->version), "%u.%u.%u", hex >> 24, hex >> 16 & 255,
 		 hex >> 8 & 255);
 	if (level != 0xf) {

@@ -61,8 +61,6 @@ static enum dp_record_type same_body(const struct dp_capture *h)
 		return DP_REC_REGION;
 	case DP_CAP_SIGNAL:
 		return DP_REC_SIGNAL;
-	case DP_CAP_FORK:
-		return DP_REC_PROC_FORK;
 	case DP_CAP_EXIT:
 		return DP_REC_PROC_EXIT;
 	default:

@@ -113,7 +113,6 @@ static void emit_member(struct dp_targets *t, struct target *x, uint64_t t_ns)
 	m->connected = x->connected;
 	m->proven = x->proven;
 	m->is_python = x->looks_python;
-	m->from_start = x->from_start;
 	memcpy(m->dataflow, x->config.dataflow, sizeof(m->dataflow));
 	memcpy(m->node, x->config.node, sizeof(m->node));
 	/* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): zeroed whole, padding too */

@@ -284,18 +284,6 @@ static bool has_socket(const char *proc, pid_t pid, const struct dp_sockets *pee
 	return dp_procfile_numbers(proc, pid, "fd", take_socket, &s) >= 0 && s.count;
 }
 
-pid_t dp_proc_node_ancestor(const char *proc, pid_t pid, const struct dp_node_config *config)
-{
-	struct dp_node_config c;
-	struct dp_task_stat st;
-
-	for (pid_t p = pid; dp_task_stat(proc, p, 0, &st) == 0 && st.ppid > 1; p = st.ppid)
-		if (dp_node_config_read(proc, st.ppid, &c) == 0 &&
-		    strcmp(c.node, config->node) == 0 && strcmp(c.dataflow, config->dataflow) == 0)
-			return st.ppid;
-	return 0;
-}
-
 int dp_proc_shares_socket(const char *proc, pid_t pid, int fd, pid_t other)
 {
 	struct dp_sockets one = {.count = 0};

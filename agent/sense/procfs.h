@@ -22,12 +22,6 @@
 int dp_proc_daemon_sockets(const char *proc, pid_t pid, const struct dp_node_config *config,
 			   int *ret_fds, int max, bool *ret_incomplete);
 
-/*
- * The nearest ancestor with the same node configuration in its environment, 0 when there is none.
- * What a node starts inherits it, and so does a node that is started by a wrapper (uv run).
- */
-pid_t dp_proc_node_ancestor(const char *proc, pid_t pid, const struct dp_node_config *config);
-
 /* Is the socket open in `other` too? What a process forks has all of its descriptors. */
 int dp_proc_shares_socket(const char *proc, pid_t pid, int fd, pid_t other);
 

@@ -129,7 +129,6 @@ static int look(struct dp_targets *t, struct target *x, unsigned int gil)
 		r.u.look.edge_take_ns = e.take_ns;
 		r.u.look.edge_take_tid = e.take_tid;
 		r.u.look.edge_release_ns = e.release_ns;
-		r.u.look.edge_release_tid = e.release_tid;
 		r.u.look.edge_releases = e.releases;
 	}
 	r.h.tid = tid;

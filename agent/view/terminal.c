@@ -180,7 +180,6 @@ int terminal_open(struct dp_view *v)
 		v->out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
 	if (v->out < 0 || tcgetattr(v->out, &v->modes) < 0)
 		return -errno;
-	v->has_modes = 1;
 	v->keys = isatty(STDIN_FILENO);
 	return 0;
 }

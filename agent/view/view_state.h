@@ -24,8 +24,7 @@ struct dp_view {
 	int out_nonblocking;
 	int events; /* epoll of the three below */
 	int signals, errors;
-	int keys; /* standard input is a terminal */
-	int has_modes;
+	int keys;             /* standard input is a terminal */
 	struct termios modes; /* as they were */
 	sigset_t signal_mask;
 	int has_mask;

@@ -132,7 +132,7 @@
 	N(uint64_t, edge_release_ns) \
 	N(uint64_t, edge_releases) \
 	N(uint32_t, edge_take_tid) \
-	N(uint32_t, edge_release_tid) \
+	B(unused, 4) /* older recordings have something here, which nobody read */ \
 	E(uint8_t, gil, DP_MAX_GILS - 1) \
 	E(uint8_t, locked, 2) /* 0, 1; 2 unreadable */ \
 	N(uint8_t, drop_request) /* 0, 1; 2 unknown: a waiter has asked for the GIL */ \
@@ -151,7 +151,7 @@
 	E(uint32_t, frame_count, DP_FRAMES_MAX) /* innermost first */ \
 	N(uint64_t, frame) /* as in dp_rec_look */ \
 	N(uint64_t, ip) \
-	N(uint64_t, wait_uaddr) /* first argument of the blocking system call */ \
+	B(unused, 8) /* as in look, and so unused2 */ \
 	N(uint64_t, asleep_since_ns) /* state S: since when, by the scheduler; 0 unknown */ \
 	N(uint64_t, sleep_ns) /* length of the sleep asked for; 0 none, unknown */ \
 	N(uint64_t, sleep_until_ns) /* end of a sleep that was asked for by its end; 0 none */ \
@@ -159,7 +159,7 @@
 	N(char, state) /* R S D … of /proc/PID/task/TID/stat, 0 unknown */ \
 	N(uint8_t, is_main) \
 	N(uint8_t, has_gil_wait) /* its futex word lies in a GIL: it waits for that GIL */ \
-	N(uint8_t, wait_forever) /* blocked in a futex wait without a time limit */ \
+	B(unused2, 1) \
 	T(comm, DP_COMM_MAX) \
 	T(library, DP_LIBRARY_MAX) /* file of the native program counter, "" unknown */ \
 	T(symbol, DP_FUNCTION_MAX) /* nearest exported symbol at the native pc, "" unknown */ \
@@ -295,8 +295,7 @@
 	N(uint8_t, connected) /* to the daemon, by a connection of its own */ \
 	N(uint8_t, proven) /* its role, by a connection of the node's */ \
 	N(uint8_t, is_python) /* as far as is known yet */ \
-	N(uint8_t, from_start) /* seen since its exec or fork */ \
-	B(pad, 7) \
+	B(unused, 8) /* as in look */ \
 	T(dataflow, DP_UUID_MAX) \
 	T(node, DP_ID_MAX)
 

@@ -35,9 +35,9 @@
 	X(REGION, region)                                                                          \
 	X(SIGNAL, signal)                                                                          \
 	X(PROC_EXEC, none)                                                                         \
-	X(PROC_FORK, fork)                                                                         \
+	X(PROC_FORK, fork) /* of older recordings; the model needs none */                         \
 	X(PROC_EXIT, exit)                                                                         \
-	X(STOP_COMMAND, stop_command)                                                              \
+	X(STOP_COMMAND, stop_command) /* of older recordings; DORA_COMMAND has taken its place */  \
 	X(ACTION_RESULT, action)                                                                   \
 	X(UNUSED, none) /* never written: the numbers of those below stay those of recordings */   \
 	X(LOSS, loss)                                                                              \

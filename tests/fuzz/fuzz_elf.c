@@ -35,7 +35,7 @@ static void look_through(const struct dp_elf *elf)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct dp_map map = {.readable = true, .executable = true};
+	struct dp_map map = {.executable = true};
 	struct dp_elf elf;
 	struct stat st;
 	void *at;

@@ -128,7 +128,6 @@ static struct table *held(double until)
 			r = record(DP_REC_STACK, ms, PID, MAIN);
 			r.u.stack.syscall_nr = 202;
 			r.u.stack.state = 'S';
-			r.u.stack.wait_forever = 1;
 			r.u.stack.asleep_since_ns = AT(101);
 			feed(t, &r);
 		}

@@ -56,7 +56,7 @@ static void test_read_fake(void **state)
 	assert_int_equal(dp_node_config_read(base, 1, &c), 0);
 	assert_string_equal(c.node, "n");
 	assert_int_equal(dp_node_config_read(base, 2, &c), 0);
-	assert_int_equal(c.is_runtime, 1);
+	assert_string_equal(c.node, "rt");
 	assert_int_equal(dp_node_config_read(base, 3, &c), -ENOENT);
 	assert_int_equal(dp_node_config_read(base, 4, &c), -EBADMSG);
 	assert_int_equal(dp_node_config_read(base, 5, &c), -ENOENT);

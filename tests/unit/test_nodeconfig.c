@@ -95,7 +95,6 @@ static void test_real(void **state)
 		assert_int_equal(c.family, cases[i].family);
 		assert_int_equal(c.port, cases[i].port);
 		assert_string_equal(c.socket_path, cases[i].path);
-		assert_int_equal(c.is_runtime, 0);
 		assert_int_equal(c.dynamic, 0);
 		if (cases[i].family == AF_INET)
 			assert_memory_equal(c.addr, "\x7f\0\0\1", 4);
@@ -159,7 +158,6 @@ static void test_forms(void **state)
 			       "operators:\n- id: op\n  node_id: wrong\n",
 			       &c),
 			 0);
-	assert_int_equal(c.is_runtime, 1);
 	assert_string_equal(c.node, "rt");
 	assert_int_equal(c.port, 7);
 	/* aliases are no values; control characters do not get out */
