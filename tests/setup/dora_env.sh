@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 [ $# -ge 1 ] || { echo "usage: dora_env.sh VERSION..." >&2; exit 2; }
 
 make_env() {
-	local version=$1 env="$PWD/build/env/$1" log
+	local version=$1 env="$envs/$1" log
 	[[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+([a-z0-9.-]*)$ ]] || {
 		echo "dora_env.sh: '$version' is no version" >&2
 		return 2
@@ -39,9 +39,10 @@ make_env() {
 	echo "$env" >"$env/.complete"
 }
 
-# Two runs at once must not build the same environment.
+# build/env may be a link to that of another work tree. Two runs at once must not build the same environment.
 mkdir -p build/env
-exec 9>build/env/.lock
+envs=$(cd build/env && pwd -P)
+exec 9>"$envs/.lock"
 flock 9
 for version in "$@"; do
 	make_env "$version"
