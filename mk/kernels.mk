@@ -46,7 +46,7 @@ test-debian:
 	$(Q)command -v debootstrap >/dev/null || apt-get install -y -qq --no-install-recommends debootstrap >/dev/null
 	$(Q)tests/debian/run.sh $(SUITES)
 
-## test-layouts  the layout tables against the headers of CPython 3.9, 3.11, 3.13 and 3.14, amd64 and arm64
+## test-layouts  the layout tables against the headers of the CPythons that Debian has, amd64 and arm64
 test-layouts: all
 ifeq ($(NATIVE),amd64)
 	$(Q)tests/setup/packages.sh cross

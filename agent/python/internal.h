@@ -141,8 +141,12 @@ int dp_elf_file_offset(const struct dp_elf *elf, uint64_t vaddr, uint64_t *ret);
 
 /* ---- layout.c: where things are in each version ------------------------------------------- */
 
-/* The versions whose layout is known, as the user reads it. */
-#define DP_PYTHONS "3.8 to 3.15"
+/* The minor versions whose layout is known, and as the user reads them. */
+#define DP_PYTHON_FIRST        8
+#define DP_PYTHON_LAST         15
+#define DP_PYTHON_TEXT_(minor) "3." #minor
+#define DP_PYTHON_TEXT(minor)  DP_PYTHON_TEXT_(minor)
+#define DP_PYTHONS             DP_PYTHON_TEXT(DP_PYTHON_FIRST) " to " DP_PYTHON_TEXT(DP_PYTHON_LAST)
 
 #define DP_NO_OFFSET UINT32_MAX
 #define DP_FIELD_MAX 512 /* offsets within thread states, frames, code objects are below */
@@ -184,7 +188,7 @@ int dp_layout_for(unsigned int minor, bool musl, struct dp_layout *ret);
 #define DP_DEBUG_OFFSETS_LEN 888 /* of 3.15, the longest known */
 
 /*
- * Layout from the first bytes of _PyRuntime (3.13–3.15). `buf` is DP_DEBUG_OFFSETS_LEN long.
+ * Layout from the first bytes of _PyRuntime, from 3.13 on. `buf` is DP_DEBUG_OFFSETS_LEN long.
  * 0, and the hexversion and free-threaded flag; -ENOENT no such table; -ENOTSUP a version that is
  * not known or offsets that cannot be.
  */

@@ -4,7 +4,7 @@
  *
  * 3.8–3.12: computed by compiling each release's own headers with Py_BUILD_CORE (3.8.18, 3.9.18,
  * 3.10.13, 3.11.2 and 3.11.7, 3.12.1), equal on x86_64 and aarch64 but for the mutex size, and
- * unchanged over the patch releases of a minor version. 3.13–3.15: _Py_DebugOffsets at the start of
+ * unchanged over the patch releases of a minor version. From 3.13 on: _Py_DebugOffsets at the start of
  * _PyRuntime (Include/internal/pycore_debug_offsets.h; pycore_runtime.h in 3.13), and from the
  * headers what that structure does not tell.
  */
@@ -226,49 +226,57 @@ int dp_layout_for(unsigned int minor, bool musl, struct dp_layout *ret)
 
 /* The minor versions whose _Py_DebugOffsets are known, from 3.13 on. */
 #define DEBUG_FIRST 13
-#define DEBUG_COUNT 3
-_Static_assert(DP_COUNT_OF(by_minor) == DEBUG_FIRST - 8 + DEBUG_COUNT,
+#define DEBUG_COUNT (DP_PYTHON_LAST - DEBUG_FIRST + 1)
+_Static_assert(DP_COUNT_OF(by_minor) == DP_PYTHON_LAST - DP_PYTHON_FIRST + 1,
 	       "an entry for each minor version");
 
 /* Byte offsets of the fields within _Py_DebugOffsets, by minor version; 0: it has none. */
 struct debug_field {
-	uint16_t at[DEBUG_COUNT];
 	uint16_t to; /* offset in struct dp_layout */
 	uint32_t limit;
+	uint16_t at[DEBUG_COUNT];
 };
 
 #define RT   (1u << 20)
 #define IS   (1u << 20)
 #define TINY DP_FIELD_MAX
-/* A column for each minor version. */
-#define COLUMNS(a, b, c)                                                                           \
+/*
+ * A field, the limit of its value, and a column for each minor version. The field of bits has no legal
+ * width, and so does not compile, where there are more or fewer columns than minor versions.
+ */
+#define F(field, limit, ...)                                                                       \
 	{                                                                                          \
-		a, b, c                                                                            \
-	}
-_Static_assert(sizeof((const uint16_t[])COLUMNS(0, 0, 0)) == DEBUG_COUNT * sizeof(uint16_t),
-	       "a column for each minor version");
-/* clang-format off: one field a line, to be compared with the headers */
-#define F(a, b, c, field, limit)                                                                   \
-	{                                                                                          \
-		COLUMNS(a, b, c), offsetof(struct dp_layout, field), limit                         \
+		offsetof(struct dp_layout, field),                                                 \
+			(limit) + 0 * sizeof(struct {                                              \
+					  int a_column_for_each_minor_version                      \
+					      : sizeof((uint16_t[]){__VA_ARGS__}) /                \
+						sizeof(uint16_t) ==                                \
+							  DEBUG_COUNT                              \
+						  ? 1                                              \
+						  : -1;                                            \
+				  }),                                                              \
+		{                                                                                  \
+			__VA_ARGS__                                                                \
+		}                                                                                  \
 	}
 
+/* clang-format off: one field a line, to be compared with the headers */
 static const struct debug_field debug_fields[] = {
-	F(40, 40, 40, rt_interp_head, RT),     F(64, 64, 64, is_next, IS),
-	F(72, 72, 72, is_threads_head, IS),    F(112, 120, 120, is_gil, IS),
-	F(160, 184, 184, ts_prev, TINY),       F(168, 192, 192, ts_next, TINY),
-	F(176, 200, 200, ts_interp, TINY),     F(184, 208, 208, ts_frame, TINY),
-	F(192, 216, 240, ts_thread_id, TINY),  F(200, 224, 248, ts_native_id, TINY),
-	F(232, 256, 320, fr_back, TINY),       F(240, 264, 328, fr_code, TINY),
-	F(248, 272, 336, fr_ip, TINY),         F(264, 288, 352, fr_owner, TINY),
-	F(0, 304, 368, fr_tlbc, TINY),         F(280, 320, 384, co_filename, TINY),
-	F(288, 328, 392, co_name, TINY),       F(296, 336, 400, co_qualname, TINY),
-	F(304, 344, 408, co_lines, TINY),      F(312, 352, 416, co_firstlineno, TINY),
-	F(344, 384, 448, co_bytecode, TINY),   F(0, 392, 456, co_tlbc, TINY),
-	F(360, 408, 472, ob_type, TINY),       F(520, 600, 696, bytes_size, TINY),
-	F(528, 608, 704, bytes_data, TINY),    F(544, 624, 720, str_state, TINY),
-	F(552, 632, 728, str_length, TINY),    F(560, 640, 736, str_ascii_data, TINY),
-	F(0, 712, 840, ts_eval_breaker, TINY), F(88, 96, 96, is_modules, IS),
+	F(rt_interp_head, RT, 40, 40, 40),     F(is_next, IS, 64, 64, 64),
+	F(is_threads_head, IS, 72, 72, 72),    F(is_gil, IS, 112, 120, 120),
+	F(ts_prev, TINY, 160, 184, 184),       F(ts_next, TINY, 168, 192, 192),
+	F(ts_interp, TINY, 176, 200, 200),     F(ts_frame, TINY, 184, 208, 208),
+	F(ts_thread_id, TINY, 192, 216, 240),  F(ts_native_id, TINY, 200, 224, 248),
+	F(fr_back, TINY, 232, 256, 320),       F(fr_code, TINY, 240, 264, 328),
+	F(fr_ip, TINY, 248, 272, 336),         F(fr_owner, TINY, 264, 288, 352),
+	F(fr_tlbc, TINY, 0, 304, 368),         F(co_filename, TINY, 280, 320, 384),
+	F(co_name, TINY, 288, 328, 392),       F(co_qualname, TINY, 296, 336, 400),
+	F(co_lines, TINY, 304, 344, 408),      F(co_firstlineno, TINY, 312, 352, 416),
+	F(co_bytecode, TINY, 344, 384, 448),   F(co_tlbc, TINY, 0, 392, 456),
+	F(ob_type, TINY, 360, 408, 472),       F(bytes_size, TINY, 520, 600, 696),
+	F(bytes_data, TINY, 528, 608, 704),    F(str_state, TINY, 544, 624, 720),
+	F(str_length, TINY, 552, 632, 728),    F(str_ascii_data, TINY, 560, 640, 736),
+	F(ts_eval_breaker, TINY, 0, 712, 840), F(is_modules, IS, 88, 96, 96),
 };
 /* clang-format on */
 

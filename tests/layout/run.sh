@@ -14,8 +14,8 @@ for arch in "$@"; do
 	if [ "$arch" != "$native" ]; then
 		b=build/$arch cc=(aarch64-linux-gnu-gcc "--sysroot=$PWD/build/arm64/root") run=(qemu-aarch64-static -L "$PWD/build/arm64/root")
 	fi
-	for one in bullseye:3.9 bookworm:3.11 trixie:3.13 sid:3.14; do
-		suite=${one%:*} version=${one#*:} dir=$work/${one%:*}-$arch name="CPython $version, $arch"
+	for one in bullseye:3.9 bookworm:3.11 trixie:3.13 sid:3.14 sid:3.15; do
+		suite=${one%:*} version=${one#*:} dir=$work/${one/:/-}-$arch name="CPython $version, $arch"
 		if [ ! -e "$dir/.complete" ]; then
 			rm -rf "$dir"
 			mkdir -p "$dir/root"

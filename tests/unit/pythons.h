@@ -24,6 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "python/internal.h"
+
 #define PYTHONS_MAX 32
 #define DEADLINE_NS 20000000000ull
 
@@ -36,7 +38,7 @@ struct python {
 struct pythons {
 	struct python item[PYTHONS_MAX];
 	unsigned int count;
-	unsigned int skipped; /* minor versions of 3.8–3.13 that are not here */
+	unsigned int skipped; /* minor versions of DP_PYTHONS that are not here */
 };
 
 struct child {
@@ -221,7 +223,7 @@ static inline void pythons_find(struct pythons *ps)
 			 home ? home : "/root");
 		pythons_glob(ps, pattern);
 	}
-	for (unsigned int minor = 8; minor <= 13; minor++) {
+	for (unsigned int minor = DP_PYTHON_FIRST; minor <= DP_PYTHON_LAST; minor++) {
 		bool found = false;
 
 		for (unsigned int i = 0; i < ps->count; i++)
@@ -239,7 +241,7 @@ static inline void pythons_find(struct pythons *ps)
 
 static inline bool supported(const struct python *py)
 {
-	return py->major == 3 && py->minor >= 8 && py->minor <= 15;
+	return py->major == 3 && py->minor >= DP_PYTHON_FIRST && py->minor <= DP_PYTHON_LAST;
 }
 
 #endif

@@ -61,7 +61,7 @@ static void says_that_it_is_too_old(void **state)
 		struct child c;
 		int rc;
 
-		if (supported(py) || py->minor > 15)
+		if (supported(py) || py->minor > DP_PYTHON_LAST)
 			continue;
 		c = start(argv, false);
 		hear(&c, &f, "ready");
