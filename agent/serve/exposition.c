@@ -215,42 +215,12 @@ static void put_stop(struct out *o, unsigned int id, const struct series *s)
 	}
 }
 
-/* One family's samples of one node. States are shown of nodes that are there only. */
-static void put_series(struct out *o, unsigned int id, const struct series *s)
+/* The families about what was said and done of a node, and what it is. */
+static void put_node(struct out *o, unsigned int id, const struct series *s)
 {
 	switch ((enum dp_metric_id)id) {
 	case DP_METRIC_NODE_INFO:
 		put_info(o, s);
-		break;
-	case DP_METRIC_GIL_HELD:
-	case DP_METRIC_GIL_HOLD:
-	case DP_METRIC_GIL_WAIT:
-	case DP_METRIC_CURRENT_HOLD:
-	case DP_METRIC_NOT_POLLING:
-	case DP_METRIC_GIL_HELD_RATIO:
-	case DP_METRIC_GIL_WAIT_RATIO:
-	case DP_METRIC_WITHOUT_GIL_RATIO:
-	case DP_METRIC_BLOCKED_RATIO:
-	case DP_METRIC_GIL_SHARE_ERROR:
-		put_gil(o, id, s);
-		break;
-	case DP_METRIC_TOKENS_PENDING:
-	case DP_METRIC_OLDEST_PENDING:
-	case DP_METRIC_TOKENS:
-	case DP_METRIC_TOKEN_PENDING:
-	case DP_METRIC_TOKEN_GIL_DELAY:
-		put_tokens(o, id, s);
-		break;
-	case DP_METRIC_STOP_PENDING:
-	case DP_METRIC_STOP_SLACK:
-	case DP_METRIC_STOP_DURATION:
-	case DP_METRIC_STOP_FORECAST:
-	case DP_METRIC_GRACE:
-	case DP_METRIC_RECOMMENDED_GRACE:
-	case DP_METRIC_NODE_EXITS:
-	case DP_METRIC_NODE_LIVES:
-	case DP_METRIC_SIGNAL_DELAY:
-		put_stop(o, id, s);
 		break;
 	case DP_METRIC_WARNINGS:
 		put_warnings(o, s);
@@ -265,6 +235,15 @@ static void put_series(struct out *o, unsigned int id, const struct series *s)
 	default:
 		break;
 	}
+}
+
+/* One family's samples of one node, by the one of these that has it. States are shown of nodes that are there only. */
+static void put_series(struct out *o, unsigned int id, const struct series *s)
+{
+	put_node(o, id, s);
+	put_gil(o, id, s);
+	put_tokens(o, id, s);
+	put_stop(o, id, s);
 }
 
 static int count_fd(void *ctx, int fd)
