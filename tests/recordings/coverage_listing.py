@@ -11,9 +11,14 @@ import golden
 
 # What a refusal says, of every kind in policy.h.
 REFUSALS = {
-    "NOTHING_HELD": "nothing that a signal could end",
+    "UNCLEAR": "cannot be seen",
+    "FINALISING": "main has ended, and a thread",
     "UNCONFIRMED": "keeps the GIL is not proven",
     "AFTER_STOP": "after Stop (clean-up)",
+    "DEADLOCK": "a proven deadlock",
+    "LOCK_WAIT": "no signal ends such a wait",
+    "STOPPED": "the process is stopped",
+    "SWALLOWED": "were handled and swallowed",
     "START_UNPROVEN": "not proven that this hold began before Stop",
     "MOVED": "moves by itself since Stop",
     "ENDS_IN_TIME": "ends by itself in time",

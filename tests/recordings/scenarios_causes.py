@@ -46,6 +46,13 @@ def blocked(t):
     misbehaves(t, [step("sleep", 1.2)], "blocked", *PENDING)
 
 
+@recording(line("warning", kind="not_polling", cause="running_without_gil"), line("token", cause="running_without_gil"),
+           replays=[TEXT])
+def running_without_gil(t):
+    """The handler computes hashes of 4 MB, for each of which it lets go of the GIL."""
+    misbehaves(t, [step("hash", 2)], "hashed", *PENDING, "--polling-threshold", "500ms")
+
+
 @recording(line("token", cause="reference_kept"), replays=[TEXT])
 def reference_kept(t):
     """Arrays are kept for a while although the node polls on."""

@@ -5,7 +5,7 @@ import os
 import signal
 
 from flow import receiver, sender
-from scenarios import ALL, MS, NUDGE, S, TEXT, action, line, misbehaves, recording, step, stuck, until
+from scenarios import ALL, MS, NUDGE, PENDING, S, TEXT, action, line, misbehaves, recording, step, stuck, until
 
 
 @recording(action("nudge", "sent"), line("exit", saved=True), replays=[TEXT])
@@ -102,6 +102,22 @@ def refused_ends_in_time(t):
     flow.go()
     until(flow.wait_said("recv", "hold", 10)[0]["t1"] + 600 * MS)
     flow.stop("4s")
+    t.finish(stop=False)
+
+
+@recording(action("nudge", "refused", "the process is stopped"), line("warning", cause="stopped"),
+           line("token", cause="stopped"), line("exit", code=0, grace_kill=False), replays=[TEXT])
+def refused_stopped(t):
+    """SIGSTOP from outside before Stop, and SIGCONT before the deadline."""
+    flow = t.flow(sender(period_ms=100), receiver(), mode="coordinator")
+    t.probe(*PENDING, *NUDGE)
+    flow.go()
+    until(flow.go_ns + 500 * MS)
+    os.kill(flow.pid("recv"), signal.SIGSTOP)
+    until(flow.go_ns + 2500 * MS)
+    flow.stop("5s")
+    until(flow.stop_ns + 2000 * MS)
+    os.kill(flow.pid("recv"), signal.SIGCONT)
     t.finish(stop=False)
 
 
