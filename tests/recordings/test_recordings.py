@@ -7,6 +7,7 @@
   test_recordings.py --rewrite NAME...   take what replay gives now for right (after a mend)
 """
 
+import glob
 import json
 import os
 import shutil
@@ -18,11 +19,17 @@ sys.path.insert(0, HERE)
 
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 
+import coverage_listing  # noqa: E402
 import golden  # noqa: E402
 import schema  # noqa: E402
 
 REPLAYS = [(name, number) for name in golden.recordings()
            for number in range(len(golden.how(name)["replays"]))]
+
+
+def if_meant(name):
+    """What to do where the difference is what a change of the code was for."""
+    return f"if it is meant: tests/recordings/test_recordings.py --rewrite {name}, and look at the difference"
 
 
 def pytest_generate_tests(metafunc):
@@ -37,7 +44,7 @@ def test_replay(name, number):
     entry = golden.how(name)["replays"][number]
     problems = golden.mismatches(folder, entry)
     command = " ".join(["dora-probe", entry["command"], f"{name}/recording.rec.xz", *entry["args"]])
-    assert not problems, command + "\n" + "\n".join(problems)
+    assert not problems, "\n".join([command, *problems, if_meant(name)])
 
 
 def test_lines_are_as_the_page_says(name, number):
@@ -48,9 +55,9 @@ def test_lines_are_as_the_page_says(name, number):
     with open(os.path.join(HERE, name, entry["output"]), encoding="utf-8") as f:
         for text in f:
             line = json.loads(text)
-            assert schema.problems_of(line) == [], text
+            assert schema.problems_of(line) == [], f"{text}{if_meant(name)}"
             fields = [*schema.FIELDS["line"], *schema.FIELDS[line["event"]]]
-            assert list(line) == fields, text
+            assert list(line) == fields, f"{text}{if_meant(name)}"
 
 
 def first_with(ending):
@@ -112,6 +119,13 @@ def test_holds_what_it_is_for():
         assert golden.not_shown(how["shows"], lines) == [], name
 
 
+def test_coverage_knows_each_refusal():
+    """coverage_listing.py tells refusals by their words: all of policy.h, by words that are still said."""
+    said = "".join(open(f, encoding="utf-8").read() for f in glob.glob(os.path.join(golden.TOP, "agent/decide/*.c")))
+    assert set(coverage_listing.REFUSALS) == set(coverage_listing.wanted()["refusal"])
+    assert [words for words in coverage_listing.REFUSALS.values() if words not in said] == []
+
+
 def test_no_paths_of_a_machine():
     """Nothing below a home or a build folder is named: nodes and Python lie in neutral places."""
     for name in golden.recordings():
@@ -122,7 +136,6 @@ def test_no_paths_of_a_machine():
 
 def main(args):
     if args[:1] == ["--coverage"]:
-        import coverage_listing
         coverage_listing.show()
         return 0
     if args[:1] == ["--rewrite"]:
