@@ -152,7 +152,7 @@ static void put_resolved(struct dp_line *l, const struct dp_warning_finding *w)
 		[DP_WARN_GIL_HOLD] = "the GIL is no longer held for so long",
 		[DP_WARN_STOP_PENDING] = "the stop is no longer pending",
 		[DP_WARN_DEADLINE] = "the deadline is no longer in danger",
-		[DP_WARN_NOT_POLLING] = "it is back in next()",
+		[DP_WARN_NOT_POLLING] = "it is no longer known to be away from next()",
 		[DP_WARN_DEADLOCK] = "the threads no longer wait for each other",
 		[DP_WARN_DAEMON_GONE] = "the node without a daemon has ended",
 		[DP_WARN_CRASH_LOOP] = "it has not ended in trouble for a minute",
