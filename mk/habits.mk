@@ -3,7 +3,8 @@
 .PHONY: docs docs-check lint format format-check shape tidy shellcheck ruff
 
 C_FILES   := $(wildcard agent/*/*.[ch] agent/*.[ch] bpf/*.[ch] include/*/*.h tests/*/*.[ch])
-C_SOURCES := $(AGENT_SRC) agent/main.c $(UNIT_SRC) $(BPFTEST_SRC)
+C_SOURCES := $(AGENT_SRC) agent/main.c $(UNIT_SRC) $(BPFTEST_SRC) $(wildcard tests/fuzz/*.c tests/bench/bench_*.c \
+	tests/dashboards/*.c tests/oracle/*.c tests/kernels/*.c)
 SHELL_FILES := $(wildcard .ci/run tests/*/*.sh)
 LINT_VENV := $(B)/lint-venv
 TIDY      ?= clang-tidy
@@ -72,7 +73,8 @@ ruff: $(B)/lint.stamp
 
 ## compile_commands.json  what is run for each C source, for clang-tidy and editors
 compile_commands.json: $(MAKEFILE_LIST) tests/tools/compile_commands.py $(C_SOURCES)
-	$(Q)tests/tools/compile_commands.py clang $(CFLAGS) $(CFLAGS_) -Itests/unit -- $(C_SOURCES) >$@
+	$(Q)tests/tools/compile_commands.py clang $(CFLAGS) $(CFLAGS_) -Itests/unit -Itests/dashboards \
+		-- $(C_SOURCES) >$@
 
 # ---- other builds, each in a folder of its own ----------------------------------------------------
 .PHONY: clang asan asan-unit tsan coverage sanitize-deps

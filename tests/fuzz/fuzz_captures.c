@@ -27,7 +27,7 @@ static void loss(void *ctx, uint32_t pid, enum dp_loss reason, uint64_t count, u
 		abort();
 }
 
-static void gone(void *ctx, pid_t pid)
+static void exited(void *ctx, pid_t pid)
 {
 	(void)ctx;
 	(void)pid;
@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct dp_targets *targets;
 	static struct dp_wire *wire;
-	struct dp_captures c = {.record = record, .gone = gone};
+	struct dp_captures c = {.record = record, .exited = exited};
 
 	if (!targets) {
 		static struct dp_wanted nobody;
