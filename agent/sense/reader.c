@@ -177,7 +177,7 @@ static int start(struct dp_reader *r)
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (r->shared == MAP_FAILED) {
 		r->shared = NULL;
-		return -errno;
+		return -ENOMEM;
 	}
 	r->asked = 0;
 	/* They stay blocked in the reader, which is ended by SIGKILL alone. */
