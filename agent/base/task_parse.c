@@ -7,15 +7,42 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/number.h"
 #include "base/utf8.h"
+
+/* Goes on from the blank before the field `from` to what stands before the field `to`; NULL: there is none. */
+static const char *skip_to(const char *p, int from, int to)
+{
+	for (int field = from; p && field < to; field++)
+		p = strchr(p + 1, ' ');
+	return p;
+}
+
+/* What stands behind start_time, of which an older kernel, or one that does not trust the reader, tells less. */
+static void stat_rest(const char *p, struct dp_task_stat *ret)
+{
+	uint64_t *const bounds[] = {&ret->arg_start, &ret->arg_end, &ret->env_start, &ret->env_end};
+	uint64_t v;
+
+	ret->cpu = ret->exit_status = -1;
+	p = skip_to(p, 23, 39);
+	if (p && dp_number(p + 1, 10, INT32_MAX, &v))
+		ret->cpu = (int32_t)v;
+	p = skip_to(p, 39, 48);
+	for (size_t i = 0; p && i < DP_COUNT_OF(bounds); i++, p = strchr(p + 1, ' '))
+		if (!dp_number(p + 1, 10, INT64_MAX, bounds[i]))
+			*bounds[i] = 0;
+	if (p && dp_number(p + 1, 10, INT32_MAX, &v))
+		ret->exit_status = (int32_t)v;
+}
 
 int dp_task_stat_parse(const char *text, struct dp_task_stat *ret)
 {
 	/* The name may hold anything, parentheses too; nothing after it does. */
 	const char *name = strchr(text, '('), *p = strrchr(text, ')');
 	struct dp_task_stat s = {.state = 0};
-	uint64_t ppid = 0, cpu;
+	uint64_t ppid = 0;
 
 	if (!name || !p || p < name || p[1] != ' ' || !p[2])
 		return -EBADMSG;
@@ -34,9 +61,7 @@ int dp_task_stat_parse(const char *text, struct dp_task_stat *ret)
 	if (!p || *p != ' ')
 		return -EBADMSG;
 	s.ppid = (pid_t)ppid;
-	for (int field = 23; p && field < 39; field++)
-		p = strchr(p + 1, ' ');
-	s.cpu = p && dp_number(p + 1, 10, INT32_MAX, &cpu) ? (int32_t)cpu : -1;
+	stat_rest(p, &s);
 	*ret = s;
 	return 0;
 }

@@ -12,7 +12,9 @@
 struct dp_task_stat {
 	uint64_t start_time; /* clock ticks since boot: with the pid, the identity */
 	pid_t ppid;
-	int32_t cpu;            /* on which it ran last; -1 unknown */
+	int32_t cpu;                                     /* on which it ran last; -1 unknown */
+	uint64_t arg_start, arg_end, env_start, env_end; /* in its memory; 0 unknown */
+	int32_t exit_status;    /* as wait(2) gives it, of one that has ended; -1 unknown */
 	char state;             /* R S D Z X … */
 	char comm[DP_COMM_MAX]; /* as dp_utf8_copy() shows it: the name is the process' own */
 };

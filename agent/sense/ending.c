@@ -9,8 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/number.h"
-#include "base/procfile.h"
+#include "base/task.h"
 
 /* include/uapi/linux/pidfd.h, its first version; the exit code since 6.15. */
 struct pidfd_info_ver0 {
@@ -29,20 +28,16 @@ int ending_open(pid_t pid)
 	return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
-/* Of one that nobody has waited for yet: the last field of its stat (proc(5)). */
+/* Of one that nobody has waited for yet. */
 static int zombie_status(pid_t pid, int *ret)
 {
-	char text[1024];
-	const char *last;
-	uint64_t status;
+	struct dp_task_stat s;
 
-	if (pid <= 0 || dp_procfile_read_pid("/proc", pid, "stat", text, sizeof(text)) < 0)
+	if (pid <= 0 || dp_task_stat("/proc", pid, 0, &s) < 0)
 		return -ESRCH;
-	text[strcspn(text, "\n")] = '\0';
-	last = strrchr(text, ' ');
-	if (!last || !dp_number(last + 1, 10, INT32_MAX, &status))
+	if (s.exit_status < 0)
 		return -EBADMSG;
-	*ret = (int)status;
+	*ret = s.exit_status;
 	return 0;
 }
 

@@ -8,36 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/number.h"
 #include "base/procfile.h"
+#include "base/task.h"
 
 #define PAGES_MAX 1024 /* 4 MB: twice what the kernel takes at an exec by default */
 
-/* Fields of stat after the name, which may have any character in it (proc(5)). */
-#define FIELD_STATE     3
-#define FIELD_ARG_START 48
-#define FIELD_ENV_END   51
-
 /* Bit 63: present (Documentation/admin-guide/mm/pagemap.rst). */
 #define PAGE_PRESENT (1ULL << 63)
-
-/* arg_start, arg_end, env_start, env_end. */
-static bool read_bounds(pid_t pid, uint64_t ret[4])
-{
-	char text[1024];
-	const char *p;
-
-	if (dp_procfile_read_pid("/proc", pid, "stat", text, sizeof(text)) < 0)
-		return false;
-	p = strrchr(text, ')');
-	for (int field = FIELD_STATE; p && field <= FIELD_ENV_END; field++) {
-		p = strchr(p + 1, ' ');
-		if (p && field >= FIELD_ARG_START &&
-		    !dp_number(p + 1, 10, INT64_MAX, &ret[field - FIELD_ARG_START]))
-			return false;
-	}
-	return p != NULL;
-}
 
 static bool in_memory(int pagemap, uint64_t start, uint64_t end)
 {
@@ -60,16 +37,16 @@ static bool in_memory(int pagemap, uint64_t start, uint64_t end)
 
 bool dp_resident_start(pid_t pid)
 {
-	uint64_t at[4];
+	struct dp_task_stat s;
 	bool yes;
 	int fd;
 
-	if (!read_bounds(pid, at))
+	if (dp_task_stat("/proc", pid, 0, &s) < 0)
 		return false;
 	fd = dp_procfile_open("/proc", pid, "pagemap", O_RDONLY);
 	if (fd < 0)
 		return false;
-	yes = in_memory(fd, at[0], at[1]) && in_memory(fd, at[2], at[3]);
+	yes = in_memory(fd, s.arg_start, s.arg_end) && in_memory(fd, s.env_start, s.env_end);
 	close(fd);
 	return yes;
 }

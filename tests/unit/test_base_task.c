@@ -65,6 +65,10 @@ static void test_number(void **state)
 	}
 }
 
+/* From vsize on (field 23); what stands here is the number of the field. */
+#define FROM_23                                                                                    \
+	" 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 "
+
 #define AFTER_NAME " S 4021 1 1 0 -1 4194560 1 0 0 0 5 6 0 0 20 0 1 0 "
 
 static void test_stat(void **state)
@@ -97,6 +101,16 @@ static void test_stat(void **state)
 	assert_int_equal(s.state, 'S');
 	assert_int_equal(dp_task_stat_parse("12 (a\x1b[2J\n)" AFTER_NAME "812 5", &s), 0);
 	assert_string_equal(s.comm, "a?[2J?");
+	/* What an older kernel does not tell, or not everybody, is not known. */
+	assert_int_equal(s.cpu, -1);
+	assert_int_equal(s.exit_status, -1);
+	assert_true(s.arg_start == 0 && s.env_end == 0);
+	assert_int_equal(dp_task_stat_parse("12 (x)" AFTER_NAME "812" FROM_23 "2304\n", &s), 0);
+	assert_int_equal(s.cpu, 39);
+	assert_true(s.arg_start == 48 && s.arg_end == 49 && s.env_start == 50 && s.env_end == 51);
+	assert_int_equal(s.exit_status, 9 << 8);
+	assert_int_equal(dp_task_stat_parse("12 (x)" AFTER_NAME "812" FROM_23, &s), 0);
+	assert_true(s.env_end == 51 && s.exit_status == -1);
 	for (size_t i = 0; i < DP_COUNT_OF(bad); i++) {
 		memset(&s, 'z', sizeof(s));
 		assert_int_equal(dp_task_stat_parse(bad[i], &s), -EBADMSG);
