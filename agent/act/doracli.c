@@ -15,6 +15,7 @@
 #include "act/user.h"
 #include "base/units.h"
 #include "base/sentence.h"
+#include "base/uuid.h"
 
 /* `dora stop` returns when the dataflow has ended, at 1.5 D at the latest, and starts Python. */
 #define MORE_NS      (10 * SEC)
@@ -100,20 +101,6 @@ void dp_doracli_free(struct dp_doracli *c)
 	free(c);
 }
 
-/* A uuid as text: the only thing of a target's that becomes an argument. */
-static int is_uuid(const char *s)
-{
-	size_t i;
-
-	for (i = 0; i < 36; i++) {
-		int dash = i == 8 || i == 13 || i == 18 || i == 23;
-
-		if (dash ? s[i] != '-' : !s[i] || !strchr("0123456789abcdefABCDEF", s[i]))
-			return 0;
-	}
-	return s[36] == '\0';
-}
-
 static void answer_begin(struct dp_rec_action *ret, struct dp_sentence *s, uint32_t attempt,
 			 enum dp_action_result result)
 {
@@ -144,7 +131,7 @@ static const char *cannot(const struct dp_doracli *c, const struct dp_request *q
 			  enum dp_action_result *ret_result)
 {
 	*ret_result = DP_RESULT_REFUSED;
-	if (!memchr(q->dataflow, 0, sizeof(q->dataflow)) || !is_uuid(q->dataflow))
+	if (!memchr(q->dataflow, 0, sizeof(q->dataflow)) || !dp_uuid_is(q->dataflow))
 		return "dora stop: the dataflow's uuid is not known";
 	if (q->grace_ns < GRACE_MIN_NS || q->grace_ns > GRACE_MAX_NS)
 		return "dora stop: no sensible grace period";
@@ -213,7 +200,7 @@ int dp_doracli_stop(struct dp_doracli *c, const struct dp_request *q, uid_t uid,
 	snprintf(r->dataflow, sizeof(r->dataflow), "%s", q->dataflow);
 	argv[2] = r->dataflow;
 	/* Whole milliseconds: dora's duration syntax has no fractions. */
-	snprintf(grace, sizeof(grace), "%" PRIu64 "ms", q->grace_ns / 1000000);
+	snprintf(grace, sizeof(grace), "%" PRIu64 "ms", (uint64_t)(q->grace_ns / MS));
 	dp_user_of(uid, &user);
 	dp_user_become(&user, &o);
 	fill_environment(c, user.home, user.name, env);
