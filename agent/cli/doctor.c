@@ -48,13 +48,6 @@ int read_line(const struct doctor *d, const char *path, char *ret, size_t len)
 	return 0;
 }
 
-bool has_cap(const struct doctor *d, cap_value_t cap)
-{
-	cap_flag_value_t on = CAP_CLEAR;
-
-	return d->caps && cap_get_flag(d->caps, cap, CAP_EFFECTIVE, &on) == 0 && on == CAP_SET;
-}
-
 void say_errno(struct result *r, int err)
 {
 	char value[96];

@@ -34,7 +34,6 @@ void say_errno(struct result *r, int err);
 void path_of(const struct doctor *d, const char *path, char *ret, size_t len);
 /* First line of a file below the root, without its newline: 0 or -errno. */
 int read_line(const struct doctor *d, const char *path, char *ret, size_t len);
-bool has_cap(const struct doctor *d, cap_value_t cap);
 const char *become_root(void);
 const char *newer_kernel(void);
 

@@ -9,6 +9,7 @@
 #include "cli/doctor_check.h"
 #include "dora_probe/rights.h"
 #include "sense/bpf_features.h"
+#include "sense/privileges.h"
 
 /* Of the list of mounts, bytes. */
 #define MOUNTS_MAX (4u << 20)
@@ -23,8 +24,8 @@ void check_capabilities(struct doctor *d, struct result *r)
 		size_t used = strlen(lacking);
 
 		/* Only who asks for it needs to switch users. */
-		if (right->when == DP_RIGHT_USER || has_cap(d, right->bit) ||
-		    (right->stand_in >= 0 && has_cap(d, right->stand_in)))
+		if (right->when == DP_RIGHT_USER || dp_privileges_has(d->caps, right->bit) ||
+		    dp_privileges_has(d->caps, right->stand_in))
 			continue;
 		snprintf(lacking + used, sizeof(lacking) - used, "%s%s (%s)", used ? "; " : "",
 			 right->name, right->without);
@@ -56,7 +57,7 @@ void check_memlock(struct doctor *d, struct result *r)
 		say(r, OK, RIGHT, value, "");
 		return;
 	}
-	enough = limit.rlim_cur == RLIM_INFINITY || has_cap(d, CAP_SYS_RESOURCE);
+	enough = limit.rlim_cur == RLIM_INFINITY || dp_privileges_has(d->caps, CAP_SYS_RESOURCE);
 	say(r, enough ? OK : MISSING, RIGHT, value, enough ? "" : "ulimit -l unlimited, as root");
 }
 
@@ -124,7 +125,8 @@ void check_hidepid(struct doctor *d, struct result *r)
 
 	path_of(d, "/proc/self/mounts", path, sizeof(path));
 	dp_procfile_lines(path, MOUNTS_MAX, take_hidepid, value);
-	if (strcmp(value, "off") == 0 || strcmp(value, "0") == 0 || has_cap(d, CAP_SYS_PTRACE))
+	if (strcmp(value, "off") == 0 || strcmp(value, "0") == 0 ||
+	    dp_privileges_has(d->caps, CAP_SYS_PTRACE))
 		say(r, OK, RIGHT, value, "");
 	else
 		say(r, LIMITED, RIGHT, value, become_root());

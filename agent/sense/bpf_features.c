@@ -17,17 +17,11 @@
 
 #include "base/array.h"
 #include "base/procfile.h"
+#include "sense/privileges.h"
 
 #define LOCKDOWN "/sys/kernel/security/lockdown"
 #define BTF      "/sys/kernel/btf/vmlinux"
 #define BTF_MAX  (64L << 20)
-
-static bool has_capability(cap_t caps, cap_value_t cap)
-{
-	cap_flag_value_t on = CAP_CLEAR;
-
-	return !cap_get_flag(caps, cap, CAP_EFFECTIVE, &on) && on == CAP_SET;
-}
 
 /* Confidentiality lockdown forbids programs to read memory (security/lockdown, 5.4). */
 static bool locked_down(void)
@@ -58,8 +52,8 @@ int dp_bpf_can_load(char *why, size_t why_len)
 
 	if (!caps)
 		return -errno;
-	admin = has_capability(caps, CAP_SYS_ADMIN);
-	bpf = has_capability(caps, CAP_BPF) && has_capability(caps, CAP_PERFMON);
+	admin = dp_privileges_has(caps, CAP_SYS_ADMIN);
+	bpf = dp_privileges_has(caps, CAP_BPF) && dp_privileges_has(caps, CAP_PERFMON);
 	cap_free(caps);
 	if (!admin && !bpf) {
 		snprintf(why, why_len,

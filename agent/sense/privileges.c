@@ -58,11 +58,12 @@ static int limit(int err)
 	return err == -ENOSYS || err == -EINVAL || err == -ECANCELED ? 0 : err;
 }
 
-static bool has(cap_t now, int bit)
+bool dp_privileges_has(cap_t caps, cap_value_t cap)
 {
 	cap_flag_value_t on = CAP_CLEAR;
 
-	return bit >= 0 && cap_get_flag(now, bit, CAP_EFFECTIVE, &on) == 0 && on == CAP_SET;
+	return caps && cap >= 0 && cap_get_flag(caps, cap, CAP_EFFECTIVE, &on) == 0 &&
+	       on == CAP_SET;
 }
 
 const struct dp_right *dp_privileges_lacking(void)
@@ -71,8 +72,8 @@ const struct dp_right *dp_privileges_lacking(void)
 	cap_t now = cap_get_proc();
 
 	for (size_t i = 0; now && !ret && i < dp_rights_count; i++)
-		if (dp_rights[i].needed && !has(now, dp_rights[i].bit) &&
-		    !has(now, dp_rights[i].stand_in))
+		if (dp_rights[i].needed && !dp_privileges_has(now, dp_rights[i].bit) &&
+		    !dp_privileges_has(now, dp_rights[i].stand_in))
 			ret = &dp_rights[i];
 	if (now)
 		cap_free(now);
