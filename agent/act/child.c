@@ -173,8 +173,8 @@ static void drain(struct dp_child *c)
 	}
 }
 
-/* Has it ended? Leaves it a zombie, so that its pid, which names its group, stays taken. */
-static int has_ended(const struct dp_child *c, int flags, siginfo_t *si)
+/* Has it ended? 1, 0 or -errno. WNOWAIT leaves it a zombie, so that its pid, which names its group, stays taken. */
+static int look_for_end(const struct dp_child *c, int flags, siginfo_t *si)
 {
 	int err;
 
@@ -206,7 +206,7 @@ int dp_child_poll(struct dp_child *c, uint64_t now_ns, struct dp_child_end *ret)
 	if (!c->pid)
 		return 0;
 	drain(c);
-	ended = has_ended(c, WNOHANG | WNOWAIT, &si);
+	ended = look_for_end(c, WNOHANG | WNOWAIT, &si);
 	if (!ended) {
 		if (now_ns >= c->deadline_ns && !c->timed_out) {
 			c->timed_out = 1;
@@ -223,7 +223,7 @@ int dp_child_poll(struct dp_child *c, uint64_t now_ns, struct dp_child_end *ret)
 	if (ended > 0) {
 		kill(-c->pid, SIGKILL);
 		drain(c);
-		has_ended(c, WNOHANG, &si);
+		look_for_end(c, WNOHANG, &si);
 	}
 	clear(c);
 	return 1;
@@ -237,6 +237,6 @@ void dp_child_kill(struct dp_child *c)
 		return;
 	if (kill(-c->pid, SIGKILL))
 		kill(c->pid, SIGKILL);
-	has_ended(c, 0, &si);
+	look_for_end(c, 0, &si);
 	clear(c);
 }

@@ -7,6 +7,7 @@
 #ifndef DORA_PROBE_CHILD_H
 #define DORA_PROBE_CHILD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -19,7 +20,7 @@ struct dp_child_options {
 	char *const *argv;
 	char *const *envp;
 	uint64_t limit_ns;
-	int change_user; /* to uid, gid and groups; needs CAP_SETUID and CAP_SETGID */
+	bool change_user; /* to uid, gid and groups; needs CAP_SETUID and CAP_SETGID */
 	uid_t uid;
 	gid_t gid;
 	gid_t groups[DP_CHILD_GROUPS_MAX];

@@ -9,6 +9,7 @@
 #ifndef DORA_PROBE_HANDS_H
 #define DORA_PROBE_HANDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -21,8 +22,8 @@ struct dp_hands;
 struct dp_hands_options {
 	/* Of the locks; NULL: /run/dora-probe as root, else /run/user/UID/dora-probe. */
 	const char *lock_dir;
-	const char *proc;    /* NULL: /proc */
-	int no_thread_pidfd; /* as on a kernel before 6.9, for tests */
+	const char *proc;     /* NULL: /proc */
+	bool no_thread_pidfd; /* as on a kernel before 6.9, for tests */
 };
 
 /* 0 and *ret (owned by the caller), -ENOMEM, -ENAMETOOLONG (lock_dir, proc). All of `o` is copied. */

@@ -139,7 +139,7 @@ int hands_hold_process(struct dp_hands *h, pid_t pid, uint64_t start_time, struc
 	return 0;
 }
 
-static int is_thread_of(const struct dp_hands *h, pid_t pid, pid_t tid)
+static bool is_thread_of(const struct dp_hands *h, pid_t pid, pid_t tid)
 {
 	struct dp_task_stat s;
 

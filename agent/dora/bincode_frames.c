@@ -3,6 +3,8 @@
  * Requests and replies of dora 0.3.6 to 0.5.0. Enum indexes: libraries/message/src at those tags,
  * node_to_daemon.rs (DaemonRequest) and daemon_to_node.rs (DaemonReply, NodeEvent, NodeDropEvent).
  */
+#include <stdbool.h>
+
 #include "dora/bincode.h"
 #include "dora/frames.h"
 
@@ -101,14 +103,14 @@ static void read_data(struct dp_cursor *c, struct dp_item *it)
 /* Behind the region's name: u64 length, u64 16 and the token, the timestamp. */
 #define REGION_TAIL (8 + 8 + 16 + DP_BINCODE_TIMESTAMP)
 
-static int is_region(const uint8_t *p, size_t n)
+static bool is_region(const uint8_t *p, size_t n)
 {
 	if (memcmp(p, REGION_PREFIX, REGION_PREFIX_LEN) != 0)
-		return 0;
+		return false;
 	for (size_t i = REGION_PREFIX_LEN; i < n; i++)
 		if (!((p[i] >= '0' && p[i] <= '9') || (p[i] >= 'A' && p[i] <= 'F')))
-			return 0;
-	return 1;
+			return false;
+	return true;
 }
 
 /*

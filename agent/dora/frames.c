@@ -174,7 +174,7 @@ static void emit(void *ctx, const struct dp_item *it)
 	e->sink->record(e->sink->ctx, &r);
 }
 
-static int is_prerelease_of_1_0_0(const char *v)
+static bool is_prerelease_of_1_0_0(const char *v)
 {
 	return strncmp(v, "1.0.0", 5) == 0 && !dp_version_at_least(v, 1, 0, 0);
 }
@@ -238,7 +238,7 @@ static enum dp_codec codec_by_shape(enum dp_direction direction, const struct dp
 	return bincode ? DP_CODEC_BINCODE : DP_CODEC_POSTCARD;
 }
 
-static int is_register(enum dp_cursor_status status, const struct collected *c)
+static bool is_register(enum dp_cursor_status status, const struct collected *c)
 {
 	return status == DP_CUR_OK && c->count == 1 && c->items[0].type == DP_ITEM_REGISTER;
 }

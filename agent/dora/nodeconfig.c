@@ -59,7 +59,7 @@ struct parse {
 	uint8_t bad;
 };
 
-static int is_node_place(enum place p)
+static bool is_node_place(enum place p)
 {
 	return p == IN_TOP || p == IN_NODE;
 }

@@ -77,7 +77,7 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static int is_python(const char *name)
+static bool is_python(const char *name)
 {
 	return !strncmp(name, "python", 6) && strspn(name + 6, "0123456789.t") == strlen(name + 6);
 }

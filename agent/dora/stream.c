@@ -3,6 +3,7 @@
 #include "dora/stream.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 /* The first buffer of a stream; most frames are some 200 bytes, inline payload goes up to 4 KiB. */
@@ -264,12 +265,12 @@ static void feed_hole(const struct feed *f, uint64_t n)
  * Does a call with these first bytes begin at a frame? Every dora version reads 8 bytes and then
  * the body; 0.3 to 0.5 write so too, 1.x writes length and body in one call.
  */
-static int is_boundary(uint32_t total, const uint8_t *bytes, uint32_t copied)
+static bool is_boundary(uint32_t total, const uint8_t *bytes, uint32_t copied)
 {
 	uint64_t len;
 
 	if (copied < 8)
-		return 0;
+		return false;
 	len = load_u64(bytes);
 	if (total == 8)
 		return len >= FRAME_MIN && len <= FRAME_PLAUSIBLE;

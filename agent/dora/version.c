@@ -14,6 +14,7 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -90,21 +91,21 @@ static int package_dir(const struct package *p, const char *line, size_t len, ch
 	return 1;
 }
 
-static int is_version_text(const char *s, size_t len)
+static bool is_version_text(const char *s, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 		if (!((s[i] >= '0' && s[i] <= '9') || (s[i] >= 'a' && s[i] <= 'z') ||
 		      (s[i] >= 'A' && s[i] <= 'Z') || strchr(".+-_!", s[i])))
-			return 0;
+			return false;
 	return len > 0;
 }
 
-static int is_name_of(const struct package *p, const char *text, size_t len)
+static bool is_name_of(const struct package *p, const char *text, size_t len)
 {
 	for (int i = 0; i < 2; i++)
 		if (len == strlen(p->dist[i]) && memcmp(text, p->dist[i], len) == 0)
-			return 1;
-	return 0;
+			return true;
+	return false;
 }
 
 /* Version of a METADATA file of the package (core metadata: RFC 822 headers). 0, -ENOENT. */

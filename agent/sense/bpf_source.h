@@ -35,7 +35,7 @@ struct dp_bpf_options {
 	uint32_t regions_max;   /* mapped regions; 0: DP_MAX_REGIONS */
 	unsigned int sample_hz; /* cpu-clock; 0: 49 */
 	uint64_t run_min_ns;    /* 0: DP_RUN_MIN_NS */
-	int trace_all_exec;     /* EXEC captures of every process, for --all/--node/--dataflow */
+	bool trace_all_exec;    /* EXEC captures of every process, for --all/--node/--dataflow */
 	/*
 	 * Called, if not NULL, while nothing but births and deaths is told yet: the kernel checks the other programs for a
 	 * while after it. Not called where the kernel refuses BPF.

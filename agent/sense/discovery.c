@@ -25,12 +25,12 @@
 /* Before the loop runs there is so much time, for all processes that run. */
 #define SCAN_PATIENCE_NS (2000 * MS)
 
-static int is_named(const struct dp_wanted *w, pid_t pid)
+static bool is_named(const struct dp_wanted *w, pid_t pid)
 {
 	for (unsigned int i = 0; i < w->pids.count; i++)
 		if (w->pids.pid[i] == pid)
-			return 1;
-	return 0;
+			return true;
+	return false;
 }
 
 /* Can processes that nobody named be wanted, now or later? */

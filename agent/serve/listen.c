@@ -54,7 +54,7 @@ static int parse_address(const char *addr, uint16_t port, union address *ret, so
 	return 0;
 }
 
-static int is_loopback(const union address *a)
+static bool is_loopback(const union address *a)
 {
 	if (a->sa.sa_family == AF_INET)
 		return ntohl(a->in.sin_addr.s_addr) >> 24 == 127;

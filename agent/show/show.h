@@ -6,6 +6,7 @@
 #ifndef DORA_PROBE_SHOW_H
 #define DORA_PROBE_SHOW_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "dora_probe/finding.h"
@@ -17,7 +18,7 @@ struct dp_show;
 struct dp_show_options {
 	int fd;
 	enum dp_show_format format;
-	int colour;     /* text */
+	bool colour;    /* text */
 	int verbose;    /* text: -1 quiet (warnings, actions, exits, summary), 0, 1 (all) */
 	size_t columns; /* text: lines wider than this go on below; 0 no limit */
 	uint64_t hold_threshold_ns;

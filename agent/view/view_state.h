@@ -8,6 +8,7 @@
 
 #include <curses.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <termios.h>
 
@@ -21,13 +22,13 @@ struct dp_view {
 	SCREEN *screen;
 	FILE *frame_file; /* what ncurses writes into; in memory */
 	int out;          /* the terminal */
-	int out_nonblocking;
+	bool out_nonblocking;
 	int events; /* epoll of the three below */
 	int signals, errors;
 	int keys;             /* standard input is a terminal */
 	struct termios modes; /* as they were */
 	sigset_t signal_mask;
-	int has_mask;
+	bool has_mask;
 	int stderr_was; /* a copy, -1 when it was left alone */
 	struct dp_line stderr_text;
 
@@ -36,7 +37,7 @@ struct dp_view {
 
 	struct dp_view_keys key;
 	uint64_t key_ns;
-	int quit, hung_up, dirty, colour;
+	bool quit, hung_up, dirty, colour;
 	uint64_t drawn_ns;
 	struct dp_panel p;
 	struct dp_panel_row *rows;
