@@ -152,6 +152,17 @@ static bool by_another(const struct death *d, uint8_t reason)
 	return reason != DP_EXIT_CLEAN && reason != DP_EXIT_ERROR && reason != DP_EXIT_UNKNOWN;
 }
 
+/* It left after a signal of the guard's, by itself or by that signal, which is never SIGKILL. */
+static bool is_saved(const struct death *d, uint8_t reason)
+{
+	const struct guard *g = &d->n->guard;
+
+	if (d->unknown || !g->signals_sent || !d->n->stop.seen)
+		return false;
+	return !by_another(d, reason) ||
+	       (reason == DP_EXIT_SIGNAL && d->by == SIGTERM && g->policy.terminated);
+}
+
 /*
  * From when on the time until its end is looked at for a cause: since it was told, since it has been
  * silent, for the grace that it had without our seeing the Stop; 0 it ended by itself.
@@ -227,7 +238,7 @@ uint8_t exit_record(const struct env *e, struct node *n, uint64_t abandoned,
 	x->since_stop_ns = told ? t - told : DP_NULL;
 	x->reason = reason_of(&d);
 	x->grace_kill = x->reason == DP_EXIT_GRACE_KILL;
-	x->saved = !unknown && !x->grace_kill && n->guard.signals_sent > 0 && n->stop.seen;
+	x->saved = is_saved(&d, x->reason);
 	x->tokens_abandoned = abandoned;
 	blame_exit(&d, x);
 	if (!unknown)

@@ -73,6 +73,39 @@ static void test_an_end_that_nobody_saw(void **state)
 	table_free(t);
 }
 
+/* Who was nudged in vain and ended by another's hand before the deadline is no node that was saved. */
+static void test_killed_after_a_nudge(void **state)
+{
+	static const struct {
+		int by;
+		uint32_t sender;
+		bool saved;
+	} cases[] = {{0, 0, true}, {SIGINT, 99, true}, {SIGKILL, 77, false}, {SIGTERM, 77, false}};
+
+	(void)state;
+	for (size_t i = 0; i < DP_COUNT_OF(cases); i++) {
+		struct table *t = two_nodes();
+		struct dp_record r = record(DP_REC_ACTION_RESULT, 2000, RECV, RECV);
+		const struct dp_exit_finding *e;
+
+		wire(t, DP_WIRE_STOP, 1000, RECV);
+		ticks_until(t, 2000);
+		r.u.action.action = DP_ACTION_NUDGE;
+		r.u.action.result = DP_RESULT_SENT;
+		r.u.action.signal = SIGINT;
+		r.u.action.attempt = 1;
+		feed(t, &r);
+		if (cases[i].by)
+			signal_sent(t, 3000, RECV, cases[i].by, cases[i].sender);
+		process_exit(t, 3001, RECV, cases[i].by);
+		e = &said(t, DP_FIND_EXIT, 0)->f.u.exit;
+		assert_int_equal(e->signal, cases[i].by);
+		assert_false(e->grace_kill);
+		assert_int_equal(e->saved, cases[i].saved);
+		table_free(t);
+	}
+}
+
 static unsigned int deadline_warnings(const struct table *t)
 {
 	unsigned int n = 0;
@@ -209,6 +242,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_grace_kill),
 		cmocka_unit_test(test_an_end_that_nobody_saw),
+		cmocka_unit_test(test_killed_after_a_nudge),
 		cmocka_unit_test(test_outlook_of_a_sleep),
 		cmocka_unit_test(test_main_that_joins_says_nothing),
 		cmocka_unit_test(test_kills_that_are_not),
