@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * Exact takes and releases of one armed process: pthread_cond_signal of its libc. take_gil always
  * ends in pthread_cond_signal(&gil->switch_cond) and drop_gil always calls

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * Who holds the GIL and who waits for it, from outside CPython: futex calls on the words of the
  * GIL's condition variable and mutex, context switches, and a slow cpu-clock.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * Waits for the GIL without a program at the system calls: a thread that goes to sleep in futex on a word
  * of the GIL waits for it. Where it has got it shows in its first look at itself as the holder, so its end

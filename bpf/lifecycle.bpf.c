@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* Birth and death of watched processes and threads; closes the books of what dies. */
 #include "birth.bpf.h"
 #include "gil.bpf.h"

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * A program that is not to be preempted (keep_cpu and give_cpu of maps.bpf.h). The kernel's functions
  * stand in this file alone, since the linker of libbpf 1.1 refuses an extern function that two

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * dora's shared-memory regions, /dev/shm/shmem_HEX: made by the sender, mapped by the receiver when
  * a message is taken, unmapped when the last reference to its array is gone.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * The same as region.bpf.c, by tracepoints that fire only where memory is mapped: vm_unmapped_area (5.8)
  * says at which address, mmap_lock_released (5.11) that it is done. Nobody else can have got an address

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* Signals to watched processes: sent by whom, delivered when, and what the process does with it. */
 #include "emit.bpf.h"
 #include <bpf/bpf_tracing.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * The bytes between a node and its daemon. A socket is marked at connect (or by the agent, when it
  * was open before), its bytes are copied when the call has returned: only then is it known how many

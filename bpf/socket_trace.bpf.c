@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * The same as socket.bpf.c, by tracepoints that fire only where a socket has moved bytes or changed its
  * state, so that no other system call of the machine pays for it. TCP alone: nothing tells of the end of

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * All system calls of the machine pass here, so this is what a stranger pays: one load for a tgid
  * that is not watched. One typed program at the entry and one at the exit are cheaper for strangers

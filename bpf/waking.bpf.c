@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * What the thread that wakes another one was doing. It sends to its daemon, which may have read the frame
  * and answered before the sender is back from the kernel; or it wakes a thread that sleeps on a word of

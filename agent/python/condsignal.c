@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * Where the target's pthread_cond_signal is. take_gil ends with a signal of switch_cond, drop_gil
  * signals cond, waiter or not (Python/ceval_gil.c, 3.8–3.15), so a uprobe there sees every edge.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* A process as another process of the probe has found it: handed over, and checked (pyprocess.h). */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * Dicts, read from outside. Layouts: PyDictObject, PyDictKeysObject, PyModuleObject and PyLongObject of the headers
  * 3.8 to 3.14, of builds with a GIL.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * Where the methods of dora's Node are that take events, so that the edge source sees each call of them. next() lets go
  * of the GIL, try_recv(), drain() and is_empty() keep it (docs/facts/dora-protocol.md), and nothing else tells of these.

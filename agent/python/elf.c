@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* The ELF file behind a mapping, read in bounded pieces from the file or from memory. */
 #include <elf.h>
 #include <errno.h>

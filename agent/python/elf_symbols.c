@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* The symbols of an ELF file: by their hash tables, by a search, by address. */
 #include <elf.h>
 #include <errno.h>

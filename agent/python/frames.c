@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* The Python stack of a thread: frames, code objects, names and lines. */
 #include <errno.h>
 #include <stdio.h>

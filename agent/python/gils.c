@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* The interpreters and the GILs of a process, as they are now. */
 #include <errno.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * Line of a bytecode offset, from the three formats of 3.8–3.15:
  *   co_lnotab, 3.8 and 3.9    Objects/lnotab_notes.txt: pairs u8 Δoffset, s8 Δline

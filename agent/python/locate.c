@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* Which of the files mapped into a process holds a CPython runtime, and where. */
 #include <ctype.h>
 #include <elf.h>

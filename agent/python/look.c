@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * One look at a GIL, ten to a hundred times a second for each node, so it is counted in system
  * calls: one while the GIL is free, two while the same thread holds it in the same frame.

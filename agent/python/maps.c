@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* /proc/PID/maps: what is mapped where. */
 #include <errno.h>
 #include <inttypes.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* What a thread does outside Python: its system call, and whose code made it. */
 #include <errno.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* A CPython process: opened, and what the kernel programs are told of it. */
 #include <errno.h>
 #include <stdio.h>

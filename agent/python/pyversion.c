@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* Which CPython it is, and so where things are in it. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* Why a process is not taken, in words for its user. */
 #include <errno.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* Bounded copies out of another process's memory. */
 #include <errno.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* What a thread of a Python process is doing: its Python frames and its system call. */
 #include <errno.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* /proc/PID/task/TID: the system call, and the tid in the thread's own PID namespace. */
 #include <errno.h>
 #include <inttypes.h>

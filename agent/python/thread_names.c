@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * The name that Python's threading gives a thread: threading._active, a dict from the thread's ident
  * (pthread_self) to its Thread object, whose attribute _name is a str.

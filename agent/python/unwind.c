@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* Functions by the unwinding table (unwind.h). Its form: Linux Standard Base, "Exception Frames". */
 #include "python/unwind.h"
 

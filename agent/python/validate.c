@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* Does the memory of the process look as its version's should? */
 #include <errno.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * What one thread waits for, by its system call and the word in memory that it sleeps on.
  *

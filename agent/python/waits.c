@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * Who waits for whom, from the holder of a GIL on: see dp_rec_waits. Facts alone; whether they are a
  * deadlock says the model.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * The programs that tell of births and deaths go to the kernel before all others, which it checks for
  * half a second: what begins meanwhile is not missed, and waits in the ring. See bpf_source.h.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* The edge source: a uprobe in one process, armed and disarmed by threads; see bpf_source.h. */
 #include "sense/bpf_object.h"
 

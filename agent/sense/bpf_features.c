@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 #include "sense/bpf_features.h"
 
 #include <bpf/bpf.h>

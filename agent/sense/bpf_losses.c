@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* What the kernel side lost and what its programs cost; see bpf_source.h. */
 #include "sense/bpf_object.h"
 

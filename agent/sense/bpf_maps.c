@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* What of a process is in the kernel's maps: target, connections, regions, threads; bpf_source.h. */
 #include "sense/bpf_object.h"
 

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* Loads the kernel side and drains its ring; see bpf_source.h. */
 #include "sense/bpf_object.h"
 

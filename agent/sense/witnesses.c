@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * Who else knows that a node was told to stop: a `dora stop` that runs, the node's daemon that is sent
  * signals, a Stop that lies unread in the node's socket; see watched.h.

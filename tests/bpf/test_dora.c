@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * A real dataflow of two Python nodes under `dora run`: what the kernel hands over of their sockets
  * must be whole frames, and what it says of their regions must add up. Needs a virtual environment

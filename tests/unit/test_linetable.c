@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * Line tables against the interpreters that made them: every code object of a part of the standard
  * library, every bytecode offset, with code.co_lines() (3.10+) or dis.findlinestarts as the truth.

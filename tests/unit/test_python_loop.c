@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * Where the bytecode loop lies, against the truth of a debugger: where a thread that runs nothing but bytecode is found,
  * and where one that is within a native call is.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * Whom a thread waits for, read out of real CPythons whose threads do. They really hang: each is
  * killed by its test, and by an alarm of its own should that fail.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /* As a library: churn() starts threads that end at once, `rate` a second, for `seconds`. How many there were. */
 #include <pthread.h>
 #include <stdint.h>

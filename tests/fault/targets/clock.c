@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * Preloaded: the wall clock of this process is set forward by an hour once the file that STEP_FILE names is there,
  * without setting the machine's.

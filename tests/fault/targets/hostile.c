@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * What a target can do against those that read it. As a library (-shared) cut_off() puts a page fault
  * handler that never answers under its own memory, and waits; as a program it maps the files that it
