@@ -173,7 +173,10 @@ static void drain(struct dp_child *c)
 	}
 }
 
-/* Has it ended? 1, 0 or -errno. WNOWAIT leaves it a zombie, so that its pid, which names its group, stays taken. */
+/*
+ * Has it ended? 1, 0 or -errno. WNOWAIT leaves it a zombie, so that its pid, which names its
+ * group, stays taken.
+ */
 static int look_for_end(const struct dp_child *c, int flags, siginfo_t *si)
 {
 	int err;

@@ -11,7 +11,7 @@
 #include "base/number.h"
 #include "base/utf8.h"
 
-/* Goes on from the blank before the field `from` to what stands before the field `to`; NULL: there is none. */
+/* From the blank before the field `from` to the one before the field `to`; NULL: there is none. */
 static const char *skip_to(const char *p, int from, int to)
 {
 	for (int field = from; p && field < to; field++)
@@ -19,7 +19,10 @@ static const char *skip_to(const char *p, int from, int to)
 	return p;
 }
 
-/* What stands behind start_time, of which an older kernel, or one that does not trust the reader, tells less. */
+/*
+ * What stands behind start_time: an older kernel has less of it, and to whom it may not be told
+ * the kernel tells 0.
+ */
 static void stat_rest(const char *p, struct dp_task_stat *ret)
 {
 	uint64_t *const bounds[] = {&ret->arg_start, &ret->arg_end, &ret->env_start, &ret->env_end};

@@ -4,8 +4,8 @@
  *
  * 3.8–3.12: computed by compiling each release's own headers with Py_BUILD_CORE (3.8.18, 3.9.18,
  * 3.10.13, 3.11.2 and 3.11.7, 3.12.1), equal on x86_64 and aarch64 but for the mutex size, and
- * unchanged over the patch releases of a minor version. From 3.13 on: _Py_DebugOffsets at the start of
- * _PyRuntime (Include/internal/pycore_debug_offsets.h; pycore_runtime.h in 3.13), and from the
+ * unchanged over the patch releases of a minor version. From 3.13 on: _Py_DebugOffsets at the start
+ * of _PyRuntime (Include/internal/pycore_debug_offsets.h; pycore_runtime.h in 3.13), and from the
  * headers what that structure does not tell.
  */
 #include <errno.h>
@@ -241,8 +241,8 @@ struct debug_field {
 #define IS   (1u << 20)
 #define TINY DP_FIELD_MAX
 /*
- * A field, the limit of its value, and a column for each minor version. The field of bits has no legal
- * width, and so does not compile, where there are more or fewer columns than minor versions.
+ * A field, the limit of its value, and a column for each minor version. The field of bits has no
+ * legal width, and so does not compile, where there are more or fewer columns than minor versions.
  */
 #define F(field, limit, ...)                                                                       \
 	{                                                                                          \

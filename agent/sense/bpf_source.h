@@ -69,7 +69,10 @@ const char *dp_bpf_refused(const struct dp_bpf *b);
 /* Those of them that go by the system calls of the whole machine. */
 uint32_t dp_bpf_called(const struct dp_bpf *b);
 
-/* A map of the kernel may have no room: who ignores that loses what is told of the process, and nobody counts it. */
+/*
+ * A map of the kernel may have no room: who ignores that loses what is told of the process, and
+ * nobody counts it.
+ */
 #define DP_MAY_BE_FULL __attribute__((warn_unused_result))
 
 /* Begins or updates the watch of a process. gil_count 0 is valid: sockets and regions only. */

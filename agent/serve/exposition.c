@@ -237,7 +237,10 @@ static void put_node(struct out *o, unsigned int id, const struct series *s)
 	}
 }
 
-/* One family's samples of one node, by the one of these that has it. States are shown of nodes that are there only. */
+/*
+ * One family's samples of one node, by the one of these that has it. States are shown of nodes that
+ * are there only.
+ */
 static void put_series(struct out *o, unsigned int id, const struct series *s)
 {
 	put_node(o, id, s);

@@ -73,7 +73,7 @@ static void test_an_end_that_nobody_saw(void **state)
 	table_free(t);
 }
 
-/* Who was nudged in vain and ended by another's hand before the deadline is no node that was saved. */
+/* A node that was nudged in vain and ended by another's hand before the deadline was not saved. */
 static void test_killed_after_a_nudge(void **state)
 {
 	static const struct {
