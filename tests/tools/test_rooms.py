@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The pages that say where things are name every file, and none that is not there."""
 
+import functools
 import glob
 import os
 import re
@@ -58,6 +59,28 @@ def test_every_path_is_there(name):
     assert said
     missing = [p for p in said if not glob.glob(os.path.join(TOP, p)) and not glob.glob(os.path.join(TOP, p) + "*")]
     assert not missing, f"docs/{name} names what is not there: {missing}"
+
+
+@functools.lru_cache
+def words_of_the_tree():
+    """Every word of the sources, and the parts of every path."""
+    words = set()
+    for at, folders, names in os.walk(TOP):
+        folders[:] = [f for f in folders if at != TOP or f in ("agent", "bpf", "include", "tests", "mk", "dashboards")]
+        for name in names:
+            words |= set(re.split(r"\W+", name))
+            if name.endswith((".c", ".h", ".py", ".sh", ".mk", ".rs", ".toml")):
+                with open(os.path.join(at, name), encoding="utf-8") as f:
+                    words |= set(re.findall(r"\w+", f.read()))
+    return words
+
+
+@pytest.mark.parametrize("name", ["architecture.md", "HACKING.md", "model.md", "glossary.md"])
+def test_every_word_of_code_is_there(name):
+    """What looks like a name of C or Python is one; a capital word at its end stands for any."""
+    said = set(re.findall(r"`(?:\w+ )?([a-z]+_\w+|DP_\w+|\w+(?=\(\)))(?:\(\))?`", page(name)))
+    missing = {s for s in said - words_of_the_tree() if s[:3] == "DP_" or not re.search(r"_[A-Z]+$", s)}
+    assert not missing, f"docs/{name} names what is not there: {sorted(missing)}"
 
 
 def test_every_name_of_a_table_is_there():
