@@ -7,9 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* U+FFFD, the replacement for what is no UTF-8, and its bytes. */
-#define DP_UTF8_REPLACEMENT 0xfffdu
-#define DP_UTF8_REPLACED    "\xef\xbf\xbd"
+/* The bytes of U+FFFD, the replacement for what is no UTF-8. */
+#define DP_UTF8_REPLACED "\xef\xbf\xbd"
 
 /*
  * The character at `s`, of which `len` bytes (at least one) may be read: its code point in *ret,
