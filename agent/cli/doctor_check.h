@@ -25,6 +25,7 @@ struct doctor {
 	cap_t caps;                /* NULL when they cannot be read */
 	struct dp_bpf *bpf;        /* the probe's own programs, once they are loaded; else NULL */
 	bool attached;             /* they are attached as well */
+	bool confirms;             /* a uprobe could be attached, too */
 };
 
 void say(struct result *r, enum verdict verdict, enum lack lack, const char *value,

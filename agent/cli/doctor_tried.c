@@ -274,6 +274,7 @@ void check_uprobe(struct doctor *d, struct result *r)
 		return;
 	}
 	err = try_uprobe(d->bpf);
+	d->confirms = !err;
 	if (!err) {
 		say(r, OK, FEATURE, "one was attached to this process", "");
 		return;
@@ -291,8 +292,11 @@ void check_level(struct doctor *d, struct result *r)
 	char why[192];
 	int err = d->attached ? 0 : dp_bpf_can_load(why, sizeof(why));
 
-	if (d->attached)
+	if (d->attached && d->confirms)
 		say(r, OK, FEATURE, "full", "");
+	else if (d->attached)
+		say(r, LIMITED, FEATURE, "full, but for the proof of holds that nobody waits for",
+		    "what the line of uprobes says");
 	else if (err == -EPERM)
 		say(r, LIMITED, RIGHT, "none: a right is missing", become_root());
 	else

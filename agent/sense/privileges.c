@@ -14,12 +14,23 @@
 
 #define CAPABILITIES_MAX 64
 
-/* Keeps `want` where it is permitted now. */
-static int keep(cap_t now, cap_t next, cap_value_t want)
+static bool is_permitted(cap_t now, cap_value_t cap)
 {
-	cap_flag_value_t has = CAP_CLEAR;
+	cap_flag_value_t on = CAP_CLEAR;
 
-	if (cap_get_flag(now, want, CAP_PERMITTED, &has) < 0 || has != CAP_SET)
+	return cap >= 0 && cap_get_flag(now, cap, CAP_PERMITTED, &on) == 0 && on == CAP_SET;
+}
+
+/*
+ * Keeps a right where it is permitted now. For one without which a watch cannot go on, what stands in for it
+ * serves: a container has CAP_DAC_OVERRIDE by default, but not CAP_DAC_READ_SEARCH. 0 or -errno.
+ */
+static int keep(cap_t now, cap_t next, const struct dp_right *right)
+{
+	bool other = right->needed && !is_permitted(now, right->bit);
+	cap_value_t want = other ? right->stand_in : right->bit;
+
+	if (!is_permitted(now, want))
 		return 0;
 	if (cap_set_flag(next, CAP_PERMITTED, 1, &want, CAP_SET) < 0 ||
 	    cap_set_flag(next, CAP_EFFECTIVE, 1, &want, CAP_SET) < 0)
@@ -80,15 +91,20 @@ const struct dp_right *dp_privileges_lacking(void)
 	return ret;
 }
 
+/* Does reading other processes need it? CAP_CHECKPOINT_RESTORE has no name in older headers: 40. */
+static bool reads(cap_value_t cap)
+{
+	return cap == CAP_SYS_PTRACE || cap == CAP_DAC_READ_SEARCH || cap == 40;
+}
+
 int dp_privileges_drop_to_reading(void)
 {
-	/* CAP_CHECKPOINT_RESTORE has no name in older headers. */
-	static const cap_value_t reading[] = {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, 40};
 	cap_t now = cap_get_proc(), next = cap_init();
 	int err = now && next ? 0 : -errno;
 
-	for (size_t i = 0; !err && i < DP_COUNT_OF(reading); i++)
-		err = keep(now, next, reading[i]);
+	for (size_t i = 0; !err && i < dp_rights_count; i++)
+		if (reads(dp_rights[i].bit))
+			err = keep(now, next, &dp_rights[i]);
 	if (!err)
 		err = settle(next);
 	if (!err)
@@ -111,7 +127,7 @@ int dp_privileges_drop(const struct dp_privileges *p)
 	}
 	for (size_t i = 0; !err && i < dp_rights_count; i++)
 		if (is_wanted(p, dp_rights[i].when))
-			err = keep(now, next, dp_rights[i].bit);
+			err = keep(now, next, &dp_rights[i]);
 	if (err)
 		goto cleanup;
 	err = settle(next);

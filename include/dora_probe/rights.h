@@ -28,7 +28,7 @@ enum dp_right_when {
  * SYS_ADMIN: the perf event of a uprobe, which is opened in the middle of a run; PERFMON is not
  * enough (measured on 6.18: EACCES).
  * DAC_READ_SEARCH: /proc/PID/environ of another user, with the node's configuration, and the files
- * that it has mapped.
+ * that it has mapped. Containers have DAC_OVERRIDE by default, which includes it.
  * CHECKPOINT_RESTORE: kernel 5.9, /proc/PID/map_files; without it files are opened by their path in
  * the target's root.
  */
@@ -38,7 +38,7 @@ enum dp_right_when {
 	X(SYS_ADMIN, 21, DP_RIGHT_WATCH, 0, -1,                                                    \
 	  "no uprobe: holds that nobody waits for stay unconfirmed, --exact has no effect")        \
 	X(SYS_PTRACE, 19, DP_RIGHT_WATCH, 1, -1, "no process of another user can be read")         \
-	X(DAC_READ_SEARCH, 2, DP_RIGHT_WATCH, 1, -1,                                               \
+	X(DAC_READ_SEARCH, 2, DP_RIGHT_WATCH, 1, 1,                                                \
 	  "the files of other users' processes stay closed")                                       \
 	X(CHECKPOINT_RESTORE, 40, DP_RIGHT_WATCH, 0, 21,                                           \
 	  "mapped files are found by their path only")                                             \

@@ -122,18 +122,29 @@ def test_rights_of_the_unit(folder):
     holds, lines, err = hold_with(folder, [r for r in rights if r != "sys_admin"], "no_admin")
     if proven_on_cpu(holds):
         raise Wrong(f"confirmed without an edge source: {proven_on_cpu(holds)}")
+    exe, wrap = with_rights(folder, [r for r in rights if r != "sys_admin"])
+    said = run("doctor", wrap=wrap, binary=exe).stdout
+    if not re.search("^limited +level +full, but", said, re.M):
+        raise Wrong(f"doctor says the level without a word of it: {said!r}")
     if "CAP_SYS_ADMIN" not in err or "unconfirmed" not in err:
         raise Wrong(f"does not say what is missing: {err!r}")
     if not any("CAP_SYS_ADMIN" in (x.get("reason") or "") for x in lines if x["event"] == "node"):
         raise Wrong(f"no node line has the reason: {[x for x in lines if x['event'] == 'node']}")
 
 
-@pytest.mark.parametrize("less", ["bpf", "perfmon", "checkpoint_restore"])
-def test_right_that_another_stands_in_for(folder, less):
-    """SYS_ADMIN stands in for each of these: nothing is lost, and nothing is said."""
-    holds, _, err = hold_with(folder, [r for r in unit_rights() if r != less], less)
+@pytest.mark.parametrize(("less", "instead"), [("bpf", []), ("perfmon", []), ("checkpoint_restore", []),
+                                               ("dac_read_search", ["dac_override"])])
+def test_right_that_another_stands_in_for(folder, less, instead):
+    """SYS_ADMIN, which is there, or DAC_OVERRIDE stands in for each: nothing is lost, and nothing is said."""
+    rights = [r for r in unit_rights() if r != less] + instead
+    holds, _, err = hold_with(folder, rights, less)
     if not proven_on_cpu(holds) or "CAP_" in err:
         raise Wrong(f"without {less}: {len(holds)} holds, {err!r}")
+    exe, wrap = with_rights(folder, rights)
+    said = run("doctor", wrap=wrap, binary=exe)
+    line = re.search("^(?:ok|limited) +capabilities .*", said.stdout, re.M)
+    if said.returncode != OK or not line or f"CAP_{less.upper()}" in line.group():
+        raise Wrong(f"without {less} the doctor gives {said.returncode}: {said.stdout!r}")
 
 
 @pytest.mark.parametrize("less", ["sys_ptrace", "dac_read_search", "bpf", "perfmon"])
@@ -145,6 +156,9 @@ def test_right_without_which_nothing_can_be_watched(folder, less):
         got = run("--pid", t.pid, "--duration", "1s", wrap=wrap, binary=exe)
         refuse(got, RIGHT, f"CAP_{less.upper()}")
         refuse(got, RIGHT, "sudo|setcap")
+    said = run("doctor", wrap=wrap, binary=exe)
+    if said.returncode != RIGHT or f"CAP_{less.upper()}" not in said.stdout:
+        raise Wrong(f"without {less} the doctor gives {said.returncode}: {said.stdout!r}")
 
 
 def test_missing_uprobe_is_exported(folder):

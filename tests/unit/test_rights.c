@@ -9,10 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/array.h"
 #include "dora_probe/rights.h"
+#include "sense/privileges.h"
+#include "skipping.h"
 
 /* A file of the tree; the tests run in its root. */
 static char *read_file(const char *path)
@@ -139,6 +144,60 @@ static void test_hints(void **state)
 	assert_null(strstr(set, "cap_kill"));
 }
 
+/* In a process with the rights of a watch, but `other` in the place of CAP_DAC_READ_SEARCH: 0 or what was wrong. */
+static int keeps_reading(cap_value_t other, bool enough)
+{
+	const struct dp_privileges none = {.may_signal = false};
+	cap_t caps = cap_init();
+
+	for (size_t i = 0; i < dp_rights_count; i++) {
+		cap_value_t bit = dp_rights[i].bit;
+
+		if (dp_rights[i].when != DP_RIGHT_WATCH)
+			continue;
+		if (bit == CAP_DAC_READ_SEARCH)
+			bit = other;
+		if (cap_set_flag(caps, CAP_PERMITTED, 1, &bit, CAP_SET) < 0 ||
+		    cap_set_flag(caps, CAP_EFFECTIVE, 1, &bit, CAP_SET) < 0)
+			return 1;
+	}
+	if (cap_set_proc(caps) < 0)
+		return 2;
+	if (!dp_privileges_lacking() != enough)
+		return 3;
+	if (dp_privileges_drop(&none) < 0)
+		return 4;
+	caps = cap_get_proc();
+	if (dp_privileges_has(caps, CAP_DAC_OVERRIDE) != (other == CAP_DAC_OVERRIDE))
+		return 5;
+	return dp_privileges_has(caps, CAP_DAC_READ_SEARCH) == (other == CAP_DAC_READ_SEARCH) ? 0
+											      : 6;
+}
+
+/* What stands in for a right is enough to begin, and is still there when the other rights have been given up. */
+static void test_stand_in(void **state)
+{
+	static const struct {
+		cap_value_t other;
+		bool enough;
+	} cases[] = {{CAP_DAC_READ_SEARCH, true}, {CAP_DAC_OVERRIDE, true}, {CAP_CHOWN, false}};
+
+	(void)state;
+	if (geteuid() != 0)
+		skip_because("only root has rights to give up");
+	for (size_t i = 0; i < DP_COUNT_OF(cases); i++) {
+		pid_t pid = fork();
+		int status;
+
+		assert_true(pid >= 0);
+		if (pid == 0)
+			_exit(keeps_reading(cases[i].other, cases[i].enough));
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), 0);
+	}
+}
+
 /* How often a word stands in a text. */
 static unsigned int times(const char *text, const char *word)
 {
@@ -171,7 +230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_numbers),    cmocka_unit_test(test_unit_file),
 		cmocka_unit_test(test_containers), cmocka_unit_test(test_manual_page),
-		cmocka_unit_test(test_hints),
+		cmocka_unit_test(test_hints),      cmocka_unit_test(test_stand_in),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
