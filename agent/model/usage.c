@@ -146,9 +146,16 @@ static int8_t cause_of_share(const struct node *n)
 						       : DP_CAUSE_GIL_CONTENTION;
 }
 
+/*
+ * Nobody has seen it take a message yet, nor wait for one in next(). Small messages have no token,
+ * and those of dora 1.x do not pass the daemon.
+ */
 static bool is_loading(const struct env *e, const struct node *n)
 {
-	return n->id.facts.is_dora && !n->account.tokens && e->now - n->id.first_ns < YOUNG_NS;
+	uint64_t began = n->id.limits.started_ns ? n->id.limits.started_ns : n->id.first_ns;
+
+	return n->id.facts.is_dora && !n->account.tokens && !n->streams.answered_ns &&
+	       !n->id.consumer_tid && !n->activity.seen_in_next && e->now - began < YOUNG_NS;
 }
 
 static void warn_share(const struct env *e, struct node *n)

@@ -307,6 +307,20 @@ static void test_a_node_that_loads(void **state)
 	}
 	assert_non_null(warning(t, DP_WARN_GIL_SHARE, 0));
 	table_free(t);
+
+	/* One that has had a message without a token, as all are in dora 1.x, has loaded them. */
+	t = one_node();
+	for (int s = 1; s <= 9; s++) {
+		if (s == 2) {
+			struct dp_record r = record(DP_REC_WIRE_EVENT, 1500, RECV, RECV);
+
+			r.u.wire.kind = DP_WIRE_INPUT;
+			feed(t, &r);
+		}
+		feed_at(t, stretch(s * 1000, 990, 49, 49));
+	}
+	assert_non_null(warning(t, DP_WARN_GIL_SHARE, 0));
+	table_free(t);
 }
 
 /* One hold of many seconds has its own warning. */
