@@ -51,11 +51,20 @@ int dp_remote_u32(pid_t pid, uint64_t addr, uint32_t *ret);
  */
 int dp_remote_gather(pid_t pid, const struct dp_span *spans, unsigned int count);
 
+/* Pages of a target that were in memory a moment ago. */
+#define DP_PAGES_MAX 16
+struct dp_pages {
+	uint64_t page[DP_PAGES_MAX];
+	unsigned int count;
+};
+
 /*
  * Are all these bytes in memory now, by the open file /proc/PID/pagemap? Then reading them waits for
- * nobody: not for a disk, nor for a file system or a page fault handler that the target itself runs.
+ * nobody: not for a disk, nor for a file system or a page fault handler that the target itself runs. Of `known` pages
+ * it is not asked again; what was asked for joins them when all of it is there.
  */
-bool dp_remote_resident(int pagemap, const struct dp_span *spans, unsigned int count);
+bool dp_remote_resident(int pagemap, const struct dp_span *spans, unsigned int count,
+			struct dp_pages *known);
 
 /* As many bytes as are readable from `addr` on, at most `len` and 32 KiB; 0 or more, or -errno. */
 ssize_t dp_remote_read_some(pid_t pid, uint64_t addr, void *buf, size_t len);
@@ -282,6 +291,7 @@ struct dp_gil {
 	uint64_t drop_request; /* address of the int, 0: in the thread state */
 	/* What the last look found: read again in the same system call that checks it. */
 	uint64_t tstate, pthread, cframe, frame;
+	bool was_held;
 };
 
 struct dp_py {

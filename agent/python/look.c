@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * One look at a GIL, ten to a hundred times a second for each node, so it is counted in system
- * calls: one while the GIL is free, two while the same thread holds it in the same frame.
+ * calls: one while the GIL is free or the same thread holds it in the same frame, and one more for each stretch of
+ * pages of which is asked whether they are in memory.
  */
 #include <errno.h>
 #include <string.h>
@@ -23,11 +24,11 @@ _Static_assert(sizeof(struct gil_words) == 32, "the front of struct _gil_runtime
 
 /* What one gather brings; the later parts follow pointers that an earlier look found. */
 struct view {
-	struct gil_words gil;
+	struct gil_words gil, again; /* before and behind the thread state */
 	uint8_t tstate[DP_FIELD_MAX + 8];
 	uint32_t drop_request, tid;
 	uint64_t frame, ip;
-	bool has_tstate, has_drop_request, has_tid, has_frame, has_ip;
+	bool has_tstate, has_again, has_drop_request, has_tid, has_frame, has_ip;
 };
 
 static uint64_t field(const struct view *v, uint32_t offset)
@@ -51,25 +52,28 @@ static size_t tstate_extent(const struct dp_layout *l)
 }
 
 /* Reads these spans, of a copy only what is in memory: as dp_remote_gather(), or -ENODATA. */
-static int gather_spans(const struct dp_py *py, const struct dp_span *span, unsigned int n)
+static int gather_spans(const struct dp_py *py, const struct dp_span *span, unsigned int n,
+			struct dp_pages *known)
 {
-	if (py->pagemap >= 0 && !dp_remote_resident(py->pagemap, span, n))
+	if (py->pagemap >= 0 && !dp_remote_resident(py->pagemap, span, n, known))
 		return -ENODATA;
 	return dp_remote_gather(py->pid, span, n);
 }
 
 /* Likely pointers last: a gather stops at the first that has become unreadable. */
-static int gather(const struct dp_py *py, const struct dp_gil *g, struct view *v)
+static int gather(const struct dp_py *py, const struct dp_gil *g, struct view *v,
+		  struct dp_pages *known)
 {
 	const struct dp_layout *l = &py->layout;
-	struct dp_span span[6];
-	bool *has[6];
+	struct dp_span span[7];
+	bool *has[7];
 	unsigned int n = 0;
 	bool gil_read = false;
 	int rc;
 
 	memset(v, 0, offsetof(struct view, tstate));
-	v->has_tstate = v->has_drop_request = v->has_tid = v->has_frame = v->has_ip = false;
+	v->has_tstate = v->has_again = v->has_drop_request = v->has_tid = v->has_frame = v->has_ip =
+		false;
 	has[n] = &gil_read;
 	span[n++] = (struct dp_span){g->site.addr + l->gil_interval, &v->gil, sizeof(v->gil)};
 	if (g->drop_request != 0) {
@@ -79,6 +83,8 @@ static int gather(const struct dp_py *py, const struct dp_gil *g, struct view *v
 	}
 	has[n] = &v->has_tstate;
 	span[n++] = (struct dp_span){g->tstate, v->tstate, tstate_extent(l)};
+	has[n] = &v->has_again;
+	span[n++] = (struct dp_span){g->site.addr + l->gil_interval, &v->again, sizeof(v->again)};
 	if (l->ts_native_id == DP_NO_OFFSET && g->pthread != 0 &&
 	    py->off_pthread_tid != DP_NO_OFFSET) {
 		has[n] = &v->has_tid;
@@ -98,7 +104,7 @@ static int gather(const struct dp_py *py, const struct dp_gil *g, struct view *v
 		else
 			span[n++] = (struct dp_span){g->frame + l->fr_lasti, &v->ip, 4};
 	}
-	rc = gather_spans(py, span, n);
+	rc = gather_spans(py, span, n, known);
 	if (rc < 0)
 		return rc;
 	for (int i = 0; i < rc && i < (int)n; i++)
@@ -113,9 +119,13 @@ static bool settle(const struct dp_py *py, struct dp_gil *g, struct view *v)
 	bool same = true;
 	uint64_t pthread, cframe, frame;
 
-	/* What was gathered is the state of another thread than the holder: not to be used. */
-	if (v->gil.last_holder != g->tstate || !v->has_tstate) {
-		g->tstate = v->gil.last_holder;
+	/*
+	 * What was gathered is the state of another thread than the holder: not to be used. take_gil sets locked before
+	 * last_holder, so the holder may be the one before: what is reported was seen twice.
+	 */
+	if (v->gil.last_holder != g->tstate || !v->has_tstate || !v->has_again ||
+	    v->again.locked != 1 || v->again.last_holder != g->tstate) {
+		g->tstate = v->has_again ? v->again.last_holder : v->gil.last_holder;
 		v->has_tstate = false;
 		return false;
 	}
@@ -163,13 +173,50 @@ static uint8_t drop_request(const struct dp_py *py, const struct dp_gil *g, cons
 	return v->drop_request != 0;
 }
 
+/* The GIL alone, which leads to the rest. 0 with its words in `v`. */
+static int front(const struct dp_py *py, const struct dp_gil *g, struct view *v,
+		 struct dp_pages *known)
+{
+	const struct dp_span span = {g->site.addr + py->layout.gil_interval, &v->gil,
+				     sizeof(v->gil)};
+	int rc = gather_spans(py, &span, 1, known);
+
+	if (rc == 1)
+		return 0;
+	return rc < 0 ? rc : -EFAULT;
+}
+
+/*
+ * All that belongs to the holder, and whether it belongs together in *ret_settled. Where the last look found the GIL held, it is
+ * read at once with what that one found of the holder; else, and where that is not in memory any more, the
+ * GIL comes first. 0 with what was read in `v`, of which nothing but the GIL's words counts while it is not locked.
+ */
+static int read_all(const struct dp_py *py, struct dp_gil *g, struct view *v, bool *ret_settled)
+{
+	struct dp_pages known = {0};
+	int rc = g->was_held ? gather(py, g, v, &known) : -ENODATA;
+
+	*ret_settled = false;
+	if (rc < 0) {
+		rc = front(py, g, v, &known);
+		if (rc == 0 && v->gil.locked == 1)
+			g->tstate = v->gil.last_holder;
+	} else if (v->gil.locked == 1) {
+		*ret_settled = settle(py, g, v);
+	}
+	for (int i = 0; rc == 0 && v->gil.locked == 1 && i < ROUNDS && !*ret_settled; i++) {
+		rc = gather(py, g, v, &known);
+		if (rc == 0 && v->gil.locked == 1)
+			*ret_settled = settle(py, g, v);
+	}
+	return rc;
+}
+
 int dp_py_look(struct dp_py *py, unsigned int index, struct dp_rec_look *ret, uint32_t *ret_tid)
 {
-	struct gil_words first;
-	struct dp_span front;
 	struct dp_gil *g;
 	struct view v;
-	bool settled = false;
+	bool settled;
 	int rc;
 
 	if (index >= py->gil_count)
@@ -181,37 +228,16 @@ int dp_py_look(struct dp_py *py, unsigned int index, struct dp_rec_look *ret, ui
 	ret->drop_request = 2;
 	ret->switch_number = ret->frame = ret->ip = 0;
 	*ret_tid = 0;
-	front = (struct dp_span){g->site.addr + py->layout.gil_interval, &first, sizeof(first)};
-	rc = gather_spans(py, &front, 1);
-	if (rc != 1)
-		return rc < 0 ? rc : -EFAULT;
-	ret->switch_number = first.switch_number;
-	ret->locked = first.locked == 1;
+	rc = read_all(py, g, &v, &settled);
+	g->was_held = rc == 0 && v.gil.locked == 1;
+	if (rc < 0)
+		return rc;
+	ret->switch_number = v.gil.switch_number;
+	ret->locked = v.gil.locked == 1;
 	if (!ret->locked) {
 		ret->drop_request = 0;
 		return 0;
 	}
-	if (first.last_holder != g->tstate)
-		g->tstate = first.last_holder;
-	/*
-	 * take_gil sets locked before last_holder, so the holder just read may be the one before.
-	 * Every round reads the GIL again together with the rest: what is reported was seen twice.
-	 */
-	for (int i = 0; i < ROUNDS && !settled; i++) {
-		rc = gather(py, g, &v);
-		if (rc < 0) {
-			ret->locked = 2;
-			return rc;
-		}
-		if (v.gil.locked != 1) {
-			ret->switch_number = v.gil.switch_number;
-			ret->locked = 0;
-			ret->drop_request = 0;
-			return 0;
-		}
-		settled = settle(py, g, &v);
-	}
-	ret->switch_number = v.gil.switch_number;
 	/* The GIL changes hands faster than it can be read: held, by nobody that can be named. */
 	if (!v.has_tstate)
 		return 0;

@@ -40,24 +40,72 @@ int dp_remote_gather(pid_t pid, const struct dp_span *spans, unsigned int count)
 /* Bit 63 of a page's entry: present (Documentation/admin-guide/mm/pagemap.rst). */
 #define PAGE_PRESENT (1ULL << 63)
 
-bool dp_remote_resident(int pagemap, const struct dp_span *spans, unsigned int count)
+/* Pages that are asked for in one call; those between are walked over, which costs less than a call each. */
+#define PAGES_AT_ONCE 64
+
+static bool is_known(const struct dp_pages *known, uint64_t page)
 {
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), last = UINT64_MAX, entry;
+	for (unsigned int i = 0; i < known->count; i++)
+		if (known->page[i] == page)
+			return true;
+	return false;
+}
+
+/* The pages of the spans that are not known yet, ascending, behind those that are. False: too many, or no addresses. */
+static bool add_pages(struct dp_pages *known, const struct dp_span *spans, unsigned int count)
+{
+	uint64_t size = (uint64_t)sysconf(_SC_PAGESIZE);
+	unsigned int first = known->count;
 
 	for (unsigned int i = 0; i < count; i++) {
+		uint64_t at = spans[i].addr / size;
+
 		if (spans[i].len == 0 || spans[i].addr > INT64_MAX - spans[i].len)
 			return false;
-		for (uint64_t at = spans[i].addr / page;
-		     at <= (spans[i].addr + spans[i].len - 1) / page; at++) {
-			if (at == last)
+		for (; at <= (spans[i].addr + spans[i].len - 1) / size; at++) {
+			unsigned int to = known->count;
+
+			if (is_known(known, at))
 				continue;
-			if (pread(pagemap, &entry, sizeof(entry), (off_t)(at * sizeof(entry))) !=
-				    sizeof(entry) ||
-			    !(entry & PAGE_PRESENT))
+			if (to == DP_PAGES_MAX)
 				return false;
-			last = at;
+			for (; to > first && known->page[to - 1] > at; to--)
+				known->page[to] = known->page[to - 1];
+			known->page[to] = at;
+			known->count++;
 		}
 	}
+	return true;
+}
+
+/* Is each of the pages, which lie close together, in memory? */
+static bool are_present(int pagemap, const uint64_t *page, unsigned int count)
+{
+	uint64_t entry[PAGES_AT_ONCE], from = page[0];
+	size_t len = (size_t)(page[count - 1] - from + 1) * sizeof(entry[0]);
+
+	if (pread(pagemap, entry, len, (off_t)(from * sizeof(entry[0]))) != (ssize_t)len)
+		return false;
+	for (unsigned int i = 0; i < count; i++)
+		if (!(entry[page[i] - from] & PAGE_PRESENT))
+			return false;
+	return true;
+}
+
+bool dp_remote_resident(int pagemap, const struct dp_span *spans, unsigned int count,
+			struct dp_pages *known)
+{
+	struct dp_pages all = *known;
+
+	if (!add_pages(&all, spans, count))
+		return false;
+	for (unsigned int i = known->count, n; i < all.count; i += n) {
+		for (n = 1; i + n < all.count && all.page[i + n] - all.page[i] < PAGES_AT_ONCE; n++)
+			;
+		if (!are_present(pagemap, &all.page[i], n))
+			return false;
+	}
+	*known = all;
 	return true;
 }
 

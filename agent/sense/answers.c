@@ -343,7 +343,7 @@ static void arm(struct dp_targets *t, struct target *x)
 	if (x->siting)
 		return;
 	/* A process that is ending has no memory map any more. */
-	if (err == -ENOENT &&
+	if ((!err || err == -ENOENT) &&
 	    (dp_task_stat("/proc", x->pid, 0, &stat) || dp_task_state_is_dead(stat.state)))
 		err = -ESRCH;
 	if (!err)

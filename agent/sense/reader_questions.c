@@ -197,25 +197,35 @@ int dp_reader_site(struct dp_reader *r, char *path, size_t len, uint64_t *ret_of
 	struct job j = {.kind = JOB_SITE};
 	int err;
 
-	if (r->first.site) {
-		r->first.site = false;
+	if (r->first.site)
 		return take_site(r, &r->first.at, path, len, ret_offset);
-	}
 	err = reader_ask(r, &j);
-	return err ? err : take_site(r, &j.u.site, path, len, ret_offset);
+	if (!err)
+		err = take_site(r, &j.u.site, path, len, ret_offset);
+	if (!err) {
+		r->first.site = true;
+		r->first.at = j.u.site;
+	}
+	return err;
 }
 
 int dp_reader_dora_calls(struct dp_reader *r, struct dp_dora_calls *ret)
 {
 	struct job j = {.kind = JOB_DORA_CALLS};
 	struct dp_dora_calls *c = &j.u.dora_calls;
-	int err = reader_ask(r, &j);
+	int err;
 
+	if (r->first.calls) {
+		*ret = r->first.dora_calls;
+		return 0;
+	}
+	err = reader_ask(r, &j);
 	if (err)
 		return err;
 	if (!is_targets(r, c->path, sizeof(c->path)) || c->count > DP_DORA_CALLS_MAX)
 		return -EBADMSG;
-	*ret = *c;
+	*ret = r->first.dora_calls = *c;
+	r->first.calls = c->count != 0;
 	return 0;
 }
 

@@ -7,12 +7,16 @@
 #include "sense/reader.h"
 #include "sense/reader_job.h"
 
-/* What came with the answer to OPEN; FILL and SITE are there once. */
+/*
+ * What came with the answer to OPEN, or was asked once. FILL is there once; the others hold as long as the process runs
+ * its program: a C library, and a module once it is loaded, stay where they are.
+ */
 struct first_answers {
-	bool fill, site, version; /* is it there? */
+	bool fill, site, version, calls; /* is it there? */
 	int filled;
 	struct dp_target target;
 	struct job_site at;
+	struct dp_dora_calls dora_calls;
 	char dora[DP_READER_VERSION_MAX];
 };
 
