@@ -64,6 +64,10 @@ static __always_inline void switched_out(struct task_struct *prev, bool preempte
 	/* An exiting thread has no memory to look at; lifecycle.bpf.c closes its books. */
 	if (!t || !t->gil_count || prev->flags & PF_EXITING)
 		return;
+	if (t->resting & 1u << DP_SOURCE_SCHED) {
+		thread_unseen(prev->pid);
+		return;
+	}
 	now = bpf_ktime_get_ns();
 	who_is(&w, t, prev, tgid, prev->pid);
 	ts = thread_of(t, &w);

@@ -211,6 +211,7 @@ static __always_inline void thread_not_held(struct dp_thread_state *ts, __u32 ti
 	ts->run_eval = 0;
 	ts->off_since_ns = 0;
 	ts->take_ns = 0;
+	ts->unseen = 0;
 	ts->notheld_ns = now;
 }
 
@@ -229,7 +230,28 @@ static __always_inline void thread_held(struct dp_thread_state *ts, __u32 tid, _
 	 * its last switch-out would otherwise stand for a sleep that goes on.
 	 */
 	ts->off_since_ns = 0;
+	ts->unseen = 0;
 	ts->run_last_ns = now;
+}
+
+/*
+ * A switch of a thread whose switches are left alone for a while: what it did since its last look at itself nobody
+ * knows. That it did not hold the GIL then stays true.
+ */
+static __always_inline void thread_unseen(__u32 tid)
+{
+	struct dp_thread_state *ts = bpf_map_lookup_elem(&thread_state, &tid);
+
+	if (!ts)
+		return;
+	ts->unseen = 1;
+	ts->off_since_ns = 0;
+	ts->run_first_ns = 0;
+	ts->run_last_ns = 0;
+	ts->run_off_ns = 0;
+	ts->run_samples = 0;
+	ts->run_eval = 0;
+	ts->take_ns = 0;
 }
 
 /*

@@ -28,6 +28,18 @@ static __always_inline int sleeps_in_gil(const struct dp_target *t, struct task_
 	return ((__u32)arg(regs, 1) & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
 }
 
+/* A wait that has begun before the switches were left alone may end unseen. */
+static __always_inline void wait_unseen(__u32 tid)
+{
+	struct dp_thread_state *ts = bpf_map_lookup_elem(&thread_state, &tid);
+
+	if (!ts)
+		return;
+	ts->wait_ns = 0;
+	ts->wait_said = 0;
+	ts->woken_ns = 0;
+}
+
 static __always_inline void switched_out(struct task_struct *prev, bool preempted)
 {
 	bool asleep = !preempted && !wants_cpu(prev);
@@ -42,6 +54,11 @@ static __always_inline void switched_out(struct task_struct *prev, bool preempte
 	/* An exiting thread has no memory to look at; lifecycle.bpf.c closes its books. */
 	if (!t || !t->gil_count || prev->flags & PF_EXITING)
 		return;
+	if (t->resting & 1u << DP_SOURCE_SCHED) {
+		thread_unseen(prev->pid);
+		wait_unseen(prev->pid);
+		return;
+	}
 	now = bpf_ktime_get_ns();
 	who_is(&w, t, prev, tgid, prev->pid);
 	ts = thread_of(t, &w);

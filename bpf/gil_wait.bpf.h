@@ -202,13 +202,17 @@ static __always_inline void switched_in(struct task_struct *next)
 	__u32 tid = next->pid;
 	__u64 now, since;
 
+	if (is_resting(next->tgid, DP_SOURCE_SCHED)) {
+		thread_unseen(tid);
+		return;
+	}
 	ts = bpf_map_lookup_elem(&thread_state, &tid);
 	if (!ts)
 		return;
 	now = bpf_ktime_get_ns();
 	if (!ts->off_since_ns) {
 		/* Off the CPU it cannot have taken the GIL. */
-		if (ts->notheld_ns && !ts->run_first_ns)
+		if (ts->notheld_ns && !ts->run_first_ns && !ts->unseen)
 			ts->notheld_ns = now;
 		return;
 	}

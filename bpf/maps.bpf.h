@@ -194,6 +194,12 @@ static __always_inline bool maybe_watched(__u32 tgid)
 	return watch_hints[tgid % DP_WATCH_HINTS];
 }
 
+/*
+ * Sources that a watched process floods, and that are left alone for a while: bit per enum dp_source. By the same
+ * number as the hints: where a bit stands, its target says whether it is this process. Written by the agent.
+ */
+__u16 watch_resting[DP_WATCH_HINTS] __weak = {};
+
 static __always_inline void note_ran(__u32 tgid)
 {
 	__sync_fetch_and_add(&watch_ran[tgid % DP_WATCH_HINTS], 1);
@@ -204,6 +210,17 @@ static __always_inline struct dp_target *target_of(__u32 tgid)
 	if (!maybe_watched(tgid))
 		return 0;
 	return bpf_map_lookup_elem(&targets, &tgid);
+}
+
+/* Is this source of the process left alone? */
+static __always_inline bool is_resting(__u32 tgid, enum dp_source source)
+{
+	struct dp_target *t;
+
+	if (!(watch_resting[tgid % DP_WATCH_HINTS] & 1u << source))
+		return 0;
+	t = bpf_map_lookup_elem(&targets, &tgid);
+	return t && t->resting & 1u << source;
 }
 
 /*

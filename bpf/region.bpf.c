@@ -104,7 +104,7 @@ static __always_inline void region_return(const struct pt_regs *regs, long ret)
 	const char *first = (const char *)arg(regs, 0), *second = (const char *)arg(regs, 1);
 	__u64 flags = 0; /* first member of struct open_how, too */
 
-	if (!target_of(id >> 32))
+	if (!target_of(id >> 32) || is_resting(id >> 32, DP_SOURCE_REGION))
 		return;
 	switch (syscall_nr(regs)) {
 	case NR_OPEN:

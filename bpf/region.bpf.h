@@ -33,7 +33,8 @@ static __always_inline void region_unmapped(__u64 id, __u64 addr)
 		return;
 	r = *found;
 	bpf_map_delete_elem(&regions, &key);
-	emit_region(DP_REGION_UNMAPPED, id, addr, r.name);
+	if (!is_resting(id >> 32, DP_SOURCE_REGION))
+		emit_region(DP_REGION_UNMAPPED, id, addr, r.name);
 }
 
 #endif

@@ -73,7 +73,8 @@ static __always_inline void area_found(unsigned long addr)
 	__u32 tid = (__u32)id;
 
 	/* IS_ERR_VALUE: the last page of the address space holds errors. */
-	if (!maybe_watched(id >> 32) || addr >= (__u64)-4095)
+	if (!maybe_watched(id >> 32) || is_resting(id >> 32, DP_SOURCE_REGION) ||
+	    addr >= (__u64)-4095)
 		return;
 	regs = task_regs(bpf_get_current_task_btf());
 	if (syscall_nr(regs) != NR_MMAP || (__s32)arg(regs, 4) < 0 || !target_of(id >> 32))

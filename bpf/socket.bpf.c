@@ -54,7 +54,8 @@ static __always_inline void on_connect(__u64 id, int fd, __u64 addr, __u64 len, 
 	struct dp_target *t = target_of(id >> 32);
 
 	/* A nonblocking connect is under way; what comes next on the socket is its data. */
-	if (!t || !cpu || !t->watch_sockets || !t->by_calls || (ret != 0 && ret != -EINPROGRESS))
+	if (!t || !cpu || !t->watch_sockets || !t->by_calls ||
+	    t->resting & 1u << DP_SOURCE_SOCKET || (ret != 0 && ret != -EINPROGRESS))
 		return;
 	if (read_address(&b, addr, len)) {
 		count_loss(DP_LOSS_READ_FAULT);
@@ -187,7 +188,7 @@ static __always_inline void socket_return(const struct pt_regs *regs, long ret)
 		return;
 	}
 	s = bpf_map_lookup_elem(&sockets, &key);
-	if (!s || s->traced)
+	if (!s || s->traced || socket_is_resting(s, key.pid))
 		return;
 	switch (nr) {
 	case NR_READ:

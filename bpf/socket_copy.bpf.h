@@ -339,6 +339,19 @@ static __always_inline void copy_pieces(struct dp_copy_state *c, __u64 id)
 }
 #endif
 
+/*
+ * Is its process left alone, since it moves bytes too often? Then what was kept of a frame's beginning is of no use:
+ * its rest goes by unseen.
+ */
+static __always_inline bool socket_is_resting(struct dp_sock_state *s, __u32 tgid)
+{
+	if (!is_resting(tgid, DP_SOURCE_SOCKET))
+		return 0;
+	s->length[0] = 0;
+	s->length[1] = 0;
+	return 1;
+}
+
 /* Copies the `ret` bytes that a call on a marked socket has moved out of its buffers. */
 static __always_inline void on_data(struct dp_sock_state *s, __u64 id, __s32 fd, __u64 buffer,
 				    __u64 vecs, bool is_vec, __u8 direction, long ret)

@@ -132,7 +132,7 @@ __noinline int socket_moved(__u64 sk, __u32 length, __u32 direction)
 	if (!s)
 		s = adopt(sk, id >> 32, fd);
 	/* A child that was forked uses it: the connection stays its parent's. */
-	if (!s || s->pid != id >> 32)
+	if (!s || s->pid != id >> 32 || socket_is_resting(s, id >> 32))
 		return 0;
 	if (!length)
 		goto done;
@@ -202,7 +202,8 @@ static __always_inline void on_syn_sent(const struct sock *sk)
 	struct dp_sock_connect b = {};
 	struct dp_sock_state s = {.traced = 1, .sock = key, .pid = id >> 32, .tid = (__u32)id};
 
-	if (!t || !cpu || !t->watch_sockets || t->by_calls || sk->sk_protocol != IPPROTO_TCP)
+	if (!t || !cpu || !t->watch_sockets || t->by_calls || sk->sk_protocol != IPPROTO_TCP ||
+	    t->resting & 1u << DP_SOURCE_SOCKET)
 		return;
 	peer_of(sk, &b);
 	if (!is_daemon(t, &b))

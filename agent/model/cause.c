@@ -36,7 +36,8 @@ static bool left_by_itself(const struct node *n)
 /* How often the node took a message between mapping this one and letting it go. */
 static uint64_t polls_since(const struct node *n, const struct delivery *d)
 {
-	return (d->released_ns ? d->maps_after : n->account.map_count) - d->maps_before;
+	return (uint32_t)((d->released_ns ? d->maps_after : (uint32_t)n->account.map_count) -
+			  d->maps_before);
 }
 
 /* Does this owner's drop thread wait for Python? Of a version that is not known nobody can say. */
@@ -146,7 +147,7 @@ static int8_t cause_of_held(const struct delivery *d, uint64_t over, uint64_t he
 }
 
 /*
- * Records were lost while it was pending. The GIL's holds are proven by what was seen; every other
+ * Records were lost while it was pending, or not looked for. The GIL's holds are proven by what was seen; every other
  * cause needs something that was not seen: no later message, no release, no request.
  */
 static int8_t cause_in_doubt(const struct delivery *d, uint64_t over)
@@ -168,7 +169,7 @@ int8_t cause_of_delivery(const struct delivery *d, uint64_t pending_threshold_ns
 	uint64_t pending = over > d->delivered_ns ? over - d->delivered_ns : 1;
 	uint64_t uncollected = cause_uncollected_ns(d, now);
 
-	if (d->doubtful)
+	if (d->doubtful || d->blind)
 		return cause_in_doubt(d, over);
 	if (activity_was_stopped(&d->receiver->activity, d->delivered_ns, over))
 		return DP_CAUSE_STOPPED;

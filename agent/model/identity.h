@@ -37,6 +37,8 @@ struct identity {
 	uint32_t orphaned_by;  /* wait status of the daemon */
 	struct dp_grace grace; /* what its daemon gives by default */
 	uint8_t grace_source;  /* how that is known: enum dp_deadline_source */
+	uint32_t
+		left_alone; /* sources that it floods, and that are not looked at: bit per enum dp_source */
 };
 
 /*

@@ -7,23 +7,82 @@
 
 #include <string.h>
 
+/* Messages are taken and freed in about the order in which they came: what is looked for is most often among so many. */
+#define NEAR 32
+
+/* The first whole line of the cache in memory that has one to spare. */
+static void *first_line(void *room)
+{
+	return (char *)room + (LEDGER_LINE - (uintptr_t)room % LEDGER_LINE) % LEDGER_LINE;
+}
+
+void ledger_begin(struct ledger *l, void *tokens, void *deliveries)
+{
+	l->tokens = first_line(tokens);
+	l->deliveries = first_line(deliveries);
+}
+
 static uint32_t bucket_of(const uint8_t *id)
 {
-	return dp_hash_fold(dp_hash_bytes(DP_HASH_START, id, DP_TOKEN_LEN)) % TOKEN_BUCKETS;
+	return dp_hash_fold(dp_hash_words(id, DP_TOKEN_LEN)) % TOKEN_BUCKETS;
 }
 
 uint32_t ledger_region_hash(const char *region)
 {
-	return dp_hash_fold(
-		dp_hash_bytes(DP_HASH_START, region, strnlen(region, DP_REGION_NAME_MAX)));
+	return dp_hash_fold(dp_hash_words(region, strnlen(region, DP_REGION_NAME_MAX)));
+}
+
+static struct token *find_in(const struct ledger *l, uint32_t bucket, const uint8_t *id)
+{
+	for (uint32_t i = l->buckets[bucket]; i; i = l->tokens[i - 1].next)
+		if (memcmp(l->tokens[i - 1].id, id, DP_TOKEN_LEN) == 0)
+			return &l->tokens[i - 1];
+	return NULL;
+}
+
+static void fetch_lines(const void *at, size_t len)
+{
+	for (size_t i = 0; i < len; i += LEDGER_LINE)
+		__builtin_prefetch((const char *)at + i);
+}
+
+void ledger_expect_region(const struct ledger *l, const char *region, unsigned int ahead)
+{
+	uint32_t b = ledger_region_hash(region) % TOKEN_BUCKETS;
+
+	if (ahead == LEDGER_FAR)
+		__builtin_prefetch(&l->region_buckets[b]);
+	else if (ahead == LEDGER_MIDDLE && l->region_buckets[b])
+		fetch_lines(&l->tokens[l->region_buckets[b] - 1], 2UL * LEDGER_LINE);
+}
+
+void ledger_expect(const struct ledger *l, const uint8_t *id, unsigned int ahead)
+{
+	uint32_t b = bucket_of(id), at;
+	const struct token *t;
+
+	switch (ahead) {
+	case LEDGER_FAR:
+		__builtin_prefetch(&l->buckets[b]);
+		break;
+	case LEDGER_MIDDLE:
+		at = l->buckets[b];
+		if (at)
+			fetch_lines(&l->tokens[at - 1], 2UL * LEDGER_LINE);
+		break;
+	case LEDGER_NEAR:
+		t = find_in(l, b, id);
+		if (t && t->deliveries)
+			fetch_lines(t->deliveries, sizeof(*t->deliveries));
+		break;
+	default:
+		break;
+	}
 }
 
 struct token *ledger_find(const struct ledger *l, const uint8_t *id)
 {
-	for (uint32_t i = l->buckets[bucket_of(id)]; i; i = l->tokens[i - 1].next)
-		if (memcmp(l->tokens[i - 1].id, id, DP_TOKEN_LEN) == 0)
-			return &l->tokens[i - 1];
-	return NULL;
+	return find_in(l, bucket_of(id), id);
 }
 
 static uint32_t link_of(const struct ledger *l, const struct token *t)
@@ -44,21 +103,15 @@ static void unlink_sent(struct ledger *l, struct token *t)
 
 static void unlink_region(struct ledger *l, struct token *t)
 {
-	uint32_t *at = &l->region_buckets[t->region_hash % TOKEN_BUCKETS];
-
 	if (!t->in_region)
 		return;
-	while (*at && *at != link_of(l, t))
-		at = &l->tokens[*at - 1].next_region;
-	if (*at)
-		*at = t->next_region;
+	if (t->prev_region)
+		l->tokens[t->prev_region - 1].next_region = t->next_region;
+	else
+		l->region_buckets[t->region_hash % TOKEN_BUCKETS] = t->next_region;
+	if (t->next_region)
+		l->tokens[t->next_region - 1].prev_region = t->prev_region;
 	t->in_region = false;
-}
-
-void ledger_note_region(struct token *t, const char *region)
-{
-	memcpy(t->region, region, sizeof(t->region));
-	t->region_hash = ledger_region_hash(region);
 }
 
 void ledger_link_region(struct ledger *l, struct token *t, const char *region)
@@ -66,9 +119,13 @@ void ledger_link_region(struct ledger *l, struct token *t, const char *region)
 	uint32_t *at;
 
 	unlink_region(l, t);
-	ledger_note_region(t, region);
+	memcpy(t->region, region, sizeof(t->region));
+	t->region_hash = ledger_region_hash(region);
 	at = &l->region_buckets[t->region_hash % TOKEN_BUCKETS];
+	t->prev_region = 0;
 	t->next_region = *at;
+	if (*at)
+		l->tokens[*at - 1].prev_region = link_of(l, t);
 	t->in_region = true;
 	*at = link_of(l, t);
 }
@@ -103,8 +160,8 @@ static struct token *new_token(struct ledger *l)
 
 struct token *ledger_token(struct ledger *l, const uint8_t *id)
 {
-	struct token *t = ledger_find(l, id);
 	uint32_t b = bucket_of(id);
+	struct token *t = find_in(l, b, id);
 
 	if (t)
 		return t;
@@ -169,12 +226,48 @@ struct delivery *ledger_deliver(struct ledger *l, struct token *t, struct node *
 	return d;
 }
 
+static bool lies_in(const struct delivery *d, const char *region, uint32_t hash)
+{
+	return d->region_hash == hash &&
+	       strncmp(d->token->region, region, sizeof(d->token->region)) == 0;
+}
+
+/* The same by the region: of those tokens that lie there, the one that was taken up first. */
+static struct delivery *search_region(const struct ledger *l, const struct node *receiver,
+				      const char *region, uint32_t hash,
+				      bool (*is_it)(const struct delivery *d))
+{
+	struct delivery *found = NULL;
+
+	for (struct token *t = ledger_next_in_region(l, hash, NULL); t;
+	     t = ledger_next_in_region(l, hash, t))
+		for (struct delivery *d = t->deliveries; d; d = d->next_of_token)
+			if (d->receiver == receiver && d->pending && is_it(d) &&
+			    lies_in(d, region, hash))
+				found = d;
+	return found;
+}
+
+struct delivery *ledger_pending_in_region(const struct ledger *l, const struct node *receiver,
+					  const char *region, uint32_t hash,
+					  bool (*is_it)(const struct delivery *d))
+{
+	struct delivery *d = receiver->account.pending_first;
+
+	for (int i = 0; d && i < NEAR; i++, d = d->next_pending)
+		if (is_it(d) && lies_in(d, region, hash))
+			return d;
+	return d ? search_region(l, receiver, region, hash, is_it) : NULL;
+}
+
 void ledger_not_pending(struct delivery *d)
 {
 	struct account *a = &d->receiver->account;
 
 	if (!d->pending)
 		return;
+	if (d->stock)
+		a->stock_left--;
 	d->pending = false;
 	if (d->prev_pending)
 		d->prev_pending->next_pending = d->next_pending;
@@ -210,8 +303,14 @@ struct delivery *ledger_take_ended(struct ledger *l, uint64_t until)
 	if (!d || d->end_ns > until)
 		return NULL;
 	l->ending = d->next_ending;
-	if (!l->ending)
+	if (!l->ending) {
 		l->ending_last = NULL;
+		return d;
+	}
+	/* Of the next one its token, of the one after that itself. */
+	fetch_lines(l->ending->token, sizeof(*l->ending->token));
+	if (l->ending->next_ending)
+		fetch_lines(l->ending->next_ending, sizeof(*l->ending));
 	return d;
 }
 

@@ -40,6 +40,7 @@ struct dp_model {
 	struct table table;
 	struct lives lives;
 	struct ledger ledger;
+	void *tokens, *deliveries; /* the ledger's memory */
 	struct habits habits;
 };
 
@@ -49,12 +50,13 @@ struct dp_model *dp_model_new(const struct dp_model_sink *sink)
 
 	if (!m)
 		return NULL;
-	m->ledger.tokens = calloc(TOKENS_MAX, sizeof(*m->ledger.tokens));
-	m->ledger.deliveries = calloc(DELIVERIES_MAX, sizeof(*m->ledger.deliveries));
-	if (!m->ledger.tokens || !m->ledger.deliveries) {
+	m->tokens = calloc(1, LEDGER_TOKEN_BYTES);
+	m->deliveries = calloc(1, LEDGER_DELIVERY_BYTES);
+	if (!m->tokens || !m->deliveries) {
 		dp_model_free(m);
 		return NULL;
 	}
+	ledger_begin(&m->ledger, m->tokens, m->deliveries);
 	m->env.sink = *sink;
 	m->env.wall_offset_ns = DP_SNULL;
 	return m;
@@ -64,8 +66,8 @@ void dp_model_free(struct dp_model *m)
 {
 	if (!m)
 		return;
-	free(m->ledger.tokens);
-	free(m->ledger.deliveries);
+	free(m->tokens);
+	free(m->deliveries);
 	free(m);
 }
 
@@ -187,6 +189,8 @@ static void node_description(struct dp_model *m, const struct dp_record *r)
 {
 	struct node *n = node_told(m, r);
 
+	if (n)
+		n->rest.stirred = true;
 	if (n && r->h.type == DP_REC_NODE_FACTS) {
 		node_facts(m, n, r);
 	} else if (n) {
@@ -255,13 +259,41 @@ static void tick_guard(struct dp_model *m, struct node *n)
 		guard_decide(&m->env, &m->table, &m->policy, n);
 }
 
+/* A node of which nothing goes on has a tick so often: what is said of it is that much later at the most. */
+#define REST_TICK_NS (50 * MS)
+
+static bool is_resting(const struct env *e, const struct node *n)
+{
+	return n->rest.is_on && !n->rest.stirred && e->now - n->rest.tick_ns < REST_TICK_NS;
+}
+
+/* Does nothing of the node go on, that a tick could bring nearer to being said? */
+static bool nothing_goes_on(const struct node *n)
+{
+	bool on = !n->id.announced || n->id.left_alone || n->id.orphaned_ns || n->stop.seen ||
+		  n->account.pending_count || n->polling.since_ns || n->polling.learning ||
+		  n->edge.armed || n->edge.asked || (n->stock.have && !n->stock.said);
+
+	for (int i = 0; i < DP_WITNESS_COUNT; i++)
+		on |= n->stop.heard_ns[i] != 0;
+	for (uint32_t i = 0; i < n->timeline.gil_count; i++)
+		on |= n->timeline.gils[i].cur.tid || n->timeline.gils[i].closing_count ||
+		      n->timeline.gils[i].waiter_count;
+	for (int i = 0; i < DP_WARN_COUNT; i++)
+		on |= n->warn[i].level != LEVEL_NONE;
+	return !on;
+}
+
 static void tick(struct dp_model *m)
 {
 	for (uint32_t i = 0; i < m->table.count; i++) {
 		struct node *n = &m->table.nodes[i];
 
-		if (n->id.gone)
+		if (n->id.gone || is_resting(&m->env, n))
 			continue;
+		n->rest.stirred = false;
+		n->rest.tick_ns = m->env.now;
+		sources_tick(&m->env, n);
 		introduce_tick(&m->env, &n->id);
 		m->stock_said |= stock_say(&n->stock, &m->env, &n->id, !m->stock_said);
 		tick_timeline(m, n);
@@ -271,9 +303,10 @@ static void tick(struct dp_model *m)
 		warn_tick(&m->env, n);
 		usage_tick(&m->env, n);
 		tick_guard(m, n);
+		n->rest.is_on = nothing_goes_on(n);
 	}
 	parting_tick(&m->env, &m->lives, &m->table);
-	for (uint32_t i = 0; m->losses.records && i < m->table.count; i++)
+	for (uint32_t i = 0; (m->losses.records || m->ledger.doubts) && i < m->table.count; i++)
 		tokens_end_doubts(&m->ledger, &m->table.nodes[i], m->env.now);
 	say_losses(m, false);
 	tokens_tick(&m->ledger, &m->env);
@@ -308,8 +341,9 @@ static void source_state(struct dp_model *m, const struct dp_record *r)
 		m->env.level = sources_record(&m->sources, r);
 		return;
 	}
+	n->rest.stirred = true;
 	edge_source(&n->edge, &m->env, r);
-	sources_of_node(&m->env, n, r);
+	sources_of_node(&m->env, &m->ledger, n, r);
 }
 
 static void gil_record(struct dp_model *m, struct node *n, const struct dp_record *r)
@@ -396,6 +430,7 @@ static void usage(struct dp_model *m, struct node *n, const struct dp_record *r)
 /* A record about a process that is watched. */
 static void node_record(struct dp_model *m, struct node *n, const struct dp_record *r)
 {
+	n->rest.stirred = true;
 	watchdog_record(&n->watchdog, r);
 	switch ((enum dp_record_type)r->h.type) {
 	case DP_REC_GIL_LOOK:
@@ -474,6 +509,20 @@ static bool is_preamble(const struct dp_record *r)
 	return r->h.type == DP_REC_SESSION || r->h.type == DP_REC_OPTIONS ||
 	       r->h.type == DP_REC_WALL_CLOCK ||
 	       (r->h.type == DP_REC_SOURCE_STATE && r->h.pid == 0);
+}
+
+_Static_assert(LEDGER_FAR == DP_MODEL_AHEAD && LEDGER_MIDDLE == LEDGER_FAR - DP_MODEL_STEP &&
+		       LEDGER_NEAR == LEDGER_MIDDLE - DP_MODEL_STEP,
+	       "so far ahead it is told");
+
+void dp_model_expect(const struct dp_model *m, const struct dp_record *r, unsigned int ahead)
+{
+	if (r->h.type >= DP_REC_TOKEN_SENT && r->h.type <= DP_REC_TOKEN_RETURNED)
+		ledger_expect(&m->ledger, r->u.token.token, ahead);
+	if (r->h.type == DP_REC_TOKEN_SENT)
+		ledger_expect_region(&m->ledger, r->u.token.region, ahead);
+	else if (r->h.type == DP_REC_REGION && r->u.region.kind == DP_REGION_UNMAPPED)
+		ledger_expect_region(&m->ledger, r->u.region.name, ahead);
 }
 
 void dp_model_feed(struct dp_model *m, const struct dp_record *r)

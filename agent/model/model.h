@@ -28,6 +28,14 @@ void dp_model_free(struct dp_model *m);
 /* Eats one record. Bytes beyond r->h.size are not read. Never fails. */
 void dp_model_feed(struct dp_model *m, const struct dp_record *r);
 
+/*
+ * This record will be fed as the `ahead`-th after the one that is fed now: DP_MODEL_AHEAD, and again each DP_MODEL_STEP
+ * later. What it will need is fetched from memory meanwhile. Says and changes nothing.
+ */
+#define DP_MODEL_AHEAD 6u
+#define DP_MODEL_STEP  2u
+void dp_model_expect(const struct dp_model *m, const struct dp_record *r, unsigned int ahead);
+
 /* Number of nodes known, and a view of the i-th. 0, or -ENOENT beyond the last. */
 unsigned int dp_model_node_count(const struct dp_model *m);
 int dp_model_node_view(const struct dp_model *m, unsigned int i, struct dp_node_view *ret);

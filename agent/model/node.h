@@ -81,7 +81,15 @@ struct memory {
 	uint64_t total, free;
 };
 
+/* Whether the passing of time alone can make anything of it at the next tick. */
+struct rest {
+	bool is_on;       /* nothing of it goes on, as of the last tick that it was given */
+	bool stirred;     /* a record about it has come since */
+	uint64_t tick_ns; /* that tick */
+};
+
 struct node {
+	struct rest rest;
 	struct identity id;
 	struct edge edge;
 	struct activity activity;

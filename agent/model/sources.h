@@ -3,6 +3,7 @@
 #ifndef DORA_PROBE_MODEL_SOURCES_H
 #define DORA_PROBE_MODEL_SOURCES_H
 
+#include "model/ledger.h"
 #include "model/node.h"
 
 struct sources {
@@ -15,7 +16,13 @@ struct sources {
  * dp_level.
  */
 uint8_t sources_record(struct sources *s, const struct dp_record *r);
-/* The edge source of a process went on, off, or could not be had: warns of the last, once, until it is there. */
-void sources_of_node(const struct env *e, struct node *n, const struct dp_record *r);
+/*
+ * The edge source of a process went on, off, or could not be had; or one that it floods is left alone for a while. Warns of
+ * either, once, until it is there.
+ */
+void sources_of_node(const struct env *e, struct ledger *l, struct node *n,
+		     const struct dp_record *r);
+/* What is left alone is not held against the node. */
+void sources_tick(const struct env *e, struct node *n);
 
 #endif

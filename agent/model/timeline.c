@@ -371,6 +371,13 @@ void timeline_loss(struct timeline *t, uint64_t t_ns)
 		t->gils[i].trust_ns = t_ns;
 }
 
+void timeline_switches_unseen(struct timeline *t, uint64_t t_ns)
+{
+	timeline_loss(t, t_ns);
+	for (uint32_t i = 0; i < t->gil_count; i++)
+		t->gils[i].waiter_count = 0;
+}
+
 void timeline_thread_exit(const struct timeline_of *p, uint32_t tid, uint64_t t_ns)
 {
 	for (unsigned int i = 0; i < p->t->gil_count; i++) {

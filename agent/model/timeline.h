@@ -18,6 +18,8 @@ void timeline_tick(const struct timeline_of *p, bool stopping);
 bool timeline_is_stuck(const struct timeline *t);
 /* Records were lost: up to t_ns the absence of releases proves nothing. */
 void timeline_loss(struct timeline *t, uint64_t t_ns);
+/* The switches of its threads are not looked at for a while: who waits now may end that unseen. */
+void timeline_switches_unseen(struct timeline *t, uint64_t t_ns);
 void timeline_thread_exit(const struct timeline_of *p, uint32_t tid, uint64_t t_ns);
 /* The process, or the probe, ends: everything is settled. */
 void timeline_end(const struct timeline_of *p, uint64_t t_ns, bool probe_ends);

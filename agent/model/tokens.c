@@ -43,7 +43,7 @@ static int delivered(struct ledger *l, struct node *n, const struct dp_record *r
 	if (!t->bytes)
 		t->bytes = r->u.token.bytes;
 	if (!t->region[0])
-		ledger_note_region(t, r->u.token.region);
+		ledger_link_region(l, t, r->u.token.region);
 	d->region_hash = t->region_hash;
 	if (!t->dataflow[0])
 		memcpy(t->dataflow, n->id.facts.dataflow, sizeof(t->dataflow));
@@ -52,20 +52,37 @@ static int delivered(struct ledger *l, struct node *n, const struct dp_record *r
 	/* Its report may have come before it: then there was nothing yet that it could end. */
 	d->doubtful = (r->h.flags & DP_F_LATE) != 0;
 	d->doubt_ns = r->h.t_ns;
+	d->blind = (n->id.left_alone & 1u << DP_SOURCE_REGION) != 0;
 	n->account.tokens++;
 	return 0;
 }
 
+static bool is_unreleased(const struct delivery *d)
+{
+	return !d->released_ns;
+}
+
+static bool is_unmapped(const struct delivery *d)
+{
+	return !d->mapped_ns;
+}
+
+static bool is_mapped(const struct delivery *d)
+{
+	return d->mapped_ns && !d->released_ns;
+}
+
+static bool is_stock(const struct delivery *d)
+{
+	return d->stock;
+}
+
 /* Has a token of the wire been seen that lies there? */
-static bool has_pending_in(const struct node *n, const char *region)
+static bool has_pending_in(const struct ledger *l, const struct node *n, const char *region)
 {
 	uint32_t hash = ledger_region_hash(region);
 
-	for (const struct delivery *d = n->account.pending_first; d; d = d->next_pending)
-		if (!d->released_ns && d->region_hash == hash &&
-		    strncmp(d->token->region, region, sizeof(d->token->region)) == 0)
-			return true;
-	return false;
+	return ledger_pending_in_region(l, n, region, hash, is_unreleased) != NULL;
 }
 
 int tokens_stock_region(struct ledger *l, struct node *n, const struct dp_record *r)
@@ -76,7 +93,7 @@ int tokens_stock_region(struct ledger *l, struct node *n, const struct dp_record
 	/* Without a socket nobody would see it reported; dora 1.x has no tokens. */
 	if (!n->id.facts.is_dora || n->id.facts.transport == DP_TRANSPORT_SHMEM ||
 	    dp_version_at_least(n->id.facts.dora, 1, 0, 0) ||
-	    has_pending_in(n, r->u.stock_region.name))
+	    has_pending_in(l, n, r->u.stock_region.name))
 		return 0;
 	t = ledger_unnamed(l);
 	d = t ? ledger_deliver(l, t, n) : NULL;
@@ -85,21 +102,16 @@ int tokens_stock_region(struct ledger *l, struct node *n, const struct dp_record
 			ledger_release_token(l, t);
 		return -ENOSPC;
 	}
-	ledger_note_region(t, r->u.stock_region.name);
+	ledger_link_region(l, t, r->u.stock_region.name);
 	memcpy(t->dataflow, n->id.facts.dataflow, sizeof(t->dataflow));
 	t->delivered = true;
 	d->region_hash = t->region_hash;
 	d->stock = true;
 	d->delivered_ns = d->mapped_ns = r->h.t_ns;
-	d->maps_before = n->account.map_count;
+	d->maps_before = (uint32_t)n->account.map_count;
 	n->account.tokens++;
+	n->account.stock_left++;
 	return 0;
-}
-
-static bool is_in_region(const struct delivery *d, const char *region, uint32_t hash)
-{
-	return d->region_hash == hash &&
-	       strncmp(d->token->region, region, sizeof(d->token->region)) == 0;
 }
 
 /*
@@ -108,18 +120,18 @@ static bool is_in_region(const struct delivery *d, const char *region, uint32_t 
  * is free by now, since dora reports them in the order in which they are freed. NULL: it was freed
  * before the probe came.
  */
-static struct delivery *unreported_stock(const struct token *t, const struct node *n)
+static struct delivery *unreported_stock(const struct ledger *l, const struct token *t,
+					 const struct node *n)
 {
-	struct delivery *first = NULL;
+	struct delivery *first = NULL, *d;
 
-	for (struct delivery *d = n->account.pending_first; d; d = d->next_pending) {
-		if (!d->stock)
-			continue;
-		if (t && is_in_region(d, t->region, t->region_hash))
-			return d;
-		if (!t && d->released_ns && (!first || d->released_ns < first->released_ns))
+	if (!n->account.stock_left)
+		return NULL;
+	if (t)
+		return ledger_pending_in_region(l, n, t->region, t->region_hash, is_stock);
+	for (d = n->account.pending_first; d; d = d->next_pending)
+		if (d->stock && d->released_ns && (!first || d->released_ns < first->released_ns))
 			first = d;
-	}
 	return first;
 }
 
@@ -143,7 +155,8 @@ static bool was_delivered(const struct token *t, const struct node *n)
 static void reported(struct ledger *l, const struct node *n, const struct dp_record *r)
 {
 	struct token *t = ledger_find(l, r->u.token.token);
-	struct delivery *d = t && was_delivered(t, n) ? unreported(t, n) : unreported_stock(t, n);
+	struct delivery *d =
+		t && was_delivered(t, n) ? unreported(t, n) : unreported_stock(l, t, n);
 
 	if (!d)
 		return; /* delivered before we watched */
@@ -243,47 +256,43 @@ static void owner_left(struct ledger *l, const struct env *e, const struct node 
 	}
 }
 
-static void mapped(struct node *n, const struct dp_record *r)
+static void mapped(const struct ledger *l, struct node *n, const struct dp_record *r)
 {
 	const char *region = r->u.region.name;
 	uint32_t hash = ledger_region_hash(region);
+	struct delivery *d = ledger_pending_in_region(l, n, region, hash, is_unmapped);
 
 	n->id.consumer_tid = r->h.tid;
 	n->account.map_count++;
-	for (struct delivery *d = n->account.pending_first; d; d = d->next_pending) {
-		if (d->mapped_ns || !is_in_region(d, region, hash))
-			continue;
-		d->mapped_ns = n->account.took_ns = r->h.t_ns;
-		d->maps_before = n->account.map_count;
+	if (!d)
 		return;
-	}
+	d->mapped_ns = n->account.took_ns = r->h.t_ns;
+	d->maps_before = (uint32_t)n->account.map_count;
 }
 
 /* A receiver has freed its array. False when none of its pending tokens lies there. */
-static bool released(struct node *n, const struct dp_record *r)
+static bool released(const struct ledger *l, struct node *n, const struct dp_record *r)
 {
 	const char *region = r->u.region.name;
 	uint32_t hash = ledger_region_hash(region);
+	struct delivery *d = ledger_pending_in_region(l, n, region, hash, is_mapped);
 
-	for (struct delivery *d = n->account.pending_first; d; d = d->next_pending) {
-		if (!d->mapped_ns || d->released_ns || !is_in_region(d, region, hash))
-			continue;
-		d->released_ns = r->h.t_ns;
-		d->maps_after = n->account.map_count;
-		stop_moved(&n->stop, r->h.t_ns);
-		return true;
-	}
-	return false;
+	if (!d)
+		return false;
+	d->released_ns = r->h.t_ns;
+	d->maps_after = (uint32_t)n->account.map_count;
+	stop_moved(&n->stop, r->h.t_ns);
+	return true;
 }
 
 void tokens_region(struct ledger *l, const struct env *e, struct node *n, const struct dp_record *r)
 {
 	switch (r->u.region.kind) {
 	case DP_REGION_MAPPED:
-		mapped(n, r);
+		mapped(l, n, r);
 		break;
 	case DP_REGION_UNMAPPED:
-		if (!released(n, r))
+		if (!released(l, n, r))
 			owner_closed_region(l, e, n, r->u.region.name, r->h.t_ns);
 		break;
 	case DP_REGION_UNLINKED:
@@ -352,6 +361,7 @@ void tokens_forget(struct ledger *l, const struct env *e, const struct node *n)
 
 void tokens_loss(struct ledger *l, const struct node *n, uint64_t t_ns)
 {
+	l->doubts = true;
 	for (uint32_t i = 0; i < l->delivery_high; i++) {
 		struct delivery *d = &l->deliveries[i];
 
@@ -363,6 +373,12 @@ void tokens_loss(struct ledger *l, const struct node *n, uint64_t t_ns)
 	for (struct token *t = l->sent_first; t; t = t->next_sent)
 		if (t->owner && (!n || t->owner == n) && !t->returned_ns)
 			t->doubtful = true;
+}
+
+void tokens_regions_unseen(struct node *n)
+{
+	for (struct delivery *d = n->account.pending_first; d; d = d->next_pending)
+		d->blind = true;
 }
 
 void tokens_end_doubts(struct ledger *l, struct node *n, uint64_t now)

@@ -32,6 +32,8 @@ void tokens_node_gone(struct ledger *l, const struct env *e, struct node *n, uin
 void tokens_forget(struct ledger *l, const struct env *e, const struct node *n);
 /* Records of `n` (NULL: of anybody) were lost: what it has pending, or out, is in doubt. */
 void tokens_loss(struct ledger *l, const struct node *n, uint64_t t_ns);
+/* What the node maps and lets go is not looked at for a while. */
+void tokens_regions_unseen(struct node *n);
 /* Ends what has been in doubt at this node for long. */
 void tokens_end_doubts(struct ledger *l, struct node *n, uint64_t now);
 /* Says what has waited for CLOSING_NS. */

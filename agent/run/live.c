@@ -79,13 +79,27 @@ static void request(void *ctx, const struct dp_request *q)
 	dp_acting_request(&w->acting, q);
 }
 
+/* Whatever the model needs for the records that come next is on its way from memory before it looks for it. */
+static void expect(const struct live *w)
+{
+	const struct dp_record *r;
+
+	for (unsigned int ahead = DP_MODEL_AHEAD; ahead; ahead -= DP_MODEL_STEP) {
+		r = dp_merge_waiting(w->merge, ahead - 1);
+		if (r)
+			dp_model_expect(w->session.model, r, ahead);
+	}
+}
+
 static void feed(struct live *w, uint64_t until)
 {
 	struct dp_record r;
 
-	while (dp_merge_pop(w->merge, until, &r) == 1)
+	while (dp_merge_pop(w->merge, until, &r) == 1) {
+		expect(w);
 		if (!dp_session_feed(&w->session, &r))
 			live_push_loss(w, 0, DP_LOSS_RECORDER_WRITE, 1);
+	}
 }
 
 static void second(struct live *w)

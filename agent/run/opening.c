@@ -301,6 +301,7 @@ static int open_parts(struct live *w, struct dp_live_result *ret, char *why, siz
 	if (w->o->record && dp_session_record(&w->session, w->o->record, why, why_len) < 0)
 		return -EIO;
 	dp_targets_share_every(w->targets, w->o->share_interval_ns);
+	dp_targets_govern(w->targets, w->o->max_overhead);
 	w->losses.targets = w->acting.targets = w->targets;
 	w->captures = (struct dp_captures){.wire = w->wire,
 					   .targets = w->targets,

@@ -54,8 +54,12 @@ static uint64_t asleep_since(struct dp_targets *t, struct target *x, pid_t tid)
 {
 	struct dp_thread_state th;
 
-	if (dp_bpf_thread(t->bpf, tid, &th) == 0)
+	if (dp_bpf_thread(t->bpf, tid, &th) == 0) {
+		/* Its switches are left alone: when it fell asleep /proc knows. */
+		if (th.unseen)
+			return dp_asleep_since(x->pid, tid);
 		return th.off_since_ns ? th.off_since_ns : th.notheld_ns;
+	}
 	if (x->asleep.tid != (uint32_t)tid) {
 		x->asleep.tid = (uint32_t)tid;
 		x->asleep.since_ns = asleep_before(t, x, tid);

@@ -10,10 +10,23 @@
 
 #define AGENT_CONNS_MAX (1ULL << 48) /* above: ids given out by the kernel's programs */
 
-static uint16_t *hint_of(struct dp_bpf *b, pid_t pid)
+static uint16_t *hint_of(const struct dp_bpf *b, pid_t pid)
 {
 	return &bpf_variables(b)
 			->watch_hints[(uint32_t)pid % DP_COUNT_OF(bpf_variables(b)->watch_hints)];
+}
+
+/* What it floods is left alone: its bits, where no other process has the same number. */
+static void rest(struct dp_bpf *b, pid_t pid, uint32_t resting)
+{
+	uint16_t *bits =
+		&bpf_variables(b)->watch_resting[(uint32_t)pid %
+						 DP_COUNT_OF(bpf_variables(b)->watch_resting)];
+
+	if (*hint_of(b, pid) <= 1)
+		__atomic_store_n(bits, (uint16_t)resting, __ATOMIC_RELEASE);
+	else
+		__atomic_fetch_or(bits, (uint16_t)resting, __ATOMIC_RELEASE);
 }
 
 /*
@@ -46,6 +59,8 @@ int dp_bpf_watch(struct dp_bpf *b, pid_t pid, const struct dp_target *wanted)
 	if (err)
 		return err;
 	err = bpf_map_update_elem(targets, &key, &t, BPF_EXIST);
+	if (!err)
+		rest(b, pid, t.resting);
 	if (err != -ENOENT)
 		return err;
 	if (!b->watched && !b->is_attached)
@@ -62,6 +77,7 @@ int dp_bpf_watch(struct dp_bpf *b, pid_t pid, const struct dp_target *wanted)
 	/* As many as there are targets find room here. One without has no shares, and says so. */
 	(void)bpf_map_update_elem(bpf_map__fd(b->skel->maps.shares), &key, &none, BPF_ANY);
 	__atomic_fetch_add(hint_of(b, pid), 1, __ATOMIC_RELEASE);
+	rest(b, pid, t.resting);
 	return 0;
 }
 
@@ -91,6 +107,13 @@ bool dp_bpf_has_run(const struct dp_bpf *b, pid_t pid, uint32_t *mark)
 			 ->watch_ran[(uint32_t)pid % DP_COUNT_OF(bpf_variables(b)->watch_ran)],
 		__ATOMIC_RELAXED);
 	return *mark != was;
+}
+
+uint32_t dp_bpf_switches(const struct dp_bpf *b, pid_t pid, uint32_t *mark)
+{
+	uint32_t was = *mark;
+
+	return b && dp_bpf_has_run(b, pid, mark) && *hint_of(b, pid) == 1 ? *mark - was : 0;
 }
 
 int dp_bpf_mark_daemon(struct dp_bpf *b, pid_t pid)
@@ -184,6 +207,7 @@ void dp_bpf_unwatch(struct dp_bpf *b, pid_t pid)
 	dp_bpf_disarm(b, pid);
 	if (bpf_map_delete_elem(bpf_map__fd(b->skel->maps.targets), &key))
 		return;
+	rest(b, pid, 0);
 	__atomic_fetch_sub(hint_of(b, pid), 1, __ATOMIC_RELEASE);
 	bpf_map_delete_elem(bpf_map__fd(b->skel->maps.shares), &key);
 	forget(b, b->skel->maps.sockets, pid, socket_is_of);

@@ -94,6 +94,11 @@ DP_MAY_BE_FULL int dp_bpf_mark_region(struct dp_bpf *b, pid_t pid, uint64_t addr
  * the mark up to date. True where that is not known: without a kernel side.
  */
 bool dp_bpf_has_run(const struct dp_bpf *b, pid_t pid, uint32_t *mark);
+/*
+ * Switches of the process' threads since *mark was what it is, which is brought up to date. 0 where another watched
+ * process is counted by the same number, or there is no kernel side.
+ */
+uint32_t dp_bpf_switches(const struct dp_bpf *b, pid_t pid, uint32_t *mark);
 /* 0; -ENOENT nothing known. */
 int dp_bpf_thread(struct dp_bpf *b, pid_t tid, struct dp_thread_state *ret);
 /* What the kernel has added up of a watched process. 0, or -errno where there is nothing. */

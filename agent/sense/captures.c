@@ -57,8 +57,6 @@ static enum dp_record_type same_body(const struct dp_capture *h)
 		return DP_REC_GIL_OFFCPU;
 	case DP_CAP_GIL_RUN:
 		return DP_REC_GIL_RUN;
-	case DP_CAP_REGION:
-		return DP_REC_REGION;
 	case DP_CAP_SIGNAL:
 		return DP_REC_SIGNAL;
 	case DP_CAP_EXIT:
@@ -66,6 +64,16 @@ static enum dp_record_type same_body(const struct dp_capture *h)
 	default:
 		return DP_REC_NONE;
 	}
+}
+
+/* A region that its owner makes tells nothing that its SendMessage does not, and comes with every second message. */
+static void region(const struct dp_captures *c, const struct dp_capture *h, size_t len)
+{
+	const struct dp_region_op *o = (const void *)(h + 1);
+
+	dp_targets_count(c->targets, (pid_t)h->pid, DP_SOURCE_REGION);
+	if (HAS(len, *o) && o->kind != DP_REGION_CREATED)
+		push_body(c, h, DP_REC_REGION, len);
 }
 
 static void socket_data(const struct dp_captures *c, const struct dp_capture *h, size_t len)
@@ -118,13 +126,18 @@ void dp_captures_take(const struct dp_captures *c, const struct dp_capture *h, s
 		push_body(c, h, type, len);
 	switch ((enum dp_capture_type)h->type) {
 	case DP_CAP_SOCK_DATA:
+		dp_targets_count(c->targets, (pid_t)h->pid, DP_SOURCE_SOCKET);
 		socket_data(c, h, len);
 		break;
 	case DP_CAP_SOCK_CONNECT:
 		if (HAS(len, struct dp_sock_connect))
 			dp_targets_connected(c->targets, (pid_t)h->pid, body, h->t_ns);
 		break;
+	case DP_CAP_REGION:
+		region(c, h, len);
+		break;
 	case DP_CAP_SOCK_CLOSE:
+		dp_targets_count(c->targets, (pid_t)h->pid, DP_SOURCE_SOCKET);
 		if (HAS(len, struct dp_sock_close))
 			dp_targets_closed(c->targets, (pid_t)h->pid, h->tid,
 					  ((const struct dp_sock_close *)body)->conn, h->t_ns);

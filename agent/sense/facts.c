@@ -18,6 +18,14 @@ static void say(char *buf, size_t len, const char *words)
 	snprintf(buf + have, len - have, "%s%s", have ? "; " : "", words);
 }
 
+static void say_left_alone(struct target *x, enum governed i)
+{
+	char text[DP_REASON_MAX];
+
+	governor_says(&x->governor, i, text, sizeof(text));
+	say(x->facts.reason, sizeof(x->facts.reason), text);
+}
+
 /* Why not everything of it can be observed; "" nothing is missing. */
 static void refresh_reason(struct target *x)
 {
@@ -62,6 +70,9 @@ static void refresh_reason(struct target *x)
 	if (x->given_up && x->py)
 		say(f->reason, sizeof(f->reason),
 		    "reading it was given up on for a while: what it did meanwhile is not known");
+	for (int i = 0; i < GOVERNED_COUNT; i++)
+		if (x->left_alone & 1u << i)
+			say_left_alone(x, (enum governed)i);
 	if (x->no_edge[0])
 		say(f->reason, sizeof(f->reason), x->no_edge);
 }
@@ -119,7 +130,8 @@ void target_refresh_facts(struct target *x)
 	has_tokens = f->is_dora && f->transport != DP_TRANSPORT_SHMEM &&
 		     f->transport != DP_TRANSPORT_UNKNOWN && !dp_version_at_least(f->dora, 1, 0, 0);
 	/* A configuration promises; a frame that was read shows. */
-	f->tokens_observable = has_tokens && x->heard && !x->sockets_incomplete;
+	f->tokens_observable = has_tokens && x->heard && !x->sockets_incomplete &&
+			       !(x->left_alone & 1u << GOVERNED_SOCKETS);
 	f->unheard = has_tokens && !x->sampling && x->conn_count && !x->heard;
 	refresh_reason(x);
 }

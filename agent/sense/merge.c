@@ -254,6 +254,13 @@ int dp_merge_pop(struct dp_merge *m, uint64_t until_ns, struct dp_record *ret)
 	return 1;
 }
 
+const struct dp_record *dp_merge_waiting(const struct dp_merge *m, uint32_t n)
+{
+	if (n >= m->queue_count)
+		return NULL;
+	return (const void *)(m->arena + m->queue[(m->queue_head + n) % DP_MERGE_MAX].at);
+}
+
 uint64_t dp_merge_late(const struct dp_merge *m)
 {
 	return m->late;

@@ -28,6 +28,11 @@ void dp_merge_free(struct dp_merge *m);
 int dp_merge_push(struct dp_merge *m, const struct dp_record *r);
 /* Next record older than `until_ns` into *ret: 1, or 0 when there is none. */
 int dp_merge_pop(struct dp_merge *m, uint64_t until_ns, struct dp_record *ret);
+/*
+ * A record that waits, with `n` others before it, as far as that is known without sorting; NULL there is none. Valid until
+ * the next push or pop.
+ */
+const struct dp_record *dp_merge_waiting(const struct dp_merge *m, uint32_t n);
 uint64_t dp_merge_late(const struct dp_merge *m);
 
 #endif

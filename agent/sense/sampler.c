@@ -235,6 +235,7 @@ void dp_targets_tick(struct dp_targets *t, uint64_t now)
 			continue;
 		target_check_reader(t, x, now);
 		target_check_late(t, x);
+		target_govern(t, x, now);
 		if (x->next_try_ns) {
 			if (now >= x->next_try_ns)
 				target_settle(t, x, now);

@@ -57,6 +57,7 @@ void target_share(struct dp_targets *t, struct target *x, uint64_t now)
 	const struct share_mark was = x->share;
 	struct share_mark is;
 	struct dp_record r;
+	bool blind;
 
 	if (was.at_ns && now < was.at_ns + STRETCH_NS)
 		return;
@@ -65,12 +66,15 @@ void target_share(struct dp_targets *t, struct target *x, uint64_t now)
 	/* Taken up again in the kernel's map, it counts anew. */
 	if (!was.at_ns || is.kernel.samples < was.kernel.samples)
 		return;
+	/* Of its time off the CPU not all was seen: the samples, and what is left over, say nothing. */
+	blind = x->share_blind;
+	x->share_blind = (x->left_alone & 1u << GOVERNED_SWITCHES) != 0;
 	dp_record_init(&r, DP_REC_SHARE, is.at_ns, (uint32_t)x->pid, (uint32_t)x->pid);
 	r.u.share = (struct dp_rec_share){
 		.from_ns = was.at_ns,
 		.every_ns = t->share_every_ns,
-		.cpu_ns = since(was.cpu_ns, is.cpu_ns),
-		.main_cpu_ns = since(was.main_cpu_ns, is.main_cpu_ns),
+		.cpu_ns = blind ? UINT64_MAX : since(was.cpu_ns, is.cpu_ns),
+		.main_cpu_ns = blind ? UINT64_MAX : since(was.main_cpu_ns, is.main_cpu_ns),
 		.main_queued_ns = was.main_cpu_ns && is.main_cpu_ns
 					  ? is.main_wait_ns - was.main_wait_ns
 					  : UINT64_MAX,

@@ -127,6 +127,21 @@ void target_look_for_sockets(struct dp_targets *t, struct target *x, uint64_t no
 	members_decide(t, &x->config, now);
 }
 
+void target_mark_again(struct dp_targets *t, struct target *x, enum dp_source source)
+{
+	struct region_ctx c = {.t = t, .x = x};
+	unsigned int n;
+
+	if (!t->bpf || !x->is_dora)
+		return;
+	if (source == DP_SOURCE_REGION)
+		dp_proc_regions("/proc", x->pid, mark_region, &c);
+	if (source != DP_SOURCE_SOCKET)
+		return;
+	n = mark_sockets(t, x);
+	open_wire(t, x, x->conn_count - n, dp_now());
+}
+
 void target_follow_open(struct dp_targets *t, struct target *x)
 {
 	struct region_ctx c = {.t = t, .x = x};

@@ -12,6 +12,7 @@
 #include "dora/nodeconfig.h"
 #include "python/pyprocess.h"
 #include "sense/birth.h"
+#include "sense/governor.h"
 #include "sense/reader.h"
 #include "sense/targets.h"
 
@@ -91,6 +92,10 @@ struct target {
 		pid_t tids[DP_THREADS_LOOKED_AT];
 	} threads;
 	uint32_t marked_daemon; /* the kernel tells of signals to this one */
+	struct governor governor;
+	uint32_t left_alone;   /* as governor_tick() said last */
+	uint32_t ran_governor; /* as dp_bpf_switches() goes by it */
+	bool share_blind;      /* switches were left alone in the stretch of the shares that runs */
 	uint64_t conns[CONNS_MAX];
 	unsigned int conn_count;
 	/* sampler */
@@ -139,6 +144,7 @@ struct command {
 };
 
 #define COMMANDS_MAX 16
+#define TARGET_HINTS 1024
 
 /* A reader that has begun before its process is taken up; ahead.c. */
 struct ahead {
@@ -171,7 +177,11 @@ struct dp_targets {
 	struct dp_patience patience;
 	struct dp_reader *reader; /* reads what belongs to no target, or not yet */
 	uint64_t ended_cpu_ns;    /* of readers that have gone */
+	struct governor_limits limits;
+	uint8_t hints[TARGET_HINTS]; /* by the pid: where in `at` the last one was */
 };
+
+_Static_assert(DP_MAX_TARGETS <= UINT8_MAX + 1, "an index into `at` fits into a hint");
 
 struct target *target_find(struct dp_targets *t, pid_t pid); /* NULL: not watched */
 void target_emit(struct dp_targets *t, const struct dp_record *r);
@@ -197,6 +207,8 @@ void target_add_conn(struct target *x, uint64_t conn);
 void target_mark_open(struct dp_targets *t, struct target *x);
 /* One that began before our eyes and was not seen connecting: has it connected all the same? For a while, once a second. */
 void target_look_for_sockets(struct dp_targets *t, struct target *x, uint64_t now);
+/* What has come while this source was left alone is followed from now on. */
+void target_mark_again(struct dp_targets *t, struct target *x, enum dp_source source);
 /* The decoder is told of them, the kernel of its mapped regions. */
 void target_follow_open(struct dp_targets *t, struct target *x);
 /* Frees the slot, without a record. */
@@ -219,6 +231,11 @@ void target_check_reader(struct dp_targets *t, struct target *x, uint64_t now);
 void targets_check_reader(struct dp_targets *t, uint64_t now);
 /* What dp_node_config_read() says, of any process; waited for within the patience. */
 int targets_config(struct dp_targets *t, pid_t pid, struct dp_node_config *ret);
+
+/* ---- governing.c ------------------------------------------------------------------------------- */
+
+/* Leaves alone for a while what the process floods, and says so. At each tick. */
+void target_govern(struct dp_targets *t, struct target *x, uint64_t now);
 
 /* ---- share.c ----------------------------------------------------------------------------------- */
 

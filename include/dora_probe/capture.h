@@ -256,6 +256,8 @@ struct dp_target {
 	dp_u32 by_calls; /* 1: its connections are followed by system calls; the agent's choice */
 	dp_u32 seeks;    /* 1: once it has connected so, any other loopback connection is watched */
 	struct dp_code_range dora; /* code of dora's library in the target; 0, 0 not known */
+	dp_u32 resting; /* sources that are not looked at for a while, since it floods them: bit per enum dp_source */
+	dp_u32 pad;
 };
 
 /* Value of the map `thread_state`, key tid: what the kernel programs know of one thread. */
@@ -271,7 +273,7 @@ struct dp_thread_state {
 	dp_u8 gil;       /* index that the above is about */
 	dp_u8 wait_said; /* WAIT_BEGIN was sent */
 	dp_u8 off_runnable;
-	dp_u8 pad;
+	dp_u8 unseen; /* 1: it has left a CPU, or got one, without a look at itself (its switches are left alone) */
 	dp_u32 run_samples;  /* cpu-clock samples in user code within the run */
 	dp_u32 run_eval;     /* of these, in the bytecode loop itself */
 	dp_u64 edge_take_ns; /* its last take that the edge source saw; 0 none */

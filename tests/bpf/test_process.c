@@ -89,6 +89,40 @@ static void test_regions(void **state)
 	target_end(s, &t);
 }
 
+/* A process whose regions are left alone: what it maps meanwhile is not told, nor that it goes later. */
+static void test_regions_left_alone(void **state)
+{
+	struct dp_target w = {.resting = 1u << DP_SOURCE_REGION};
+	struct session *s = *state;
+	struct target t;
+	const void *h;
+	uint64_t addr;
+
+	target_start(s, &t);
+	ask(&t, "create");
+	ask(&t, "unmap");
+	assert_int_equal(dp_bpf_watch(s->bpf, t.pid, &w), 0);
+	drain(s);
+	s->used = 0;
+	ask(&t, "open");
+	ask(&t, "unmap");
+	ask(&t, "open");
+	drain(s);
+	expect_no_region(s, NULL, &t);
+	w.resting = 0;
+	assert_int_equal(dp_bpf_watch(s->bpf, t.pid, &w), 0);
+	ask(&t, "unmap");
+	drain(s);
+	expect_no_region(s, NULL, &t);
+	addr = ask(&t, "open");
+	ask(&t, "unmap");
+	drain(s);
+	h = expect_region(s, NULL, &t, DP_REGION_MAPPED, addr);
+	expect_region(s, h, &t, DP_REGION_UNMAPPED, addr);
+	ask(&t, "unlink");
+	target_end(s, &t);
+}
+
 /* A region that was mapped before the probe came. */
 static void test_region_marked_by_the_agent(void **state)
 {
@@ -377,6 +411,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_regions),
+		cmocka_unit_test(test_regions_left_alone),
 		cmocka_unit_test(test_region_marked_by_the_agent),
 		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_flood_of_signals),

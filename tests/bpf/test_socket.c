@@ -203,6 +203,47 @@ static void test_children_are_strangers(void **state)
 	assert_int_equal(s->used, 0);
 }
 
+/* What is left alone of a process is not seen, of the connections that it had and of those that it makes, and then again. */
+static void left_alone(struct session *s, uint16_t family, const char *send)
+{
+	struct dp_target w = {.watch_sockets = 1, .daemon_family = family == AF_UNIX ? AF_UNIX : 0};
+	struct target t;
+	int fd;
+
+	target_start(&t, family);
+	watch(s, &t, w.daemon_family, 0);
+	fd = target_connect(&t, "connect");
+	command_start(&t, send, 8, 0, fd, -1);
+	server_take(&t, 8);
+	command_end(&t);
+	drain(s);
+	only_connect(s, t.pid);
+	w.resting = 1u << DP_SOURCE_SOCKET;
+	assert_int_equal(dp_bpf_watch(s->bpf, t.pid, &w), 0);
+	s->used = 0;
+	command_start(&t, send, 1000, 0, fd, -1);
+	server_take(&t, 1000);
+	command_end(&t);
+	drain(s);
+	assert_int_equal(count_captures(s, DP_CAP_SOCK_DATA, t.pid), 0);
+	w.resting = 0;
+	assert_int_equal(dp_bpf_watch(s->bpf, t.pid, &w), 0);
+	command_start(&t, send, 500, 0, fd, -1);
+	server_take(&t, 500);
+	command_end(&t);
+	drain(s);
+	assert_int_equal(count_captures(s, DP_CAP_SOCK_DATA, t.pid), 1);
+	target_end(&t);
+	drain(s);
+	dp_bpf_unwatch(s->bpf, t.pid);
+}
+
+static void test_left_alone(void **state)
+{
+	left_alone(*state, AF_INET, "sendto");
+	left_alone(*state, AF_UNIX, "write");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,6 +254,7 @@ int main(void)
 		cmocka_unit_test(test_peek_is_not_counted),
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_children_are_strangers),
+		cmocka_unit_test(test_left_alone),
 	};
 
 	return cmocka_run_group_tests(tests, session_start, session_stop);

@@ -231,7 +231,7 @@ static void test_too_many(void **state)
 	(void)state;
 	for (uint32_t pid = 1; pid <= 64; pid++) {
 		node(t, 0, pid, "recv");
-		for (unsigned int i = 0; i < 512; i++) {
+		for (unsigned int i = 0; i < 2048; i++) {
 			struct dp_record r = record(DP_REC_STOCK_REGION, 0, pid, 0);
 
 			snprintf(r.u.stock_region.name, sizeof(r.u.stock_region.name), "shmem_%X",

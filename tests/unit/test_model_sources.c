@@ -86,11 +86,66 @@ static void test_a_source_is_missing(void **state)
 	table_free(t);
 }
 
+/* A source that a node floods is left alone: said once, and nothing that was not seen is held against anybody. */
+static void test_a_source_is_left_alone(void **state)
+{
+	static const enum dp_source sources[] = {DP_SOURCE_SOCKET, DP_SOURCE_REGION,
+						 DP_SOURCE_SCHED};
+
+	(void)state;
+	for (unsigned int i = 0; i < 3; i++) {
+		struct table *t = table_new();
+
+		node(t, 0, RECV, "receiver");
+		source(t, 100, RECV, sources[i], false, 0, "more than 1000 times a second");
+		assert_non_null(warned(t, 0));
+		assert_non_null(strstr(warned(t, 0)->advice, "1000 times"));
+		assert_false(warned(t, 0)->f.u.warning.resolved);
+		ticks_until(t, 1000);
+		source(t, 1100, RECV, sources[i], true, 0, "");
+		assert_true(warned(t, 1)->f.u.warning.resolved);
+		assert_null(warned(t, 2));
+		table_free(t);
+	}
+}
+
+/* Its tokens: those of the sockets are lost from sight, those of the regions pend for a cause that nobody knows. */
+static void test_tokens_of_what_is_left_alone(void **state)
+{
+	for (int regions = 0; regions < 2; regions++) {
+		struct table *t = table_new();
+		struct dp_record r;
+
+		(void)state;
+		node(t, 0, RECV, "receiver");
+		r = token(DP_REC_TOKEN_DELIVERED, 50, RECV, 1);
+		feed(t, &r);
+		source(t, 100, RECV, regions ? DP_SOURCE_REGION : DP_SOURCE_SOCKET, false, 0,
+		       "more than 1000 times a second");
+		r = token(DP_REC_TOKEN_DELIVERED, 110, RECV, 2);
+		if (regions)
+			feed(t, &r);
+		ticks_until(t, 4000);
+		r = record(DP_REC_END, 4000, 0, 0);
+		feed(t, &r);
+		assert_int_equal(count_said(t, DP_FIND_TOKEN), regions ? 2 : 1);
+		for (unsigned int i = 0; i < count_said(t, DP_FIND_TOKEN); i++) {
+			const struct dp_token_finding *k = &said(t, DP_FIND_TOKEN, i)->f.u.token;
+
+			assert_int_equal(k->state, regions ? DP_TOKEN_OPEN : DP_TOKEN_LOST);
+			assert_int_equal(k->cause, DP_CAUSE_UNKNOWN);
+		}
+		table_free(t);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_levels),
 		cmocka_unit_test(test_a_source_is_missing),
+		cmocka_unit_test(test_a_source_is_left_alone),
+		cmocka_unit_test(test_tokens_of_what_is_left_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
