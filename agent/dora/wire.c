@@ -2,6 +2,7 @@
 /* The decoder: connections, their two streams, and what their frames say (wire.h). */
 #include "dora/wire.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "dora/frames.h"
@@ -13,12 +14,16 @@ struct conn {
 	struct conn *next;
 	struct dp_dialogue dialogue;
 	struct dp_stream streams[2]; /* by enum dp_direction */
+	bool unproven;               /* nothing on it has been dora's yet: it may be anybody's */
+	bool foreign;                /* it is not dora's: what comes is not read */
+	bool closed;                 /* by whom a record of it was told: freed once that is over */
 };
 
 struct dp_wire {
 	struct dp_wire_sink sink;
 	struct dp_stream_pool pool;
 	unsigned int count;
+	struct conn *fed; /* what it says is being told; NULL none */
 	struct conn *buckets[BUCKETS];
 };
 
@@ -79,20 +84,22 @@ static void loss(const struct dp_wire *w, uint32_t pid, enum dp_loss reason, uin
 	w->sink.loss(w->sink.ctx, pid, reason, 1, t_ns);
 }
 
-void dp_wire_open(struct dp_wire *w, uint64_t conn, uint32_t pid, uint64_t t_ns, const char *dora,
-		  int attached)
+static void open_conn(struct dp_wire *w, const struct conn *as, uint64_t conn, uint32_t pid,
+		      uint64_t t_ns, const char *dora, int attached)
 {
 	struct conn **link = find(w, conn);
 	struct conn *c;
 
 	if (*link)
 		return; /* ids are never reused: it is open already */
-	c = w->count < DP_MAX_SOCKETS ? calloc(1, sizeof(*c)) : NULL;
+	c = w->count < DP_MAX_SOCKETS ? malloc(sizeof(*c)) : NULL;
 	if (!c) {
-		loss(w, pid, DP_LOSS_STREAM_LIMIT, t_ns);
+		if (!as->unproven)
+			loss(w, pid, DP_LOSS_STREAM_LIMIT, t_ns);
 		return;
 	}
 	*link = c;
+	*c = *as;
 	w->count++;
 	c->dialogue = (struct dp_dialogue){
 		.conn = conn, .pid = pid, .codec = (uint8_t)dp_codec_of_dora(dora)};
@@ -101,20 +108,43 @@ void dp_wire_open(struct dp_wire *w, uint64_t conn, uint32_t pid, uint64_t t_ns,
 	dp_dialogue_emit(&c->dialogue, &w->sink, DP_REC_CONN_OPENED, t_ns, pid, 0);
 }
 
+void dp_wire_open(struct dp_wire *w, uint64_t conn, uint32_t pid, uint64_t t_ns, const char *dora,
+		  int attached)
+{
+	open_conn(w, &(struct conn){.unproven = false}, conn, pid, t_ns, dora, attached);
+}
+
+void dp_wire_try(struct dp_wire *w, uint64_t conn, uint32_t pid, uint64_t t_ns, const char *dora)
+{
+	open_conn(w, &(struct conn){.unproven = true}, conn, pid, t_ns, dora, 0);
+}
+
 static int on_stream(void *ctx, enum dp_stream_event event, const struct dp_body *body, int limited)
 {
 	struct feeding *f = ctx;
 	struct dp_dialogue *d = &f->c->dialogue;
 	enum dp_cursor_status status;
 
+	if (f->c->closed || f->c->foreign)
+		return -1;
+	if (event == DP_STREAM_LOST && f->c->unproven) {
+		f->c->foreign = true;
+		return -1;
+	}
 	if (event == DP_STREAM_LOST) {
 		d->json_reply = 0;
 		loss(f->w, d->pid, DP_LOSS_STREAM_RESYNC, f->t_ns);
 		return 0;
 	}
 	status = dp_frame_decode(d, &f->w->sink, f->direction, body, f->t_ns, f->tid);
-	if (status == DP_CUR_OK)
+	if (status == DP_CUR_OK) {
+		f->c->unproven = false;
 		return 1;
+	}
+	if (f->c->unproven) {
+		f->c->foreign = true;
+		return -1;
+	}
 	loss(f->w, d->pid,
 	     limited && status == DP_CUR_HOLE ? DP_LOSS_STREAM_LIMIT : DP_LOSS_FRAME_INVALID,
 	     f->t_ns);
@@ -132,9 +162,15 @@ void dp_wire_data(struct dp_wire *w, const struct dp_capture *h, const struct dp
 		loss(w, h->pid, DP_LOSS_STREAM_LIMIT, h->t_ns);
 		return;
 	}
+	if (f.c->foreign)
+		return;
 	f.direction = (enum dp_direction)d->direction;
+	w->fed = f.c;
 	dp_stream_piece(&f.c->streams[f.direction], &w->pool, h->tid, d->total, d->offset, bytes,
 			d->copied, d->last, on_stream, &f);
+	w->fed = NULL;
+	if (f.c->closed)
+		dp_wire_close(w, d->conn, h->t_ns, h->pid, h->tid);
 }
 
 void dp_wire_close(struct dp_wire *w, uint64_t conn, uint64_t t_ns, uint32_t pid, uint32_t tid)
@@ -144,7 +180,12 @@ void dp_wire_close(struct dp_wire *w, uint64_t conn, uint64_t t_ns, uint32_t pid
 
 	if (!c)
 		return;
-	for (int i = 0; i < 2; i++)
+	/* By the sink, which was told of what it says: the rest of that is not read. */
+	if (c == w->fed) {
+		c->closed = true;
+		return;
+	}
+	for (int i = 0; i < 2 && !c->closed && !c->unproven; i++)
 		/* A frame that its sender never finished, because it died between the two calls of
 		 * one frame, is no loss: nobody else has seen more of it. */
 		if (dp_stream_in_frame(&c->streams[i]) && !dp_stream_whole(&c->streams[i]))
@@ -164,6 +205,8 @@ void dp_wire_lost(struct dp_wire *w, uint64_t conn, uint64_t t_ns)
 	for (int i = 0; i < 2; i++)
 		had |= dp_stream_lost(&c->streams[i], &w->pool);
 	c->dialogue.json_reply = 0;
-	if (had)
+	if (had && c->unproven)
+		c->foreign = true;
+	else if (had)
 		loss(w, c->dialogue.pid, DP_LOSS_STREAM_RESYNC, t_ns);
 }

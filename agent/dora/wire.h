@@ -48,13 +48,22 @@ void dp_wire_open(struct dp_wire *w, uint64_t conn, uint32_t pid, uint64_t t_ns,
 		  int attached);
 
 /*
+ * The same for one that was seen at connect and may be anybody's: until a frame of dora's has passed on it, what cannot
+ * be read is no loss but shows that it is not dora's, and nothing more of it is read.
+ */
+void dp_wire_try(struct dp_wire *w, uint64_t conn, uint32_t pid, uint64_t t_ns, const char *dora);
+
+/*
  * One capture of bytes: `d` as in capture.h, `bytes` d->copied of them, header fields of the
  * capture. A piece that was cut is skipped exactly: the stream goes on behind it.
  */
 void dp_wire_data(struct dp_wire *w, const struct dp_capture *h, const struct dp_sock_data *d,
 		  const uint8_t *bytes);
 
-/* The connection ended; a frame cut in two by the end is counted, not guessed. */
+/*
+ * The connection ended; a frame cut in two by the end is counted, not guessed. The sink may close it while it is told
+ * a record of it: what that capture still holds is not read.
+ */
 void dp_wire_close(struct dp_wire *w, uint64_t conn, uint64_t t_ns, uint32_t pid, uint32_t tid);
 
 /* Captures of this connection are known to be missing: resynchronise at the next boundary. */

@@ -3,6 +3,7 @@
  * The wire decoder and what it must not trust: which codec, hostile strings, long batches,
  * garbage.
  */
+#include <stdbool.h>
 #include "wire_golden.h"
 #include "base/array.h"
 
@@ -314,6 +315,85 @@ static void test_connection_limit(void **state)
 	seen_end(&s);
 }
 
+/* ---- connections that may be anybody's ----------------------------------------------------------
+ */
+
+/* What speaks another protocol is no loss of dora's, neither at once nor at its end. */
+static void test_foreign(void **state)
+{
+	static const uint8_t zenoh[] = {0x1f, 0x00, 0xc1, 0x09, 0xf1, 0x32, 0x3e, 0x64, 0xe8, 0xfa,
+					0xb5, 0x3c, 0x29, 0xb8, 0x40, 0x01, 0xdb, 0xf5, 0x93, 0x6c};
+	static const uint8_t length[8] = {100};
+	uint8_t body[512];
+	size_t n = golden(BINCODE, "dm0.8.0 Register", body, sizeof(body));
+	struct seen s;
+
+	(void)state;
+	seen_begin(&s);
+	dp_wire_try(s.w, 1, 7, 1, "0.5.0");
+	for (int i = 0; i < 8; i++)
+		call(&s, 1, i % 2, zenoh, sizeof(zenoh));
+	dp_wire_lost(s.w, 1, 1);
+	dp_wire_close(s.w, 1, 1, 7, 7);
+	/* A frame that was cut by the end, and one that nobody knows. */
+	dp_wire_try(s.w, 2, 7, 1, "0.5.0");
+	call(&s, 2, TO, length, sizeof(length));
+	dp_wire_close(s.w, 2, 1, 7, 7);
+	dp_wire_try(s.w, 3, 7, 1, "0.5.0");
+	frame(&s, 3, TO, zenoh, sizeof(zenoh));
+	assert_int_equal(seen_losses(&s), 0);
+	/* Once it has spoken as dora does, the same is a loss. */
+	dp_wire_try(s.w, 4, 7, 1, "0.5.0");
+	frame(&s, 4, TO, body, n);
+	assert_int_equal(seen_losses(&s), 0);
+	frame(&s, 4, TO, zenoh, sizeof(zenoh));
+	assert_int_equal(s.loss[DP_LOSS_FRAME_INVALID], 1);
+	seen_end(&s);
+}
+
+struct closing {
+	struct seen seen;
+	unsigned int after; /* records of the connection behind its end */
+	bool closed;
+};
+
+static void close_at_once(void *ctx, const struct dp_record *r)
+{
+	struct closing *c = ctx;
+
+	c->after += c->closed ? 1u : 0u;
+	c->closed |= r->h.type == DP_REC_CONN_CLOSED;
+	if (r->h.type == DP_REC_WIRE_REGISTER)
+		dp_wire_close(c->seen.w, 1, 2, 7, 7);
+}
+
+/* Whoever is told who it is may want no more of it: the rest of that capture is not read, and nothing is freed twice. */
+static void test_closed_by_sink(void **state)
+{
+	uint8_t body[512], both[2 * (8 + sizeof(body))];
+	size_t n = golden(BINCODE, "dm0.8.0 Register", body, sizeof(body)), total = 0;
+	struct closing c = {.after = 0};
+	struct dp_wire_sink sink = {close_at_once, seen_loss, &c};
+
+	(void)state;
+	c.seen.w = dp_wire_new(&sink);
+	for (int i = 0; i < 2; i++) {
+		memset(both + total, 0, 8);
+		memcpy(both + total, &n, sizeof(n));
+		memcpy(both + total + 8, body, n);
+		total += 8 + n;
+	}
+	dp_wire_open(c.seen.w, 1, 7, 1, "0.5.0", 0);
+	call(&c.seen, 1, TO, both, total);
+	assert_true(c.closed);
+	assert_int_equal(c.after, 0);
+	assert_int_equal(seen_losses(&c.seen), 0);
+	/* It is gone: what still comes of it is of a connection that nobody knows. */
+	call(&c.seen, 1, TO, both, 8);
+	assert_int_equal(c.seen.loss[DP_LOSS_STREAM_LIMIT], 1);
+	dp_wire_free(c.seen.w);
+}
+
 /* ---- garbage ----------------------------------------------------------------------------------
  */
 
@@ -385,6 +465,8 @@ int main(void)
 		cmocka_unit_test(test_long_batch),
 		cmocka_unit_test(test_long_payload),
 		cmocka_unit_test(test_connection_limit),
+		cmocka_unit_test(test_foreign),
+		cmocka_unit_test(test_closed_by_sink),
 		cmocka_unit_test(test_garbage),
 	};
 
