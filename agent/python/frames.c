@@ -285,6 +285,25 @@ static void find_user(const struct dp_py *py, uint64_t from, struct dp_rec_stack
 	}
 }
 
+unsigned int dp_frames_addresses(const struct dp_py *py, uint64_t tstate, uint64_t *ret,
+				 unsigned int cap)
+{
+	struct raw_frame raw;
+	uint64_t frame, ip;
+	unsigned int n = 0;
+
+	if (dp_frames_top(py, tstate, &frame, &ip) < 0)
+		return 0;
+	for (int step = 0; frame != 0 && n < cap && step < DP_FRAME_STEPS_MAX; step++) {
+		if (read_raw(py, frame, &raw) < 0)
+			break;
+		if (!raw.of_c_stack && raw.code != 0)
+			ret[n++] = frame;
+		frame = raw.back;
+	}
+	return n;
+}
+
 int dp_frames_read(const struct dp_py *py, uint64_t tstate, struct dp_rec_stack *ret)
 {
 	struct raw_frame raw[DP_FRAMES_MAX];

@@ -356,14 +356,26 @@ bool dp_keys_open(const struct dp_py *py, uint64_t keys, uint64_t values, struct
 /* The value of a key, a str or an int of more than 30 bits; 0 it is not there, or cannot be read. */
 uint64_t dp_dict_find(const struct dp_py *py, const struct dp_entries *e, const char *name);
 uint64_t dp_dict_find_number(const struct dp_py *py, const struct dp_entries *e, uint64_t number);
-/* Of a module of the main interpreter; 0 it is not imported, has none of that name, or cannot be read. */
-uint64_t dp_module_attribute(struct dp_py *py, const char *module, const char *name);
+/* The values of all keys, with 0 for those that are not there; how many, at most cap. */
+unsigned int dp_entries_values(const struct dp_py *py, const struct dp_entries *e, uint64_t *ret,
+			       unsigned int cap);
+#define DP_TYPE_SIZE 32 /* PyTypeObject.tp_basicsize */
+/* The attributes of an instance, wherever its version keeps them. False: it has none, or they cannot be read. */
+bool dp_attributes_open(const struct dp_py *py, uint64_t object, struct dp_entries *ret);
+/* What a module of the main interpreter has. False: it is not imported, or cannot be read. */
+bool dp_module_open(const struct dp_py *py, const char *module, struct dp_entries *ret);
+/* One of it; 0 there is none of that name, or as above. */
+uint64_t dp_module_attribute(const struct dp_py *py, const char *module, const char *name);
 
 /* thread_names.c: what threading calls the thread of this ident (pthread_self). */
 bool dp_thread_name(struct dp_py *py, uint64_t ident, char *ret, size_t cap);
 
 /* frames.c: fills frame, ip, frame_count and frames of `ret`. 0 or -errno with what is known. */
 int dp_frames_read(const struct dp_py *py, uint64_t tstate, struct dp_rec_stack *ret);
+
+/* The frames of a thread state, innermost first: where they lie. How many, at most cap. */
+unsigned int dp_frames_addresses(const struct dp_py *py, uint64_t tstate, uint64_t *ret,
+				 unsigned int cap);
 
 /* The innermost frame of a thread state and the instruction pointer in it. 0 or -errno. */
 int dp_frames_top(const struct dp_py *py, uint64_t tstate, uint64_t *ret_frame, uint64_t *ret_ip);

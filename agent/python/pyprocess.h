@@ -111,4 +111,15 @@ struct dp_dora_calls {
 };
 int dp_py_dora_calls(struct dp_py *py, struct dp_dora_calls *ret);
 
+/*
+ * Which node of which dataflow the process says that it is, by its object of dora's type Node: for one that was started
+ * by hand, of which nothing else tells. 0; -ENOENT there is no such object where it is looked for (variables of
+ * __main__ and of the frames of all threads, and attributes of what they hold), or two of them contradict each other.
+ */
+struct dp_dora_node {
+	char dataflow[DP_UUID_MAX];
+	char node[DP_ID_MAX];
+};
+int dp_py_dora_node(struct dp_py *py, struct dp_dora_node *ret);
+
 #endif

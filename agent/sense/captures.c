@@ -80,7 +80,8 @@ static void socket_data(const struct dp_captures *c, const struct dp_capture *h,
 {
 	const struct dp_sock_data *d = (const void *)(h + 1);
 
-	if (len >= sizeof(*h) + sizeof(*d) && d->copied <= len - sizeof(*h) - sizeof(*d))
+	if (len >= sizeof(*h) + sizeof(*d) && d->copied <= len - sizeof(*h) - sizeof(*d) &&
+	    dp_targets_reads(c->targets, (pid_t)h->pid, d->conn))
 		dp_wire_data(c->wire, h, d, (const uint8_t *)(d + 1));
 }
 

@@ -22,8 +22,9 @@
 #define TOLD_LATE_NS (100 * MS)
 /* How often /proc is looked through for new nodes where no kernel program tells of them. */
 #define LOOK_AROUND_NS (1000 * MS)
-/* Before the loop runs there is so much time, for all processes that run. */
+/* Before the loop runs there is so much time, for all processes that run; where no loop follows, more. */
 #define SCAN_PATIENCE_NS (2000 * MS)
+#define LIST_PATIENCE_NS (10000 * MS)
 
 static bool is_named(const struct dp_wanted *w, pid_t pid)
 {
@@ -117,14 +118,16 @@ static struct target *add(struct dp_targets *t, pid_t pid, const struct dp_node_
 }
 
 /*
- * Its configuration: from /proc, or, if it is gone from there, from what the kernel told when it began.
- * 0, or as targets_config() says.
+ * Its configuration: from /proc, or, if it is gone from there, from what the kernel told when it began. Of one that
+ * somebody started by hand: what it says itself. 0, or as targets_config() says.
  */
 static int read_config(struct dp_targets *t, pid_t pid, const struct dp_birth *birth,
 		       struct dp_node_config *ret)
 {
 	int err = targets_config(t, pid, ret);
 
+	if (err == -ENOENT && !birth)
+		return dynamic_config(t, pid, ret);
 	if (err && birth && birth->config)
 		err = dp_node_config_parse(birth->config, birth->config_len, ret);
 	return err;
@@ -330,7 +333,7 @@ static void begin_reading(struct dp_targets *t)
 	for (int i = 0; i < DP_MAX_TARGETS; i++)
 		if (t->at[i].pid && !t->at[i].py && !member_is_aside(&t->at[i]))
 			dp_reader_open(t->at[i].reader, &t->at[i].py, why, sizeof(why));
-	t->patience.left_ns = SCAN_PATIENCE_NS;
+	t->patience.left_ns = t->scan_patience_ns;
 }
 
 /* Takes up what runs already: told to the kernel all at once, and looked at more closely only then. */
@@ -370,7 +373,8 @@ int dp_targets_scan(struct dp_targets *t)
 	int first = 0, err;
 	struct target *x;
 
-	t->patience.left_ns = SCAN_PATIENCE_NS;
+	t->scan_patience_ns = t->scan_patience_ns ? t->scan_patience_ns : SCAN_PATIENCE_NS;
+	t->patience.left_ns = t->scan_patience_ns;
 	for (unsigned int i = 0; i < t->wanted.pids.count; i++) {
 		err = select_one(t, t->wanted.pids.pid[i], NULL, &x);
 		if (err < 0 && !first)
@@ -415,6 +419,7 @@ int dp_targets_discover(void (*fn)(void *ctx, const struct dp_discovered *d), vo
 	if (!t)
 		return -ENOMEM;
 	t->wanted.all = true;
+	t->scan_patience_ns = LIST_PATIENCE_NS;
 	dp_targets_scan(t);
 	for (int i = 0; i < DP_MAX_TARGETS; i++) {
 		struct target *x = &t->at[i];

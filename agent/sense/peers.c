@@ -20,8 +20,10 @@
 struct peer_search {
 	pid_t pid;
 	int pidfd;
+	void (*fn)(struct peer_search *s, int fd, const struct sockaddr_storage *a, socklen_t len);
 	const struct dp_node_config *config;
 	int *ret;
+	struct dp_node_config *ret_places;
 	int max, count, seen, err;
 	bool incomplete;
 };
@@ -85,8 +87,8 @@ static int try_descriptor(void *ctx, int fd)
 		return 1;
 	}
 	memset(&a, 0, sizeof(a));
-	if (getpeername(own, (struct sockaddr *)&a, &len) == 0 && is_listener(s->config, &a, len))
-		s->ret[s->count++] = fd;
+	if (getpeername(own, (struct sockaddr *)&a, &len) == 0)
+		s->fn(s, fd, &a, len);
 	close(own);
 	return 0;
 }
@@ -96,20 +98,62 @@ static int by_number(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
+/* 0 or -errno. */
+static int search(struct peer_search *s)
+{
+	int r;
+
+	s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
+	if (s->pidfd < 0)
+		return -errno;
+	r = dp_procfile_numbers("/proc", s->pid, "fd", try_descriptor, s);
+	close(s->pidfd);
+	return s->err ? s->err : r < 0 ? r : 0;
+}
+
+static void take_fd(struct peer_search *s, int fd, const struct sockaddr_storage *a, socklen_t len)
+{
+	if (is_listener(s->config, a, len))
+		s->ret[s->count++] = fd;
+}
+
 int dp_peers(pid_t pid, const struct dp_node_config *config, int *ret_fds, int max,
 	     bool *ret_incomplete)
 {
-	struct peer_search s = {.pid = pid, .config = config, .ret = ret_fds, .max = max};
-	int r;
+	struct peer_search s = {
+		.pid = pid, .fn = take_fd, .config = config, .ret = ret_fds, .max = max};
+	int err = search(&s);
 
-	s.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (s.pidfd < 0)
-		return -errno;
-	r = dp_procfile_numbers("/proc", pid, "fd", try_descriptor, &s);
-	close(s.pidfd);
-	if (s.err || r < 0)
-		return s.err ? s.err : r;
+	if (err)
+		return err;
 	*ret_incomplete = s.incomplete;
 	qsort(ret_fds, (size_t)s.count, sizeof(ret_fds[0]), by_number);
 	return s.count;
+}
+
+static void take_place(struct peer_search *s, int fd, const struct sockaddr_storage *a,
+		       socklen_t len)
+{
+	const struct sockaddr_in *v4 = (const void *)a;
+	struct dp_node_config place = {.family = AF_INET};
+
+	(void)fd;
+	if (a->ss_family != AF_INET || len < sizeof(*v4))
+		return;
+	memcpy(place.addr, &v4->sin_addr, sizeof(v4->sin_addr));
+	place.port = ntohs(v4->sin_port);
+	if (place.addr[0] != IN_LOOPBACKNET)
+		return;
+	for (int i = 0; i < s->count; i++)
+		if (is_listener(&s->ret_places[i], a, len))
+			return;
+	s->ret_places[s->count++] = place;
+}
+
+int dp_peers_tcp(pid_t pid, struct dp_node_config *ret, int max)
+{
+	struct peer_search s = {.pid = pid, .fn = take_place, .ret_places = ret, .max = max};
+	int err = search(&s);
+
+	return err ? err : s.count;
 }

@@ -17,4 +17,10 @@
 int dp_peers(pid_t pid, const struct dp_node_config *config, int *ret_fds, int max,
 	     bool *ret_incomplete);
 
+/*
+ * Where its TCP connections over IPv4 loopback lead, each place once: family, port and addr of ret. How many, at most
+ * max; -errno as above.
+ */
+int dp_peers_tcp(pid_t pid, struct dp_node_config *ret, int max);
+
 #endif

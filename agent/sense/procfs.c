@@ -306,14 +306,28 @@ static void try_daemon(void *ctx, pid_t pid)
 		s->found = pid;
 }
 
+static void listeners(const char *proc, pid_t pid, const struct dp_node_config *config,
+		      struct dp_sockets *ret)
+{
+	if (strcmp(proc, "/proc") || dp_sockdiag_listener(pid, config, ret) < 0)
+		read_tables(proc, pid, config, true, ret);
+}
+
+bool dp_proc_listens(const char *proc, pid_t pid, const struct dp_node_config *config)
+{
+	struct dp_sockets found = {.count = 0};
+
+	listeners(proc, pid, config, &found);
+	return found.count && has_socket(proc, pid, &found);
+}
+
 pid_t dp_proc_daemon(const char *proc, pid_t pid, const struct dp_node_config *config)
 {
 	struct dp_sockets peers = {.count = 0};
 	struct daemon_search s = {.proc = proc, .peers = &peers};
 	struct dp_task_stat st;
 
-	if (strcmp(proc, "/proc") || dp_sockdiag_listener(pid, config, &peers) < 0)
-		read_tables(proc, pid, config, true, &peers);
+	listeners(proc, pid, config, &peers);
 	if (peers.count == 0)
 		return 0;
 	/* Nearly always its parent, or the parent's parent (uv run). */

@@ -48,6 +48,8 @@ uint64_t dp_proc_started(const char *proc, pid_t pid);
 
 /* The process that listens at the node configuration's address: its pid, or 0 when not found. */
 pid_t dp_proc_daemon(const char *proc, pid_t pid, const struct dp_node_config *config);
+/* Does process `pid` itself listen there? */
+bool dp_proc_listens(const char *proc, pid_t pid, const struct dp_node_config *config);
 
 /* The threads of a process, at most `max`. Returns how many, or -errno. */
 int dp_proc_threads(const char *proc, pid_t pid, pid_t *ret, int max);

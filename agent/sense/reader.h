@@ -65,6 +65,7 @@ int dp_reader_threads(struct dp_reader *r, pid_t ret[DP_THREADS_LOOKED_AT]);
 int dp_reader_signal_pending(struct dp_reader *r);
 int dp_reader_site(struct dp_reader *r, char *path, size_t len, uint64_t *ret_offset);
 int dp_reader_dora_calls(struct dp_reader *r, struct dp_dora_calls *ret);
+int dp_reader_dora_node(struct dp_reader *r, struct dp_dora_node *ret);
 int dp_reader_version(struct dp_reader *r, char *ret, size_t len);
 
 /* dp_native_stack() of any process, by a reader that has no target. */

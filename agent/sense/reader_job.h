@@ -20,6 +20,7 @@ enum job_kind {
 	JOB_COMMAND,
 	JOB_THREADS,
 	JOB_DORA_CALLS,
+	JOB_DORA_NODE,
 };
 
 #define SITE_PATH_MAX         256
@@ -60,6 +61,7 @@ struct job {
 		struct dp_rec_waits waits;
 		struct job_site site;
 		struct dp_dora_calls dora_calls;
+		struct dp_dora_node dora_node;
 		char version[DP_READER_VERSION_MAX];
 		struct dp_node_config config;
 		struct dp_rec_command command;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "base/uuid.h"
 #include "sense/reader_state.h"
 
 /* A text of the reader's, which may have read what is hostile. */
@@ -265,6 +266,19 @@ int dp_reader_config(struct dp_reader *r, pid_t pid, struct dp_node_config *ret)
 		return -EBADMSG;
 	*ret = *c;
 	return 0;
+}
+
+int dp_reader_dora_node(struct dp_reader *r, struct dp_dora_node *ret)
+{
+	struct job j = {.kind = JOB_DORA_NODE, .result = INT32_MIN};
+	int err = reader_ask(r, &j);
+
+	if (err)
+		return err;
+	take_text(ret->dataflow, sizeof(ret->dataflow), j.u.dora_node.dataflow,
+		  sizeof(j.u.dora_node.dataflow));
+	take_text(ret->node, sizeof(ret->node), j.u.dora_node.node, sizeof(j.u.dora_node.node));
+	return dp_uuid_is(ret->dataflow) && ret->node[0] ? 0 : -EBADMSG;
 }
 
 int dp_reader_command(struct dp_reader *r, pid_t pid, struct dp_rec_command *ret)

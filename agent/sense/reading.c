@@ -103,6 +103,19 @@ static int answer_python(struct dp_py **py, struct job *j)
 	}
 }
 
+/* Most Pythons are no nodes, and have not even imported dora: these are not opened. */
+static int dora_node(struct dp_py **py, struct job *j)
+{
+	char text[DP_REASON_MAX];
+	int err = dp_dora_version_read("/proc", j->pid, text, sizeof(text));
+
+	memset(&j->u.dora_node, 0, sizeof(j->u.dora_node));
+	if (err && err != -ENODATA)
+		return err;
+	err = open_py(py, j->pid, text, sizeof(text));
+	return err ? err : dp_py_dora_node(*py, &j->u.dora_node);
+}
+
 static int answer(struct dp_py **py, struct job *j)
 {
 	switch (j->kind) {
@@ -115,6 +128,8 @@ static int answer(struct dp_py **py, struct job *j)
 	case JOB_CONFIG:
 		memset(&j->u.config, 0, sizeof(j->u.config));
 		return dp_node_config_read("/proc", j->pid, &j->u.config);
+	case JOB_DORA_NODE:
+		return dora_node(py, j);
 	case JOB_COMMAND:
 		memset(&j->u.command, 0, sizeof(j->u.command));
 		return dp_stop_command_read(NULL, j->pid, &j->u.command);

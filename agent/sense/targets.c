@@ -217,6 +217,8 @@ void dp_targets_closed(struct dp_targets *t, pid_t pid, uint32_t tid, uint64_t c
 			x->conns[i] = x->conns[--x->conn_count];
 			break;
 		}
+	if (!x)
+		dynamic_closed(t, pid, conn);
 	dp_wire_close(t->wire, conn, t_ns, (uint32_t)pid, tid);
 }
 

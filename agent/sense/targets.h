@@ -78,6 +78,11 @@ void dp_targets_exit(struct dp_targets *t, pid_t pid, uint64_t t_ns);
 void dp_targets_connected(struct dp_targets *t, pid_t pid, const struct dp_sock_connect *c,
 			  uint64_t t_ns);
 void dp_targets_closed(struct dp_targets *t, pid_t pid, uint32_t tid, uint64_t conn, uint64_t t_ns);
+/*
+ * Is what comes on this connection to be read? Not of a process that was watched only because it might have become a
+ * node that is wanted, and was let go.
+ */
+bool dp_targets_reads(struct dp_targets *t, pid_t pid, uint64_t conn);
 /* A frame of the process has been read: what it is told and says can be seen. */
 void dp_targets_heard(struct dp_targets *t, pid_t pid);
 /* What a Register frame of t_ns told: the version, and who a process is of which that was not known. */

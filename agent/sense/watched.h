@@ -169,14 +169,17 @@ struct dp_targets {
 	struct dp_births births;
 	struct seeker seekers[SEEKERS_MAX];
 	unsigned int next_seeker;
+	pid_t strangers[SEEKERS_MAX]; /* the last seekers that were let go */
+	unsigned int next_stranger;
 	uint64_t share_every_ns; /* that often a line about shares is wanted; 0 never */
 	uint64_t emptied_ns;     /* the last one has left; 0 as long as there was none */
 	bool sampling;           /* there is no kernel side to tell of anything */
 	uint64_t next_look_ns;   /* … so /proc is looked through for who is there, then */
 	uint8_t restarts;        /* dora may start a node of theirs anew */
 	struct dp_patience patience;
-	struct dp_reader *reader; /* reads what belongs to no target, or not yet */
-	uint64_t ended_cpu_ns;    /* of readers that have gone */
+	uint64_t scan_patience_ns; /* for all processes that run before the loop does */
+	struct dp_reader *reader;  /* reads what belongs to no target, or not yet */
+	uint64_t ended_cpu_ns;     /* of readers that have gone */
 	struct governor_limits limits;
 	uint8_t hints[TARGET_HINTS]; /* by the pid: where in `at` the last one was */
 };
@@ -280,6 +283,12 @@ void dynamic_begins(struct dp_targets *t, const struct dp_birth *birth);
 bool dynamic_ended(struct dp_targets *t, pid_t pid, uint64_t t_ns);
 void dynamic_connected(struct dp_targets *t, pid_t pid, const struct dp_sock_connect *c,
 		       uint64_t t_ns);
+void dynamic_closed(struct dp_targets *t, pid_t pid, uint64_t conn);
+/*
+ * Is this process, which ran before us and has no configuration, a node that somebody started by hand? 0 and who it
+ * is; -ENOENT it is none, or it cannot be told.
+ */
+int dynamic_config(struct dp_targets *t, pid_t pid, struct dp_node_config *ret);
 /* The process' Register frame came at t_ns: is it watched as a node from now on? */
 bool dynamic_registered(struct dp_targets *t, pid_t pid, const struct dp_rec_register *reg,
 			uint64_t t_ns);
