@@ -66,7 +66,17 @@ static enum consumer_state state_asleep(const struct activity *a, const struct c
 	/* The last stretch began before the sleep: the next one tells. */
 	if (beside->from_ns < a->asleep_ns)
 		return CONSUMER_UNKNOWN;
-	return beside->without_gil ? CONSUMER_POOL : CONSUMER_BLOCKED;
+	if (beside->without_gil)
+		return CONSUMER_POOL;
+	/* Between much and nothing: threads of its own that get little of a busy machine, or somebody else's. */
+	return beside->rests ? CONSUMER_BLOCKED : CONSUMER_UNKNOWN;
+}
+
+/* Who waits for a thread to end may wait for the one that takes the events: what that one does is not seen. */
+static bool may_not_be_it(const struct activity *a, const struct computing *beside,
+			  const struct dp_rec_stack *s)
+{
+	return !beside->consumer_known && !a->seen_in_next && place_is_join(s) && !beside->rests;
 }
 
 static void note_stopped(struct activity *a, uint64_t t_ns, bool stopped)
@@ -153,7 +163,9 @@ void activity_stack(struct activity *a, const struct hold *current, uint32_t con
 	state = state_of(a, s, holds ? current : NULL);
 	if (state == CONSUMER_BLOCKED)
 		state = state_asleep(a, beside, r->h.t_ns);
-	if (state != CONSUMER_UNKNOWN)
+	if (state == CONSUMER_BLOCKED && may_not_be_it(a, beside, s))
+		add(a, r->h.t_ns, CONSUMER_UNKNOWN);
+	else if (state != CONSUMER_UNKNOWN)
 		add(a, r->h.t_ns, state);
 	note_state(a, r, state);
 	note_place(&a->place, s);

@@ -62,7 +62,9 @@ struct activity {
 struct computing {
 	uint64_t from_ns, to_ns;
 	uint64_t came_ns; /* since when the process is watched */
-	bool without_gil;
+	bool without_gil; /* half a CPU and more */
+	bool rests;       /* hardly any */
+	bool consumer_known;
 };
 
 /*

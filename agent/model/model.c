@@ -361,10 +361,14 @@ static void stack(struct node *n, const struct dp_record *r)
 	const struct computing beside = {.from_ns = n->shares.last_from_ns,
 					 .to_ns = n->shares.last_to_ns,
 					 .came_ns = n->id.first_ns,
-					 .without_gil = n->shares.computes};
+					 .without_gil = n->shares.computes,
+					 .rests = n->shares.rests,
+					 .consumer_known = n->id.consumer_tid != 0};
 
 	if (waits_record(&n->waits, &n->timeline.gils[0].cur, r))
 		return;
+	if (r->u.stack.status == -ESRCH && r->h.tid != n->id.pid)
+		polling_thread_gone(n, r->h.tid);
 	polling_found(n, r);
 	timeline_stack(&n->timeline, r);
 	progress_stack(&n->progress, &n->stop, &n->timeline.gils[0].cur, node_consumer(n),

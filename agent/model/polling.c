@@ -160,6 +160,19 @@ static void take_for_consumer(struct node *n, uint32_t tid)
 	activity_begin(&n->activity);
 }
 
+/*
+ * Main waits for the end of a thread, and there is but one: who takes events, if anybody does, is that one. A wait that
+ * began after Stop may be main's clean-up.
+ */
+static bool main_waits_for_it(const struct node *n)
+{
+	const struct activity *a = &n->activity;
+
+	if (n->stop.seen && (!a->asleep_ns || a->asleep_ns > n->stop.at_ns))
+		return false;
+	return a->in_join && a->away_looks >= 2;
+}
+
 /* Main is elsewhere, and was never seen in next(): is another thread there? */
 static void find_consumer(const struct env *e, struct node *n)
 {
@@ -171,8 +184,7 @@ static void find_consumer(const struct env *e, struct node *n)
 		return;
 	p->finds++;
 	p->found_ns = e->now;
-	/* Main waits for the end of a thread, and there is but one: who takes events, if anybody does, is that one. */
-	if (!n->stop.seen && n->activity.in_join && n->activity.away_looks >= 2)
+	if (main_waits_for_it(n))
 		take_for_consumer(n, progress_only_thread(&n->progress, e->now));
 	say_request(e, &n->id, &q);
 }
@@ -206,6 +218,15 @@ void polling_found(struct node *n, const struct dp_record *r)
 	if (n->polling.finds && !n->id.consumer_tid && !n->activity.seen_in_next &&
 	    r->h.tid != n->id.pid && s->frame_count && place_library_is_dora(s->library))
 		take_for_consumer(n, r->h.tid);
+}
+
+void polling_thread_gone(struct node *n, uint32_t tid)
+{
+	/* What it did last goes on no longer: main does what there is to do, or another one that is yet to be found. */
+	if (tid != n->id.consumer_tid)
+		return;
+	n->id.consumer_tid = 0;
+	activity_begin(&n->activity);
 }
 
 uint64_t polling_suspects(const struct node *n, uint64_t now)

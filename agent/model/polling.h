@@ -21,6 +21,8 @@
 void polling_tick(const struct env *e, struct node *n);
 /* A stack: of the thread that polls, where that was not known yet. */
 void polling_found(struct node *n, const struct dp_record *r);
+/* A thread of the node's has ended. */
+void polling_thread_gone(struct node *n, uint32_t tid);
 /* For how long the consumer may have run in one call without the GIL, which the edge source can tell; ns. */
 uint64_t polling_suspects(const struct node *n, uint64_t now);
 /* Is it this evidence that has the larger part of the time? A hold may be the last of many short ones. */

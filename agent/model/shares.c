@@ -14,7 +14,7 @@
 #define SAMPLE_NS      (1000 * MS / 49)
 #define CPU_TO_TELL_NS (200 * MS)
 
-/* Half a CPU without the GIL: somebody of the process computes. */
+/* Half a CPU without the GIL: somebody of the process computes. A tenth and less: nobody does. */
 #define COMPUTES 0.5
 #define IDLE     0.1
 
@@ -174,6 +174,7 @@ static void note_computing(struct shares *s, const struct share_sum *now, uint64
 	s->last_from_ns = from_ns;
 	s->last_to_ns = to_ns;
 	s->computes = ratio >= COMPUTES;
+	s->rests = ratio < IDLE;
 	s->idle = held >= 0 && ratio + held < IDLE;
 }
 

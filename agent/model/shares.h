@@ -73,7 +73,8 @@ struct shares {
 	/* the last stretch in which that is known: did half a CPU or more go without the GIL? */
 	uint64_t last_from_ns, last_to_ns;
 	bool computes;
-	bool idle; /* hardly any CPU time at all, and nobody slept with the GIL */
+	bool rests; /* hardly any went without the GIL */
+	bool idle;  /* hardly any CPU time at all, and nobody slept with the GIL */
 	struct share_sum interval, total;
 };
 

@@ -2,6 +2,8 @@
 /* What the model tells the policy, and what comes of it: nudges asked for or refused. */
 #include "model_table.h"
 
+#include <errno.h>
+
 #include "base/array.h"
 #include "decide/policy.h"
 
@@ -84,6 +86,47 @@ static void hold_over_stop(struct table *t, double to)
 		if ((int)ms % 100 == 50)
 			asleep(t, ms + 1, 500, to);
 		tick(t, ms + 2);
+	}
+}
+
+/* Thread `tid` takes the events: it maps a message. */
+static void takes_events(struct table *t, double ms, uint32_t tid)
+{
+	struct dp_record r = record(DP_REC_REGION, ms, PID, tid);
+
+	r.u.region.kind = DP_REGION_MAPPED;
+	snprintf(r.u.region.name, sizeof(r.u.region.name), "shmem_1");
+	feed(t, &r);
+}
+
+/* The consumer slept shortly before Stop, took it and has ended: its last sleep goes on no longer, and main cleans up. */
+static void test_a_consumer_that_has_ended_sleeps_no_longer(void **state)
+{
+	(void)state;
+	for (int ended = 0; ended < 2; ended++) {
+		struct table *t = guarded();
+
+		takes_events(t, 100, PID + 1);
+		for (double ms = 500; ms < 4000; ms += 50) {
+			struct dp_record r = record(DP_REC_STACK, ms, PID, PID + 1);
+
+			r.u.stack.state = 'S';
+			r.u.stack.syscall_nr = 230;
+			r.u.stack.asleep_since_ns = AT(400);
+			r.u.stack.frame_count = 1;
+			snprintf(r.u.stack.frames[0].function, DP_FUNCTION_MAX, "polls");
+			if (ms > STOP && ended)
+				r.u.stack =
+					(struct dp_rec_stack){.status = -ESRCH, .syscall_nr = -2};
+			feed(t, &r);
+			if (ms == STOP)
+				stop(t, ms);
+			if (ms > STOP)
+				asleep(t, ms + 1, STOP + 20, 60000);
+			tick(t, ms + 2);
+		}
+		assert_int_equal(count_asked(t, DP_REQ_ACT) != 0, !ended);
+		table_free(t);
 	}
 }
 
@@ -391,6 +434,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_sleep_that_ends_in_time_is_left_alone),
+		cmocka_unit_test(test_a_consumer_that_has_ended_sleeps_no_longer),
 		cmocka_unit_test(test_a_sleep_beyond_the_deadline_is_ended),
 		cmocka_unit_test(test_a_sleep_with_the_gil_that_ends_in_time_is_left_alone),
 		cmocka_unit_test(test_a_sleep_with_the_gil_beyond_the_deadline_is_ended),

@@ -239,6 +239,35 @@ static void test_the_only_other_thread(void **state)
 	}
 }
 
+/* The same after Stop, if main waited before: else it may have begun to wait as its clean-up. */
+static void test_the_only_other_thread_after_stop(void **state)
+{
+	(void)state;
+	for (int after = 0; after < 2; after++) {
+		struct run *u = begin();
+		const char *last = "";
+
+		until(u, 200);
+		wire(u, DP_WIRE_STOP);
+		for (; u->ms < 8000; until(u, u->ms + 200)) {
+			struct dp_record r = stack_of(u, PID, "join", "/usr/lib/threading.py", 'S');
+
+			r.u.stack.asleep_since_ns = AT(after ? 300 : 100);
+			if (u->ms > 300)
+				feed(u->t, &r);
+			r = stack_of(u, OTHER, "handler", "/node.py", 'S');
+			r.u.stack.asleep_since_ns = AT(150);
+			feed(u->t, &r);
+		}
+		for (unsigned int i = 0; i < u->t->said_count; i++)
+			if (u->t->said[i].f.type == DP_FIND_WARNING &&
+			    u->t->said[i].f.u.warning.kind == DP_WARN_STOP_PENDING)
+				last = u->t->said[i].function;
+		assert_string_equal(last, after ? "join" : "handler");
+		finish(u);
+	}
+}
+
 /* Its channel is full: its event thread was handed something and asks for no more. */
 static void test_untaken(void **state)
 {
@@ -455,6 +484,7 @@ int main(void)
 		cmocka_unit_test(test_no_absence),
 		cmocka_unit_test(test_another_thread),
 		cmocka_unit_test(test_the_only_other_thread),
+		cmocka_unit_test(test_the_only_other_thread_after_stop),
 		cmocka_unit_test(test_untaken),
 		cmocka_unit_test(test_untaken_or_not),
 		cmocka_unit_test(test_gil_wait),

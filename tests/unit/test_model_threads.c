@@ -176,7 +176,11 @@ static void test_who_waits_for_its_pool_computes(void **state)
 	assert_int_equal(state_at(&a, 'S', 7, "libpython3.11.so.1.0"), CONSUMER_BLOCKED);
 	assert_int_equal(state_at(&a, 'S', 7, ""), CONSUMER_BLOCKED);
 	assert_int_equal(state_at(&a, 'S', 7, "dora.abi3.so"), CONSUMER_NEXT);
+	/* Little, as its threads get on a busy machine, or another thread of the process takes. */
 	beside.without_gil = false;
+	assert_int_equal(state_at(&a, 'S', 7, "libtorch_cpu.so"), CONSUMER_UNKNOWN);
+	assert_int_equal(state_at(&a, 'S', 7, "libc.so.6"), CONSUMER_BLOCKED);
+	beside.rests = true;
 	assert_int_equal(state_at(&a, 'S', 7, "libtorch_cpu.so"), CONSUMER_BLOCKED);
 	/* It may have been the consumer itself that computed; and long ago. */
 	beside = (struct computing){1900 * MS, 4000 * MS, .without_gil = true};
@@ -184,6 +188,38 @@ static void test_who_waits_for_its_pool_computes(void **state)
 	beside = (struct computing){900 * MS, 1900 * MS, .without_gil = true};
 	assert_int_equal(state_at(&a, 'S', 7, "libtorch_cpu.so"), CONSUMER_BLOCKED);
 	assert_int_equal(activity_cause(CONSUMER_POOL), DP_CAUSE_RUNNING_WITHOUT_GIL);
+	beside = (struct computing){0};
+}
+
+/* Main in join(): what the thread does that it waits for, which may be the consumer, is not seen. */
+static void test_who_joins_may_not_be_the_consumer(void **state)
+{
+	(void)state;
+	for (int how = 0; how < 4; how++) {
+		struct activity a = {.seen_in_next = how == 1};
+		struct dp_record r = {.h = {.type = DP_REC_STACK, .pid = MAIN, .tid = MAIN}};
+
+		beside = (struct computing){3000 * MS, 4000 * MS, .consumer_known = how == 2};
+		beside.rests = how == 3;
+		r.u.stack.is_main = 1;
+		r.u.stack.state = 'S';
+		r.u.stack.syscall_nr = SYS_futex;
+		r.u.stack.frame_count = 1;
+		snprintf(r.u.stack.library, DP_LIBRARY_MAX, "libc.so.6");
+		snprintf(r.u.stack.frames[0].function, DP_FUNCTION_MAX,
+			 "Thread._wait_for_tstate_lock");
+		snprintf(r.u.stack.frames[0].file, DP_FILE_MAX, "/usr/lib/python3.11/threading.py");
+		for (int i = 0; i < 9; i++) {
+			r.h.t_ns = 4000 * MS + (uint64_t)i * 100 * MS;
+			r.u.stack.asleep_since_ns = 3500 * MS;
+			/* Then a signal has taken main out of it. */
+			if (i > 6)
+				r.u.stack.frames[0].function[0] = 'x';
+			activity_stack(&a, &nobody, MAIN, false, &beside, &r);
+		}
+		assert_int_equal(activity_most(&a, 0, 5000 * MS),
+				 how ? CONSUMER_BLOCKED : CONSUMER_UNKNOWN);
+	}
 	beside = (struct computing){0};
 }
 
@@ -241,6 +277,7 @@ int main(void)
 		cmocka_unit_test(test_who_slept_through_stop_is_where_it_was),
 		cmocka_unit_test(test_who_polls_on_is_in_next),
 		cmocka_unit_test(test_who_waits_for_its_pool_computes),
+		cmocka_unit_test(test_who_joins_may_not_be_the_consumer),
 	};
 
 	return cmocka_run_group_tests_name("model: threads", tests, NULL, NULL);
