@@ -49,6 +49,8 @@ static void add_hold(uint32_t consumer, const struct span *s, uint64_t from, uin
 			ret->own_native_ns += part;
 		if (part > ret->longest_native_ns)
 			ret->longest_native_ns = part;
+	} else if (s->native < 0 && part > ret->longest_undecided_ns) {
+		ret->longest_undecided_ns = part;
 	}
 	if (s->dora)
 		ret->dora_ns += part;

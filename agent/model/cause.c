@@ -21,6 +21,9 @@ static int8_t cause_of_share(const struct blame_share *b, uint64_t length)
 	if (b->native_ns * 2 >= b->gil_ns &&
 	    (b->own_native_ns * 2 >= b->gil_ns || b->longest_native_ns * 3 >= b->gil_ns))
 		return DP_CAUSE_GIL_NATIVE;
+	/* One hold, and what goes on in it is not known yet, or never was. */
+	if (b->longest_undecided_ns * 2 >= b->gil_ns)
+		return DP_CAUSE_UNKNOWN;
 	return DP_CAUSE_GIL_CONTENTION;
 }
 

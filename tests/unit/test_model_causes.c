@@ -30,6 +30,25 @@ static void test_contention(void **state)
 	table_free(t);
 }
 
+/* One hold of another thread, of which nobody has seen whether it is one call: that it is contention is not known. */
+static void test_one_hold_that_was_not_seen_into(void **state)
+{
+	(void)state;
+	for (int many = 0; many < 2; many++) {
+		struct table *t = two_nodes();
+
+		region(t, DP_REGION_MAPPED, 50, RECV, 9);
+		say(t, DP_REC_TOKEN_DELIVERED, 100, RECV, 1);
+		for (double ms = 110; ms < 1900; ms += many ? 100 : 1790)
+			held(t, ms, ms + (many ? 90 : 1780), 101, 0);
+		say(t, DP_REC_TOKEN_REPORTED, 1925, RECV, 1);
+		ticks_until(t, 2000);
+		assert_int_equal(only_token(t)->cause,
+				 many ? DP_CAUSE_GIL_CONTENTION : DP_CAUSE_UNKNOWN);
+		table_free(t);
+	}
+}
+
 /* The same by a row of native calls of another thread: no single one is to blame. */
 static void test_contention_of_native_calls(void **state)
 {
@@ -326,6 +345,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_contention),
+		cmocka_unit_test(test_one_hold_that_was_not_seen_into),
 		cmocka_unit_test(test_contention_of_native_calls),
 		cmocka_unit_test(test_blocked_and_reference_kept),
 		cmocka_unit_test(test_what_goes_with_the_next_message_is_not_kept),
