@@ -10,7 +10,7 @@ shift
 why_not() {
 	case "$1" in
 	test_python | test_python_stacks | test_python_elf | test_python_loop | test_python_hostile | test_python_scrambled | \
-		test_python_waits | test_reader) echo "reads the memory and /proc of a live interpreter" ;;
+		test_python_waits | test_python_dora_node | test_reader) echo "reads the memory and /proc of a live interpreter" ;;
 	test_doctor) echo "tries the running kernel" ;;
 	test_hands | test_hands_refused) echo "signals threads by pidfd" ;;
 	test_hooks | test_hook_facts | test_doracli) echo "starts programs and reads their sessions and descriptors in /proc" ;;
