@@ -71,7 +71,7 @@ static void region(const struct dp_captures *c, const struct dp_capture *h, size
 {
 	const struct dp_region_op *o = (const void *)(h + 1);
 
-	dp_targets_count(c->targets, (pid_t)h->pid, DP_SOURCE_REGION);
+	dp_targets_count(c->targets, (pid_t)h->pid, DP_SOURCE_REGION, h->t_ns);
 	if (HAS(len, *o) && o->kind != DP_REGION_CREATED)
 		push_body(c, h, DP_REC_REGION, len);
 }
@@ -127,7 +127,7 @@ void dp_captures_take(const struct dp_captures *c, const struct dp_capture *h, s
 		push_body(c, h, type, len);
 	switch ((enum dp_capture_type)h->type) {
 	case DP_CAP_SOCK_DATA:
-		dp_targets_count(c->targets, (pid_t)h->pid, DP_SOURCE_SOCKET);
+		dp_targets_count(c->targets, (pid_t)h->pid, DP_SOURCE_SOCKET, h->t_ns);
 		socket_data(c, h, len);
 		break;
 	case DP_CAP_SOCK_CONNECT:
@@ -138,7 +138,7 @@ void dp_captures_take(const struct dp_captures *c, const struct dp_capture *h, s
 		region(c, h, len);
 		break;
 	case DP_CAP_SOCK_CLOSE:
-		dp_targets_count(c->targets, (pid_t)h->pid, DP_SOURCE_SOCKET);
+		dp_targets_count(c->targets, (pid_t)h->pid, DP_SOURCE_SOCKET, h->t_ns);
 		if (HAS(len, struct dp_sock_close))
 			dp_targets_closed(c->targets, (pid_t)h->pid, h->tid,
 					  ((const struct dp_sock_close *)body)->conn, h->t_ns);

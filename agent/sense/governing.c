@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/units.h"
 
 static const enum dp_source source_of[GOVERNED_COUNT] = {[GOVERNED_SOCKETS] = DP_SOURCE_SOCKET,
 							 [GOVERNED_REGIONS] = DP_SOURCE_REGION,
@@ -30,14 +31,14 @@ static struct target *target_of(struct dp_targets *t, pid_t pid)
 	return NULL;
 }
 
-void dp_targets_count(struct dp_targets *t, pid_t pid, enum dp_source source)
+void dp_targets_count(struct dp_targets *t, pid_t pid, enum dp_source source, uint64_t t_ns)
 {
 	struct target *x = target_of(t, pid);
 
 	if (x && source == DP_SOURCE_SOCKET)
-		governor_count(&x->governor, GOVERNED_SOCKETS, 1);
+		governor_count(&x->governor, GOVERNED_SOCKETS, 1, t_ns);
 	else if (x && source == DP_SOURCE_REGION)
-		governor_count(&x->governor, GOVERNED_REGIONS, 1);
+		governor_count(&x->governor, GOVERNED_REGIONS, 1, t_ns);
 }
 
 static void emit_source(struct dp_targets *t, struct target *x, enum governed i, bool on)
@@ -74,16 +75,31 @@ static void turned(struct dp_targets *t, struct target *x, enum governed i, bool
 		target_mark_again(t, x, source_of[i]);
 }
 
+/*
+ * Switches are counted by the kernel, and read here: those of a tick that came late are those of more than a second, and
+ * what was counted before the first look may be another process'.
+ */
+static void count_switches(struct dp_targets *t, struct target *x, uint64_t now)
+{
+	uint64_t switches = dp_bpf_switches(t->bpf, x->pid, &x->ran_governor);
+	uint64_t since = x->switches_read_ns;
+
+	x->switches_read_ns = now;
+	/* Without a GIL a switch is looked at no further. */
+	if (!since || !x->kernel.gil_count)
+		return;
+	if (now - since > SEC)
+		switches = switches * MS / ((now - since) / 1000);
+	governor_count(&x->governor, GOVERNED_SWITCHES, (uint32_t)switches, now);
+}
+
 void target_govern(struct dp_targets *t, struct target *x, uint64_t now)
 {
-	uint32_t was = x->left_alone, is, switches;
+	uint32_t was = x->left_alone, is;
 
 	if (!t->bpf || x->untold)
 		return;
-	/* Without a GIL a switch is looked at no further. */
-	switches = dp_bpf_switches(t->bpf, x->pid, &x->ran_governor);
-	if (x->kernel.gil_count)
-		governor_count(&x->governor, GOVERNED_SWITCHES, switches);
+	count_switches(t, x, now);
 	if (!was && !governor_has_counted(&x->governor))
 		return;
 	is = governor_tick(&x->governor, &t->limits, now);

@@ -6,7 +6,6 @@
 
 #include "base/units.h"
 
-#define SECOND_NS (1000 * MS)
 /* Left alone for 5 s, then 10, 20 … */
 #define FIRST_S     5u
 #define DOUBLINGS   4u
@@ -30,9 +29,17 @@ void governor_limits(double percent, struct governor_limits *ret)
 	}
 }
 
-void governor_count(struct governor *g, enum governed i, uint32_t count)
+void governor_count(struct governor *g, enum governed i, uint32_t count, uint64_t t_ns)
 {
-	g->of[i].count += count;
+	struct governed_source *s = &g->of[i];
+
+	if (t_ns >= s->begin_ns + SEC) {
+		s->begin_ns = t_ns;
+		s->count = 0;
+	}
+	s->count += count;
+	if (s->count > s->most)
+		s->most = s->count;
 }
 
 /* One too many in this second. */
@@ -51,13 +58,12 @@ bool governor_has_counted(const struct governor *g)
 	bool ret = false;
 
 	for (int i = 0; i < GOVERNED_COUNT; i++)
-		ret |= g->of[i].count != 0;
+		ret |= g->of[i].most != 0;
 	return ret;
 }
 
 uint32_t governor_tick(struct governor *g, const struct governor_limits *l, uint64_t now_ns)
 {
-	bool over = now_ns - g->second_ns >= SECOND_NS;
 	uint32_t ret = 0;
 
 	for (int i = 0; i < GOVERNED_COUNT; i++) {
@@ -65,18 +71,15 @@ uint32_t governor_tick(struct governor *g, const struct governor_limits *l, uint
 
 		if (s->until_ns && now_ns >= s->until_ns) {
 			s->until_ns = 0;
-			s->since_ns = now_ns;
-			s->count = 0;
+			s->since_ns = s->begin_ns = now_ns;
+			s->count = s->most = 0;
 		}
-		if (!s->until_ns && l->per_second[i] && s->count > l->per_second[i])
+		if (!s->until_ns && l->per_second[i] && s->most > l->per_second[i])
 			leave_alone(s, l->per_second[i], now_ns);
-		if (over)
-			s->count = 0;
+		s->most = 0;
 		if (s->until_ns)
 			ret |= 1u << i;
 	}
-	if (over)
-		g->second_ns = now_ns;
 	return ret;
 }
 

@@ -14,7 +14,9 @@
 enum governed { GOVERNED_SOCKETS, GOVERNED_REGIONS, GOVERNED_SWITCHES, GOVERNED_COUNT };
 
 struct governed_source {
-	uint32_t count;    /* in the second that is running */
+	uint32_t count; /* in the second that begins at begin_ns */
+	uint64_t begin_ns;
+	uint32_t most;     /* in a second, since the last tick */
 	uint32_t strikes;  /* how often it was left alone lately */
 	uint64_t until_ns; /* left alone until then; 0 it is looked at */
 	uint64_t since_ns; /* looked at again since; 0 always was */
@@ -24,7 +26,6 @@ struct governed_source {
 
 struct governor {
 	struct governed_source of[GOVERNED_COUNT];
-	uint64_t second_ns; /* begin of the second that is running */
 };
 
 /* How often a second each may happen; 0 as often as it likes. */
@@ -34,9 +35,12 @@ struct governor_limits {
 
 /* By --max-overhead, in per cent of a core: a source may take ten times as much before it counts as a flood. */
 void governor_limits(double percent, struct governor_limits *ret);
-/* It has happened so often more. */
-void governor_count(struct governor *g, enum governed i, uint32_t count);
-/* Is there anything in the second that is running? */
+/*
+ * It has happened so often more, at that time, which goes by the captures: an agent that comes late has those of
+ * several seconds before it at once.
+ */
+void governor_count(struct governor *g, enum governed i, uint32_t count, uint64_t t_ns);
+/* Has anything happened since the last tick? */
 bool governor_has_counted(const struct governor *g);
 /* At each tick. Returns those that are left alone from now on, a bit per enum governed. */
 uint32_t governor_tick(struct governor *g, const struct governor_limits *l, uint64_t now_ns);

@@ -39,8 +39,8 @@ void dp_targets_see(struct dp_targets *t, struct dp_bpf *b);
 void dp_targets_share_every(struct dp_targets *t, uint64_t ns);
 /* What a source of one process may cost, by --max-overhead (governor.h); 0, and at first: anything. */
 void dp_targets_govern(struct dp_targets *t, double percent);
-/* A capture of that source of the process: SOCKET or REGION. */
-void dp_targets_count(struct dp_targets *t, pid_t pid, enum dp_source source);
+/* A capture of that source of the process, SOCKET or REGION, made at that time. */
+void dp_targets_count(struct dp_targets *t, pid_t pid, enum dp_source source, uint64_t t_ns);
 
 /*
  * Takes up what matches now. Returns how many are watched; for --pid -ESRCH, -ENOENT (neither

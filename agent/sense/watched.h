@@ -95,7 +95,8 @@ struct target {
 	struct governor governor;
 	uint32_t left_alone;   /* as governor_tick() said last */
 	uint32_t ran_governor; /* as dp_bpf_switches() goes by it */
-	bool share_blind;      /* switches were left alone in the stretch of the shares that runs */
+	uint64_t switches_read_ns;
+	bool share_blind; /* switches were left alone in the stretch of the shares that runs */
 	uint64_t conns[CONNS_MAX];
 	unsigned int conn_count;
 	/* sampler */
