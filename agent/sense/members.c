@@ -129,6 +129,15 @@ bool member_is_aside(const struct target *x)
 	return x->is_dora && (x->role == DP_MEMBER_WRAPPER || x->role == DP_MEMBER_HELPER);
 }
 
+/*
+ * What shows that it is a node, or none, may have happened before the opposite was told, with a later time: records go by
+ * their times, and the last word counts.
+ */
+static uint64_t after_what_was_told(const struct target *x, uint64_t t_ns)
+{
+	return t_ns > x->told_ns ? t_ns : x->told_ns + 1;
+}
+
 /* The model is told of it as a node no longer; it goes on to be watched for its end. */
 static void put_aside(struct dp_targets *t, struct target *x, uint64_t t_ns)
 {
@@ -137,7 +146,8 @@ static void put_aside(struct dp_targets *t, struct target *x, uint64_t t_ns)
 	target_tell_kernel(t, x);
 	if (!x->announced || x->named)
 		return;
-	dp_record_init(&r, DP_REC_NODE_GONE, t_ns, (uint32_t)x->pid, 0);
+	x->told_ns = after_what_was_told(x, t_ns);
+	dp_record_init(&r, DP_REC_NODE_GONE, x->told_ns, (uint32_t)x->pid, 0);
 	memset(&r.u.gone, 0, sizeof(r.u.gone));
 	snprintf(r.u.gone.reason, sizeof(r.u.gone.reason), "%s",
 		 x->role == DP_MEMBER_WRAPPER ? "the process that started the node"
@@ -162,7 +172,7 @@ static void apply(struct dp_targets *t, struct target *x, const struct dp_member
 		x->next_try_ns = x->next_try_ns ? x->next_try_ns : dp_now();
 		target_tell_kernel(t, x);
 		target_refresh_facts(x);
-		target_emit_facts_at(t, x, t_ns);
+		target_emit_facts_at(t, x, after_what_was_told(x, t_ns));
 	}
 }
 

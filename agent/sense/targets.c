@@ -103,6 +103,7 @@ void target_emit_facts_at(struct dp_targets *t, struct target *x, uint64_t t_ns)
 	dp_record_init(&r, DP_REC_NODE_FACTS, t_ns, (uint32_t)x->pid, 0);
 	r.u.node = x->facts;
 	x->announced = 1;
+	x->told_ns = t_ns;
 	target_emit(t, &r);
 }
 

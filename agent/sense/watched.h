@@ -53,7 +53,8 @@ struct target {
 	struct dp_rec_node facts;
 	uint8_t is_dora;
 	uint8_t announced;
-	uint8_t untold;        /* the kernel's maps had no room for it: to be tried again */
+	uint64_t told_ns; /* when the model was last told that it is a node, or none any more */
+	uint8_t untold;   /* the kernel's maps had no room for it: to be tried again */
 	uint8_t armed, arming; /* edge source */
 	uint8_t siting;        /* … to be armed once it is known where */
 	struct {
