@@ -62,7 +62,7 @@ static void refresh_reason(struct target *x)
 	else if (!x->conn_count && !x->heard)
 		say(f->reason, sizeof(f->reason), "no connection to its daemon was found");
 	else if (!x->heard)
-		say(f->reason, sizeof(f->reason), "no frame has passed on its connections yet");
+		say(f->reason, sizeof(f->reason), "no frame has been seen on its connections yet");
 	if (x->foreign)
 		say(f->reason, sizeof(f->reason),
 		    "its dora package is no distribution of dora-rs (a fork, or vendored): the grace "

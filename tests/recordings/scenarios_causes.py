@@ -53,22 +53,6 @@ def running_without_gil(t):
     misbehaves(t, [step("hash", 2)], "hashed", *PENDING, "--polling-threshold", "500ms")
 
 
-@recording(line("token", cause="stopped"), line("warning", kind="not_polling", cause="stopped"),
-           line("action", result="refused"), replays=[TEXT])
-def stopped(t):
-    """The receiver's process is stopped (SIGSTOP) with tokens pending, and does not hear of a Stop; then it goes on."""
-    flow = t.flow(sender(period_ms=100), receiver(plan=[step("naps", 30, 0.2)]), mode="coordinator")
-    t.probe(*PENDING, "--polling-threshold", "1s", "--shutdown", "nudge", "--nudge-after", "500ms")
-    flow.go()
-    until(flow.go_ns + 600 * MS)
-    os.kill(flow.pid("recv"), signal.SIGSTOP)
-    until(flow.go_ns + 2600 * MS)
-    flow.stop("8s")
-    until(flow.stop_ns + 1200 * MS)
-    os.kill(flow.pid("recv"), signal.SIGCONT)
-    t.finish(stop=False)
-
-
 @recording(line("token", cause="reference_kept"), replays=[TEXT])
 def reference_kept(t):
     """Arrays are kept for a while although the node polls on."""
