@@ -48,12 +48,15 @@ static uint64_t asleep_before(struct dp_targets *t, struct target *x, pid_t tid)
 
 /*
  * A thread that the kernel programs know went to sleep at its last look at itself, the one at which it
- * left the CPU. One that they do not know has slept since before them: its answer stands until they do.
+ * left the CPU. One that they do not know has slept since before them: its answer stands until they do. Without
+ * programs each sleep is asked for.
  */
 static uint64_t asleep_since(struct dp_targets *t, struct target *x, pid_t tid)
 {
 	struct dp_thread_state th;
 
+	if (!t->bpf)
+		return dp_asleep_since(x->pid, tid);
 	if (dp_bpf_thread(t->bpf, tid, &th) == 0) {
 		/* Its switches are left alone: when it fell asleep /proc knows. */
 		if (th.unseen)

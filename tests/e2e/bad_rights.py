@@ -248,6 +248,29 @@ def test_without_btf():
         raise Wrong(f"doctor does not say the level: {said.stdout!r}")
 
 
+HOLDS_AND_SLEEPS = """import ctypes, time
+held = ctypes.PyDLL(None).usleep
+while True:
+    held(300000)
+    time.sleep(0.4)
+"""
+
+
+def test_holds_at_level_sampling():
+    """Holds of 0.3 s, again and again, off the CPU: none is said to be longer than it was, and they are no one hold."""
+    with python(HOLDS_AND_SLEEPS) as t:
+        got = run("--pid", t.pid, "--json", "--hold-threshold", "20ms", "--duration", "5s", wrap=hidden("/sys/kernel/btf"))
+    lines = [json.loads(x) for x in got.stdout.splitlines()]
+    holds = [x for x in lines if x["event"] == "gil_hold"]
+    late = [x for x in holds if x["duration_ns"] > 400_000_000]
+    if not 4 <= len(holds) <= 8 or late:
+        raise Wrong(f"{len(holds)} holds in 5 s, too long: {late}")
+    if len({x["start_ns"] for x in holds}) != len(holds):
+        raise Wrong(f"holds with the same begin: {holds}")
+    if [x for x in lines if x["event"] == "warning" and x["severity"] != "notice"]:
+        raise Wrong("warned of a hold of 0.3 s")
+
+
 def test_stop_at_level_sampling(folder):
     """Without kernel programs a running `dora stop` is a Stop all the same: witness, deadline, warning, exit."""
     if not env_of("0.5.0"):
