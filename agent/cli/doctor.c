@@ -12,6 +12,7 @@
 #include "base/array.h"
 #include "base/procfile.h"
 #include "cli/doctor_check.h"
+#include "sense/bpf_features.h"
 #include "cli/options.h"
 #include "dora_probe/rights.h"
 #include "sense/bpf_source.h"
@@ -50,11 +51,16 @@ int read_line(const struct doctor *d, const char *path, char *ret, size_t len)
 
 void say_errno(struct result *r, int err)
 {
-	char value[96];
+	char value[96], lacking[512];
 	bool right = err == -EPERM || err == -EACCES;
 
 	snprintf(value, sizeof(value), "refused: %s", strerror(-err));
-	say(r, MISSING, right ? RIGHT : FEATURE, value, right ? become_root() : newer_kernel());
+	if (!right)
+		say(r, MISSING, FEATURE, value, newer_kernel());
+	else
+		say(r, MISSING, RIGHT, value,
+		    dp_bpf_can_load(lacking, sizeof(lacking)) == -EPERM ? become_root()
+									: dp_bpf_how_to_allow());
 }
 
 const char *become_root(void)
@@ -85,29 +91,35 @@ static const struct {
 	const char *name; /* in text */
 	const char *purpose;
 	void (*run)(struct doctor *d, struct result *r);
+	bool of_programs; /* where it is missing, a watch may go on at level sampling */
 } checks[] = {
-	{"kernel", "kernel", "runs the probe's programs", check_kernel},
-	{"btf", "BTF", "fits the programs to this kernel", check_btf},
-	{"tracepoints", "tracepoints", "where the programs look", check_tracepoints},
-	{"tracefs", "tracefs", "not used by the probe itself, helps to look closer", check_tracefs},
-	{"bpf", "bpf system call", "loads the programs", check_bpf},
-	{"ring_buffer", "ring buffer", "brings what the programs see", check_ring},
-	{"jit", "BPF compiler", "makes the programs cheap", check_jit},
-	{"perf_events", "perf events", "samples of who holds the GIL", check_perf},
-	{"programs", "programs", "the probe's own, loaded", check_load},
-	{"attach", "attaching", "the probe's own, attached", check_attach},
-	{"uprobe", "uprobes", "confirm a hold that nobody waits for, and --exact", check_uprobe},
+	{"kernel", "kernel", "runs the probe's programs", check_kernel, true},
+	{"btf", "BTF", "fits the programs to this kernel", check_btf, true},
+	{"tracepoints", "tracepoints", "where the programs look", check_tracepoints, true},
+	{"tracefs", "tracefs", "not used by the probe itself, helps to look closer", check_tracefs,
+	 false},
+	{"bpf", "bpf system call", "loads the programs", check_bpf, true},
+	{"ring_buffer", "ring buffer", "brings what the programs see", check_ring, true},
+	{"jit", "BPF compiler", "makes the programs cheap", check_jit, true},
+	{"perf_events", "perf events", "samples of who holds the GIL", check_perf, true},
+	{"programs", "programs", "the probe's own, loaded", check_load, true},
+	{"attach", "attaching", "the probe's own, attached", check_attach, true},
+	{"uprobe", "uprobes", "confirm a hold that nobody waits for, and --exact", check_uprobe,
+	 false},
 	{"process_vm_readv", "process_vm_readv", "reads the GIL and the Python stack",
-	 check_vm_read},
-	{"pidfd", "pidfd", "signals the right thread and no other", check_pidfd},
-	{"capabilities", "capabilities", "the rights for all of this", check_capabilities},
-	{"memlock", "RLIMIT_MEMLOCK", "memory for maps", check_memlock},
-	{"unprivileged_bpf_disabled", "unprivileged bpf", "who may use BPF", check_unprivileged},
-	{"lockdown", "lockdown", "may forbid BPF to read", check_lockdown},
-	{"ptrace_scope", "Yama ptrace_scope", "may forbid to read another process", check_yama},
-	{"hidepid", "hidepid of /proc", "may hide processes", check_hidepid},
-	{"pid_namespace", "PID namespace", "process ids as the kernel has them", check_pid_ns},
-	{"level", "level", "how much of a node is seen here", check_level},
+	 check_vm_read, false},
+	{"pidfd", "pidfd", "signals the right thread and no other", check_pidfd, false},
+	{"capabilities", "capabilities", "the rights for all of this", check_capabilities, false},
+	{"memlock", "RLIMIT_MEMLOCK", "memory for maps", check_memlock, true},
+	{"unprivileged_bpf_disabled", "unprivileged bpf", "who may use BPF", check_unprivileged,
+	 true},
+	{"lockdown", "lockdown", "may forbid BPF to read", check_lockdown, true},
+	{"ptrace_scope", "Yama ptrace_scope", "may forbid to read another process", check_yama,
+	 false},
+	{"hidepid", "hidepid of /proc", "may hide processes", check_hidepid, false},
+	{"pid_namespace", "PID namespace", "process ids as the kernel has them", check_pid_ns,
+	 true},
+	{"level", "level", "how much of a node is seen here", check_level, false},
 };
 
 static const char *const verdicts[] = {[OK] = "ok", [LIMITED] = "limited", [MISSING] = "missing"};
@@ -141,11 +153,29 @@ static void put_text(struct dp_line *l, size_t i, const struct result *r)
 	}
 }
 
+/*
+ * That of a watch of other users' processes. A right does not help where the kernel lacks something: that comes first.
+ * What only the programs need does not count where a watch goes on without them.
+ */
+static int code_of(const struct doctor *d, const struct result all[])
+{
+	bool right = false, feature = false;
+
+	for (size_t i = 0; i < DP_COUNT_OF(checks); i++) {
+		if (all[i].verdict != MISSING || (checks[i].of_programs && d->samples))
+			continue;
+		right |= all[i].lack == RIGHT;
+		feature |= all[i].lack == FEATURE;
+	}
+	return feature ? DP_EX_FEATURE : right ? DP_EX_RIGHT : DP_EX_OK;
+}
+
 int dp_doctor_at(const char *root, FILE *out, int json)
 {
 	struct doctor d = {.root = root, .caps = cap_get_proc()};
 	struct dp_line line = {.limit = TEXT_LIMIT};
-	int lacks_right = 0, lacks_feature = 0, code;
+	struct result all[DP_COUNT_OF(checks)];
+	int code;
 	struct utsname u = {.release = ""};
 
 	uname(&u);
@@ -154,19 +184,15 @@ int dp_doctor_at(const char *root, FILE *out, int json)
 	/* The answers are ours to give; libbpf's own would come in between. */
 	dp_refusal_listen(NULL, false);
 	for (size_t i = 0; i < DP_COUNT_OF(checks); i++) {
-		struct result r = {.verdict = MISSING};
-
-		checks[i].run(&d, &r);
-		lacks_right |= r.verdict == MISSING && r.lack == RIGHT;
-		lacks_feature |= r.verdict == MISSING && r.lack == FEATURE;
+		all[i] = (struct result){.verdict = MISSING};
+		checks[i].run(&d, &all[i]);
 		if (json)
-			put_json(&line, i, &r);
+			put_json(&line, i, &all[i]);
 		else
-			put_text(&line, i, &r);
+			put_text(&line, i, &all[i]);
 	}
 	dp_bpf_close(d.bpf);
-	/* A right does not help where the kernel lacks something: that comes first. */
-	code = lacks_feature ? DP_EX_FEATURE : lacks_right ? DP_EX_RIGHT : DP_EX_OK;
+	code = code_of(&d, all);
 	if (line.error || fwrite(line.data, 1, line.len, out) != line.len || fflush(out) != 0)
 		code = DP_EX_INTERNAL;
 	dp_line_free(&line);

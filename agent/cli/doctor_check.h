@@ -26,6 +26,9 @@ struct doctor {
 	struct dp_bpf *bpf;        /* the probe's own programs, once they are loaded; else NULL */
 	bool attached;             /* they are attached as well */
 	bool confirms;             /* a uprobe could be attached, too */
+	bool samples;              /* a watch goes on without them, by looks alone */
+	bool reads;                /* another process' memory can be read, by who has the rights */
+	bool only_own;             /* a right is missing to read those of other users */
 };
 
 void say(struct result *r, enum verdict verdict, enum lack lack, const char *value,

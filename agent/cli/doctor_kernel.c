@@ -32,7 +32,7 @@ void check_btf(struct doctor *d, struct result *r)
 		say(r, OK, FEATURE, "/sys/kernel/btf/vmlinux", "");
 	else
 		say(r, MISSING, FEATURE,
-		    "no /sys/kernel/btf/vmlinux: the kernel is built without CONFIG_DEBUG_INFO_BTF",
+		    "no /sys/kernel/btf/vmlinux is seen here: the kernel is built without CONFIG_DEBUG_INFO_BTF, or /sys is hidden",
 		    newer_kernel());
 }
 

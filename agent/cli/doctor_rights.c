@@ -34,6 +34,7 @@ void check_capabilities(struct doctor *d, struct result *r)
 		else if (verdict == OK)
 			verdict = LIMITED;
 	}
+	d->only_own = verdict == MISSING;
 	snprintf(value, sizeof(value), "without %s", lacking);
 	say(r, verdict, RIGHT, verdict == OK ? "all that are used" : value,
 	    verdict == OK ? "" : become_root());

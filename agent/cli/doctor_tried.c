@@ -96,13 +96,13 @@ void check_vm_read(struct doctor *d, struct result *r)
 	char from = 'x', to = 0;
 	struct iovec local = {&to, 1}, remote = {&from, 1};
 
-	(void)d;
 	/* Of itself, so this shows the system call and no seccomp filter; rights are another line.
 	 */
 	if (process_vm_readv(getpid(), &local, 1, &remote, 1, 0) != 1) {
 		say_errno(r, -errno);
 		return;
 	}
+	d->reads = true;
 	say(r, OK, FEATURE, "works", "");
 }
 
@@ -152,7 +152,7 @@ void check_load(struct doctor *d, struct result *r)
 {
 	struct dp_bpf_options options = {.ring_bytes = (size_t)sysconf(_SC_PAGESIZE)};
 	struct walk walk = {.text = ""};
-	char why[512] = "", value[704];
+	char why[512] = "", value[704], lacking[512];
 	const void *elf;
 	size_t len;
 	int err = dp_bpf_open(&options, &d->bpf, why, sizeof(why));
@@ -167,8 +167,15 @@ void check_load(struct doctor *d, struct result *r)
 		return;
 	}
 	d->bpf = NULL;
+	/* As the watch decides (run/opening.c). */
+	d->samples =
+		err == -ENOTSUP || (err == -EPERM && !dp_bpf_can_load(lacking, sizeof(lacking)));
+	if (err == -EMFILE) {
+		say(r, MISSING, RIGHT, why, "ulimit -n 1024, LimitNOFILE= of a service");
+		return;
+	}
 	if (err == -EPERM) {
-		say(r, MISSING, RIGHT, why, become_root());
+		say(r, MISSING, RIGHT, why, d->samples ? dp_bpf_how_to_allow() : become_root());
 		return;
 	}
 	if (err == -ENOTSUP && !dp_in_initial_pid_ns("/proc")) {
@@ -289,16 +296,16 @@ void check_uprobe(struct doctor *d, struct result *r)
 /* By what was tried above; why a program is refused stands at that line. */
 void check_level(struct doctor *d, struct result *r)
 {
-	char why[192];
-	int err = d->attached ? 0 : dp_bpf_can_load(why, sizeof(why));
-
-	if (d->attached && d->confirms)
+	if (!d->reads || (!d->attached && !d->samples))
+		say(r, LIMITED, FEATURE, "none: what the lines before say is missing",
+		    "what the lines before say");
+	else if (d->only_own)
+		say(r, LIMITED, RIGHT, "of processes of this user alone", become_root());
+	else if (d->attached && d->confirms)
 		say(r, OK, FEATURE, "full", "");
 	else if (d->attached)
 		say(r, LIMITED, FEATURE, "full, but for the proof of holds that nobody waits for",
 		    "what the line of uprobes says");
-	else if (err == -EPERM)
-		say(r, LIMITED, RIGHT, "none: a right is missing", become_root());
 	else
 		say(r, LIMITED, FEATURE,
 		    "sampling: holds by looks at the GIL, every 10 ms and unconfirmed; tokens, waits and signals are not seen, Stop only by a running `dora stop`",

@@ -24,6 +24,7 @@ static int exit_code_of(int err)
 	case 0:
 		return DP_EX_OK;
 	case -EPERM:
+	case -EMFILE:
 	case -EACCES:
 		return DP_EX_RIGHT;
 	case -ENOTSUP:

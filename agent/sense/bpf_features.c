@@ -34,15 +34,29 @@ static bool locked_down(void)
 
 /* Inode of the initial PID namespace: PROC_PID_INIT_INO in include/linux/proc_ns.h. */
 #define INITIAL_PID_NS "pid:[4026531836]"
+/* And of the initial user namespace: PROC_USER_INIT_INO. */
+#define INITIAL_USER_NS "user:[4026531837]"
 
-bool dp_in_initial_pid_ns(const char *proc)
+static bool is_in(const char *proc, const char *kind, const char *initial)
 {
 	char path[PATH_MAX], link[64];
 
-	if (snprintf(path, sizeof(path), "%s/self/ns/pid", proc) >= (int)sizeof(path) ||
+	if (snprintf(path, sizeof(path), "%s/self/ns/%s", proc, kind) >= (int)sizeof(path) ||
 	    dp_procfile_link(path, link, sizeof(link)) < 0)
 		return false;
-	return strcmp(link, INITIAL_PID_NS) == 0;
+	return strcmp(link, initial) == 0;
+}
+
+bool dp_in_initial_pid_ns(const char *proc)
+{
+	return is_in(proc, "pid", INITIAL_PID_NS);
+}
+
+const char *dp_bpf_how_to_allow(void)
+{
+	if (!is_in("/proc", "user", INITIAL_USER_NS))
+		return "run it outside of this user namespace, whose rights are not the machine's";
+	return "start the container with --security-opt seccomp=unconfined";
 }
 
 int dp_bpf_can_load(char *why, size_t why_len)

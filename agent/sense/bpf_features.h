@@ -18,6 +18,9 @@ int dp_bpf_can_load(char *why, size_t why_len);
  */
 bool dp_in_initial_pid_ns(const char *proc);
 
+/* What to do where the kernel refuses bpf(2) or its like to a process that has the rights for it. Static text. */
+const char *dp_bpf_how_to_allow(void);
+
 /*
  * Are all of these names (NULL ends the list) among those of the running kernel's types? Read off its
  * strings: parsing 100,000 types takes ten times as long.

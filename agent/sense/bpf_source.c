@@ -153,9 +153,9 @@ static int say_refused(const struct dp_refusal *r, int err, char *why, size_t wh
 	if (err == -EPERM && !r->said[0] && !memory_is_by_limit()) {
 		snprintf(
 			why, why_len,
-			"the kernel refuses bpf(2) to who has the rights for it (%s), as a seccomp filter does; "
-			"start the container with --security-opt seccomp=unconfined",
-			strerror(-err));
+			"the kernel refuses bpf(2) to who has the rights for it (%s), as a seccomp filter or a user "
+			"namespace does; %s",
+			strerror(-err), dp_bpf_how_to_allow());
 		return err;
 	}
 	if (err == -EPERM && !r->said[0]) {
@@ -164,6 +164,13 @@ static int say_refused(const struct dp_refusal *r, int err, char *why, size_t wh
 			 "memory and run it as root: ulimit -l unlimited",
 			 strerror(-err));
 		return err;
+	}
+	if (err == -EMFILE || err == -ENFILE) {
+		snprintf(why, why_len,
+			 "too few files may be open for the BPF programs (%s); raise the limit: "
+			 "ulimit -n 1024",
+			 strerror(-err));
+		return -EMFILE;
 	}
 	if (r->program[0])
 		snprintf(why, why_len,

@@ -248,6 +248,29 @@ def test_without_btf():
         raise Wrong(f"doctor does not say the level: {said.stdout!r}")
 
 
+IN_A_NAMESPACE = f"{PYTHON} -c 'import time; time.sleep(60)' & sleep 0.5; "
+
+
+@pytest.mark.parametrize(("where", "code"), [
+    ("no BTF", OK), ("no sysfs", OK), ("PID namespace", OK), ("user namespace", OK), ("40 files", RIGHT), ("20 files", RIGHT),
+    ("nothing", OK)])
+def test_the_doctors_code_is_that_of_watch(where, code):
+    """Where a watch goes on by looks alone the doctor's code is 0; where it does not begin, both say the same."""
+    wrap = {"no BTF": lambda: hidden("/sys/kernel/btf"), "no sysfs": lambda: hidden("/sys"), "nothing": lambda: [],
+            "PID namespace": lambda: ["unshare", "--pid", "--fork", "--mount-proc"],
+            "user namespace": lambda: ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"],
+            "40 files": lambda: ["prlimit", "--nofile=40:40"], "20 files": lambda: ["prlimit", "--nofile=20:20"]}[where]()
+    if not shutil.which("unshare") or subprocess.run([*wrap, "true"], capture_output=True).returncode:
+        pytest.skip(f"{where}: needs unshare, and the right to use it")
+    inside = IN_A_NAMESPACE + '"$@" --pid $!; code=$?; kill $!; exit $code'
+    watch = run("--duration", "300ms", wrap=[*wrap, "sh", "-c", inside, "sh"])
+    doctor = run("doctor", wrap=wrap)
+    if watch.returncode != code or doctor.returncode != code:
+        raise Wrong(f"watch {watch.returncode}: {watch.stderr!r}, doctor {doctor.returncode}: {doctor.stdout!r}")
+    if "files" in where and ("ulimit -n" not in watch.stderr or "ulimit -n" not in doctor.stdout):
+        raise Wrong(f"no limit is named: {watch.stderr!r}, {doctor.stdout!r}")
+
+
 HOLDS_AND_SLEEPS = """import ctypes, time
 held = ctypes.PyDLL(None).usleep
 while True:
