@@ -112,7 +112,9 @@ void check_pidfd(struct doctor *d, struct result *r)
 
 	(void)d;
 	if (fd < 0) {
+		/* A watch goes on without; only the guard has nothing to hold a process by. */
 		say_errno(r, -errno);
+		r->verdict = LIMITED;
 		return;
 	}
 	close(fd);
